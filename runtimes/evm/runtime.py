@@ -92,7 +92,7 @@ class EvmRuntime:
         from runtimes.evm.ethereum.actor import EthereumInvocation
 
         try:
-            return EthereumInvocation(kernel, self.codes, self._engine).run(params)
+            return EthereumInvocation(kernel).run(params)
         except ActorExit as error:
             return Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
 

@@ -27,12 +27,12 @@ from hypervisor.errors import OutOfGas
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,
-    CounterTracer,
     PausingTracer,
     RuntimeEvent,
-    StepTracer,
     TraceEvent,
     Tracer,
+    counter_tracer,
+    step_tracer,
 )  # fmt: skip
 from runtimes.evm import OPCODE_NUMBERS, FrameStopped
 from runtimes.evm.ethereum import CannotObserve
@@ -114,6 +114,7 @@ class StepWatch:
     def __init__(self, cheats: StateOwner, before: Tracer | None) -> None:
         self._cheats = cheats
         self.before: Tracer = before or _NullTracer()
+        self._counters, self._steps = counter_tracer(before), step_tracer(before)
         self._depth = 0
         self._contracts: dict[int, EthAddress] = {}
         """Address whose code the frame at each depth runs."""
@@ -137,12 +138,11 @@ class StepWatch:
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record and check an instruction, and forward it to the wrapped tracer if it accepts steps."""
-        before = self.before
-        if isinstance(before, CounterTracer):
+        if self._counters is not None:
             if isinstance(event, EvmStep):
-                before.visit(event.pc)
-        elif isinstance(before, StepTracer):
-            before.step(event)
+                self._counters.visit(event.pc)
+        elif self._steps is not None:
+            self._steps.step(event)
         state = self._cheats.state
         if state.steps is not None:
             self._record(state.steps, event)

@@ -3,14 +3,13 @@
 The machine loads `EthereumExecutor` by its name in `hypervisor.machine.rules`. Packages above the runtimes import the
 names below, and none of the modules. Names for whole blocks are loaded on first use: calls and tests need none of them.
 
-Read `forks`, `application` and `accounts` first.
+Read `forks`, `session` and `native` first.
 """
 
 from typing import TYPE_CHECKING, Final
 
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
-from runtimes.evm.ethereum.application import Application, TransactionResult, block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.exchanges import split_warmth
 from runtimes.evm.ethereum.executor import EthereumExecutor
@@ -37,7 +36,7 @@ from runtimes.evm.ethereum.guest import (
     SHOWS_PRICE,
     WARMS,
 )
-from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.kernel_calls import contract_outcome
 from runtimes.evm.ethereum.observation import (
     ALL_DEPTHS,
     Access,
@@ -50,7 +49,7 @@ from runtimes.evm.ethereum.observation import (
 )
 from runtimes.evm.ethereum.observed import NO_CHECK, ObservedCall, observe
 from runtimes.evm.ethereum.session import MESSAGES, StateSession, session_of
-from runtimes.evm.ethereum.subcalls import CallingAccount, SendSubcall, contract_outcome, execute_subcall, send_call
+from runtimes.evm.ethereum.transactions import TransactionResult, block_of
 from runtimes.evm.ethereum.validation import (
     InvalidBlock,
     InvalidTransaction,
@@ -129,16 +128,13 @@ __all__ = [
     "AccessKind",
     "Accounts",
     "AllocAccount",
-    "Application",
     "AppliedTransaction",
     "BlockRun",
-    "CallingAccount",
     "CannotObserve",
     "ChainImport",
     "ContractCache",
     "EthereumCalls",
     "EthereumExecutor",
-    "EthereumHost",
     "Fork",
     "ForkBlobs",
     "ForkSchedule",
@@ -150,7 +146,6 @@ __all__ = [
     "InvalidTransaction",
     "ObservedCall",
     "ObservedEnd",
-    "SendSubcall",
     "SessionCall",
     "StateRoots",
     "StateSession",
@@ -169,7 +164,6 @@ __all__ = [
     "contract_outcome",
     "delegated_address",
     "ethereum_address",
-    "execute_subcall",
     "find_fork",
     "floor_gas",
     "fork_changes",
@@ -186,7 +180,6 @@ __all__ = [
     "read_alloc",
     "requests_hash",
     "schedule_of",
-    "send_call",
     "session_of",
     "split_warmth",
     "state_root",

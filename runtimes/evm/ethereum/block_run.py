@@ -18,10 +18,10 @@ from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
 from bridge.filecoin.receipts import EmittedLog, Log, bloom
 from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.ethereum.alloc import StateRoots
-from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.recording import AccessRecorder
+from runtimes.evm.ethereum.transactions import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidBlock, InvalidTransaction, RejectionReason
 from store.keccak import keccak
 

@@ -1,30 +1,29 @@
-"""One transaction's calls under Ethereum's rules: the call manager, and the resolution of addresses.
+"""The kernel's calls under Ethereum's rules: the call manager, and the resolution of addresses.
 
-Every CALL and CREATE passes through here as a call between actors; `EthereumCallRules` executes it. A precompile runs
-immediately, an account without code only receives value, and a contract is dispatched to its runtime, in Ethereum gas
-and without machine prices. A native actor runs with a separate tracker in the network's milligas: the gas it is given
-times the exchange rate. Its caller pays what it used, rounded up. A contract that it calls uses Ethereum gas again,
-converted in the same way.
+Calls of native actors and theirs pass through here; `EthereumCallRules` executes them. A precompile runs immediately,
+an account without code only receives value, and the session runs a contract (`native`). A native actor runs with a
+separate tracker in the network's milligas: the gas it is given times the exchange rate. Its caller pays what it used,
+rounded up. A contract that it calls uses Ethereum gas again, converted in the same way.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeGuard, TypeVar, cast
+from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.receipts import Log, entries_to_log, log_to_entries
+from bridge.filecoin.receipts import Log, log_to_entries
 from bridge.gas import DEFAULT_RATE
 from hypervisor.errors import LongExecution, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult, LentCode
-from hypervisor.machine.call_manager import CallManager, Mark, MessageOrigin
+from hypervisor.machine.call_manager import CallManager, MessageOrigin
 from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
@@ -36,11 +35,10 @@ from hypervisor.tracing import EventEmitted
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-from runtimes.evm.engine import SubcallInputs, SubcallOutcome, TxContext
+from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.precompiles import run_precompile
-from runtimes.evm.gas_table import StateGasMeter
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.rules import filecoin_evm_rules
@@ -73,14 +71,8 @@ class EthereumCallRules:
         self._precompiles = fork.precompiles
         self._accounts = accounts
         self._network_prices = network_prices
-        self.creation: Call | None = None
-        """The call that creates a contract. Apart from it, only the init actor may construct one."""
         self.exhausted = 0
         """Gas that was left when the last frame failed without reverting; zero for a precompile."""
-
-    def set_fork(self, fork: Fork) -> None:
-        """Switch to another fork's rules."""
-        self._fork, self._precompiles = fork, fork.precompiles
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
         """Return the actor at an address, creating it for value or a creation; or the result of a precompile."""
@@ -92,10 +84,7 @@ class EthereumCallRules:
             return self._precompile(calls, call, address, name)
         accounts.touch(address)
         actor = accounts.find(address)
-        if call is self.creation:
-            actor = accounts.create_account(address) if actor is None else actor
-            accounts.create(actor)
-        elif actor is None:
+        if actor is None:
             if call.value == 0:
                 return CallResult(ExitCode.OK)  # no account is created without value (EIP-161)
             actor = accounts.create_account(address)
@@ -108,7 +97,7 @@ class EthereumCallRules:
             return CallResult(ExitCode.OK)
         is_contract = code == accounts.evm_code
         constructs = is_contract and call.method == METHOD_CONSTRUCTOR
-        if constructs and call is not self.creation and call.from_ != INIT_ACTOR:
+        if constructs and call.from_ != INIT_ACTOR:
             # as on the network: otherwise a caller could run its own code in the contract's context
             return CallResult(ExitCode.USR_FORBIDDEN, message="a contract can only be constructed by its creation")
         if is_contract and is_native:
@@ -187,57 +176,6 @@ def _counting(calls: CallManager, gas: GasTracker, prices: PriceList, is_native:
         calls.gas, calls.charges_access, calls.prices = outer
 
 
-FrameHost = TypeVar("FrameHost", contravariant=True)
-"""`runtimes.evm.ethereum.host.EthereumHost`, which imports this module."""
-
-
-class FrameInterceptor(Protocol[FrameHost]):
-    """An interceptor between a contract's frame and its calls that also sees logs and storage accesses.
-
-    The machine's interceptor sees calls between actors. By then, the code of a delegate call, the nonce of a creation
-    and the availability of value are resolved; this one is called before that.
-    """
-
-    @property
-    def is_armed(self) -> bool:
-        """True if the interceptor is active, as `is_armed` of the machine's interceptor."""
-
-    @property
-    def watched(self) -> frozenset[bytes]:
-        """Addresses that the interceptor handles, as `watched` of the machine's interceptor."""
-
-    def execute_subcall(self, host: FrameHost, inputs: SubcallInputs) -> SubcallOutcome:
-        """Execute a call of the frame of `host`, with or without `runtimes.evm.ethereum.subcalls.execute_subcall`."""
-
-    def on_log(self, calls: "EthereumCalls", emitter: ActorID, log: Log) -> None:
-        """Handle a contract's log; the call that emitted it may still fail."""
-
-    def on_hash(self, host: FrameHost, data: bytes, digest: bytes) -> None:
-        """Handle a hash of 64 bytes, as used for a mapping's slot; called only while `is_armed`."""
-
-    def on_storage_access(self, host: FrameHost, slot: int, word: int | None) -> None:
-        """Handle a read of a slot, or a write of `word` before it happens; called only while `is_armed`."""
-
-    def after_storage_access(self, host: FrameHost, slot: int, before: int, word: int | None) -> None:
-        """Handle a read of a slot, or a write of `word`, after it happened; called only while `is_armed`."""
-
-    def before_account_access(self, host: FrameHost, opcode: str, address: EthAddress) -> None:
-        """Handle BALANCE, EXTCODESIZE, EXTCODEHASH, EXTCODECOPY or SELFDESTRUCT; called only while `is_armed`."""
-
-    def before_gas_read(self, host: FrameHost) -> None:
-        """Handle the opcode GAS after its price was paid; called only while `is_armed`."""
-
-
-def intercepts_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any]]:
-    """Check for a `FrameInterceptor` by class: `isinstance` with a protocol costs a twentieth of a small call."""
-    return _is_frame_interceptor(type(interceptor))  # type: ignore[arg-type]  # classes can be hashed
-
-
-@cache
-def _is_frame_interceptor(kind: type) -> bool:
-    return all(hasattr(kind, name) for name in ("execute_subcall", "on_log", "on_hash", "on_storage_access"))
-
-
 def overflow_payment(value: int, to: EthAddress, bits: int = 256) -> str:
     """Return the error for a value whose receiver would exceed its maximum balance."""
     return f"overflow payment: {value:d} wei would exceed the maximum balance of 0x{to.hex()}, 2^{bits} - 1 wei"
@@ -282,26 +220,15 @@ class EthereumCalls(CallManager):
     ) -> None:
         """`accounts` are those of the message, if they are in use already."""
         filecoin_addresses, fork = environment.block.filecoin_addresses, environment.fork
-        self.accounts = accounts or Accounts(
-            machine, Journal(), filecoin_addresses, None, fork.clears_empty, fork.burns_balance
-        )
+        self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses, None, fork.clears_empty)
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, MessageOrigin(origin, origin_address, nonce), None, self.accounts.journal)
         if fork.transfer_logs:
             self.accounts.set_address(SYSTEM_ACTOR, SYSTEM_ADDRESS)
-        self.state_gas = StateGasMeter(self.accounts.journal) if fork.state_gas else None
-        """The meter of state gas, if the fork has it (`runtimes.evm.ethereum.application`)."""
         self.prices = FREE
         self.charges_access = False
         self.max_depth = MAX_FRAMES
-        self.first_depth = 0
-        """Depth of the first call."""
         self.environment = environment
-        self.frames = self.interceptor if intercepts_frames(self.interceptor) else None
-        self.undone_refund = 0
-        """Refund that the last failed call had counted."""
-        self.inner_gas_used: Callable[[CallResult | None], int] | None = None
-        """Returns the gas used by the first call, after refunds, if it is an inner transaction of another message."""
         self.filecoin_precompiles = _NONE
         if filecoin_addresses:
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
@@ -334,23 +261,6 @@ class EthereumCalls(CallManager):
         if from_ != to and self.environment.fork.transfer_logs:
             self.log_transfer(from_, to, value)
 
-    def creation(self, call: Call) -> Call:
-        """Mark a call as a contract's creation. Apart from it, only the init actor may construct a contract."""
-        self.ethereum_rules.creation = call
-        return call
-
-    def used_by(self, result: CallResult | None, before: int) -> int:
-        """Return the gas used since `before`; for the first call of an inner transaction, after refunds."""
-        if self.inner_gas_used is not None and self.depth == self.first_depth:
-            return self.inner_gas_used(result)
-        return self.gas.used - before
-
-    def rollback(self, mark: Mark) -> None:
-        """Undo the changes since the checkpoint."""
-        counted = self.accounts.refund
-        super().rollback(mark)
-        self.undone_refund = counted - self.accounts.refund
-
     def exhaust(self) -> None:
         """Consume all gas of the current gas frame."""
         self.ethereum_rules.exhaust(self)
@@ -370,11 +280,6 @@ class EthereumCalls(CallManager):
             base_fee=now.base_fee,
         )
         self.environment = replace(self.environment, block=block, context=context)
-
-    def set_fork(self, fork: Fork) -> None:
-        """Use another fork's rules for subsequent calls."""
-        self.environment = replace(self.environment, fork=fork)
-        self.ethereum_rules.set_fork(fork)
 
     # --- rollback ---------------------------------------------------------------------------------------------
 
@@ -401,20 +306,11 @@ class EthereumCalls(CallManager):
         self.emit([StampedEvent(emitter, tuple(log_to_entries(log)))])
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
-        if self.frames is None and self.tracer is None:
-            self.events.extend(events)
-            return
         for event in events:
             self.events.append(event)
-            self.report_log(event)
-
-    def report_log(self, event: StampedEvent) -> None:
-        """Report a contract's log to interceptor and tracer."""
-        if self.frames is not None:
-            self.frames.on_log(self, event.emitter, cast(Log, entries_to_log(event.entries)))
-        if self.tracer is not None:
-            listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
-            self.tracer.event(EventEmitted(event.emitter, listed))
+            if self.tracer is not None:
+                listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
+                self.tracer.event(EventEmitted(event.emitter, listed))
 
 
 @lru_cache

@@ -34,7 +34,12 @@ from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, ethereum_address
-from runtimes.evm.ethereum.application import (
+from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
+from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
+from runtimes.evm.ethereum.guest_rules import fork_message
+from runtimes.evm.ethereum.recording import AccessRecorder
+from runtimes.evm.ethereum.session import StateSession, account_of, session_of
+from runtimes.evm.ethereum.transactions import (
     SYSTEM_CALL_GAS,
     Entry,
     TransactionResult,
@@ -43,12 +48,6 @@ from runtimes.evm.ethereum.application import (
     fork_of,
     transaction_of,
 )
-from runtimes.evm.ethereum.calls import intercepts_frames
-from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
-from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
-from runtimes.evm.ethereum.guest_rules import fork_message
-from runtimes.evm.ethereum.recording import AccessRecorder
-from runtimes.evm.ethereum.session import StateSession, account_of, session_of
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
     InvalidBlock,
@@ -103,9 +102,7 @@ class EthereumExecutor:
         session = self._session()
         recorder = self.recorder if mode & KEEP else None
         mode |= ACCESSES if recorder is not None else 0
-        interceptor = self._machine.interceptor
-        if interceptor is not None and not intercepts_frames(interceptor):  # that of frames sees Solidity tests only
-            mode |= INTERCEPTS
+        mode |= INTERCEPTS if self._machine.interceptor is not None else 0
         if self._machine.tracer is None:
             result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
@@ -324,9 +321,7 @@ class EthereumExecutor:
         self._known.trim()
         block = block_of(self._machine)
         fork = fork_named(block.fork)
-        return Accounts(
-            self._machine, Journal(), block.filecoin_addresses, self._known, fork.clears_empty, fork.burns_balance
-        )
+        return Accounts(self._machine, Journal(), block.filecoin_addresses, self._known, fork.clears_empty)
 
     def _apply_traced(
         self,

@@ -39,11 +39,11 @@ from hypervisor.types import ActorID, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import CallInputs, CallKind, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.ethereum.accounts import EMPTY_CODE, Accounts, address_of_state, delegated_address
-from runtimes.evm.ethereum.application import Entry
 from runtimes.evm.ethereum.calls import FREE, EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.guest import STATUS, Command, Exit, Guest
+from runtimes.evm.ethereum.kernel_calls import call_filecoin_precompile, contract_outcome
 from runtimes.evm.ethereum.record import Replay, text_of
-from runtimes.evm.ethereum.subcalls import call_filecoin_precompile, contract_outcome
+from runtimes.evm.ethereum.transactions import Entry
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
 from store.keccak import keccak
 
@@ -121,9 +121,7 @@ class NativeCalls(EthereumCalls):
     ) -> None:  # fmt: skip
         """`replay` gives the tracer, if there is one, the transaction's record, and gets the kernel's events."""
         machine, fork = session.machine, environment.fork
-        accounts = SessionAccounts(
-            machine, Journal(), environment.block.filecoin_addresses, None, fork.clears_empty, fork.burns_balance
-        )
+        accounts = SessionAccounts(machine, Journal(), environment.block.filecoin_addresses, None, fork.clears_empty)
         accounts.crossing = self
         gas, own = GasTracker(transaction.gas_limit, per_gas=1), delegated_address(sender)
         super().__init__(machine, gas, ActorID(0), own, transaction.nonce, environment, accounts)

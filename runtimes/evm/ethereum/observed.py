@@ -209,8 +209,6 @@ class ObservedCall:
         self._session.draw = None
         if self._native is not None:
             self._session.end_kernel()
-        if error is CannotObserve:
-            self._session.note_replayed()
         if self._is_renewed or self._is_isolated:
             self._session.forget_block()
 

@@ -7,9 +7,6 @@ calls, with these exceptions:
 - A frame without gas does not say what its last instruction would have cost, and charges of zero gas are left out.
 - States of actors are missing, and charges before the first call except the intrinsic gas.
 - The cost of an instruction includes all of its state gas (EIP-8037), and empty code has no instructions.
-
-A transaction that has to begin again on the machine's calls goes on with the events that the tracer has not got
-(`Remaining`).
 """
 
 from __future__ import annotations
@@ -41,7 +38,6 @@ from bridge.gas import CHARGE_NAME
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
-from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import (
@@ -53,8 +49,6 @@ from hypervisor.tracing import (
     EventEmitted,
     GasCharged,
     PausingTracer,
-    RuntimeEvent,
-    StepTracer,
     TraceEvent,
     Tracer,
     pausing_tracer,
@@ -106,8 +100,6 @@ _INSTRUCTION: Final = Struct("<BBBxIQqqHH")
 _CHANGED_MEMORY: Final = Struct("<III")
 
 
-REPLAYED: Final = "ethereum session: replayed"
-"""Key of the number of events that a machine's tracer has got of a transaction that has left the session."""
 _NO_ACTOR: Final = 1 << 40
 """Number of the first account without an actor; the numbers of actors are lower."""
 
@@ -187,50 +179,6 @@ class ActorNumbers:
         return actor
 
 
-class Remaining:
-    """A tracer that leaves out the first `given` events of a transaction, which it has given in the session.
-
-    Charges before the first one that is passed on are left out, since the runs do not charge at the same places.
-    """
-
-    def __init__(self, tracer: Tracer, given: int) -> None:
-        self._tracer, self._given = tracer, given
-
-    def event(self, event: TraceEvent, /) -> None:
-        if self._given == 0:
-            self._tracer.event(event)
-        elif not isinstance(event, GasCharged):
-            self._given -= 1
-
-
-class RemainingSteps(Remaining):
-    """A `Remaining` for a tracer of instructions; it does not count those of empty code, which the session omits."""
-
-    def __init__(self, tracer: StepTracer, given: int) -> None:
-        super().__init__(tracer, given)
-        self._steps, self._has_code = tracer, True
-
-    def event(self, event: TraceEvent, /) -> None:
-        if isinstance(event, EvmFrame | CallEnded):  # at the end of a call, its caller goes on
-            self._has_code = isinstance(event, CallEnded) or event.code != b""
-        super().event(event)
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        if self._given == 0:
-            self._steps.step(event)
-        elif self._has_code and isinstance(event, EvmStep):
-            self._given -= 1
-
-
-def remaining_tracer(machine: MachineState) -> Tracer | None:
-    """Return the machine's tracer for a transaction; what it has got of it in the session is not repeated."""
-    tracer, given = machine.tracer, machine.kept.pop(REPLAYED, 0)
-    if tracer is None or not given:
-        return tracer
-    steps = step_tracer(tracer)
-    return Remaining(tracer, given) if steps is None else RemainingSteps(steps, given)
-
-
 def text_of(result: int, data: bytes, value: int, to: EthAddress) -> str:
     """Return the message of a failed call of `to` if it names what has failed; else an empty text."""
     if result in (LONG_CODE, LONG_INIT_CODE):
@@ -295,12 +243,9 @@ class Replay:
         """Cost of the last instruction, until it is reported."""
         self._size = self._left_out = 0
         """Bytes of items that were reported, and of those that follow and were reported before."""
-        self.given = 0
-        """Number of events without charges, and of instructions, that the tracer has got."""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Give the tracer an event, also one that is not of the record, and count it."""
-        self.given += not isinstance(event, GasCharged)
+        """Give the tracer an event, also one that is not of the record."""
         self._tracer.event(event)
 
     def run(self, data: bytes, at: int) -> None:
@@ -493,7 +438,7 @@ class Replay:
             at += _WORD.size
             call.return_data = data[at : at + length]
             at += length
-        self.given, self._cost = self.given + 1, cost
+        self._cost = cost
 
         def read() -> EvmStep:
             row = self._fork.opcodes.get(opcode)
@@ -537,7 +482,6 @@ class Replay:
         at += _COUNTED.size
         counters = array("I")
         counters.frombytes(data[at : at + 4 * count])
-        self.given += count
         cast(CounterTracer, self._tracer).visit_all(counters)
         return at + 4 * count
 

@@ -43,15 +43,6 @@ from runtimes.evm.ethereum.accounts import (
     delegated_address,
     ethereum_address,
 )
-from runtimes.evm.ethereum.application import (
-    Entry,
-    TransactionResult,
-    block_limits,
-    block_of,
-    fork_of,
-    in_cbor,
-    transaction_environment,
-)
 from runtimes.evm.ethereum.calls import filecoin_precompiles
 from runtimes.evm.ethereum.forks import Fork, code_limits
 from runtimes.evm.ethereum.frames import PythonFrames
@@ -91,17 +82,26 @@ from runtimes.evm.ethereum.guest import (
     transaction_message,
 )
 from runtimes.evm.ethereum.guest_rules import account_spec, fork_message
-from runtimes.evm.ethereum.host import block_hash, block_randomness
 from runtimes.evm.ethereum.native import KERNEL, NativeCalls, NativeSession
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.ethereum.record import (
-    REPLAYED,
     ActorNumbers,
     Codes,
     Replay,
     precompile_failure,
     text_of,
     text_of_cause,
+)
+from runtimes.evm.ethereum.transactions import (
+    Entry,
+    TransactionResult,
+    block_hash,
+    block_limits,
+    block_of,
+    block_randomness,
+    fork_of,
+    in_cbor,
+    transaction_environment,
 )
 from runtimes.evm.ethereum.validation import (
     BlockLimits,
@@ -439,17 +439,11 @@ class StateSession:
     def begin_record(self, mode: int) -> int:
         """Return the mode with which a transaction that begins is recorded for the machine's tracer; 0 without one."""
         tracer, self._replay, self._intrinsic = self._machine.tracer, None, 0
-        self._machine.kept.pop(REPLAYED, None)
         if tracer is None:
             return 0
         if mode & FRAMES:
             return RECORD
         return RECORD | (COUNTERS if hasattr(tracer, "visit_all") else STEPS if hasattr(tracer, "step") else 0)
-
-    def note_replayed(self) -> None:
-        """Note how many events the tracer has got, which a call's run on the machine's calls leaves out."""
-        if self._replay is not None:
-            self._machine.kept[REPLAYED] = self._replay.given
 
     def read_record(self, guest: Guest) -> tuple[bytes, int]:
         """Return the next part of a transaction's record, and where it begins; it must run with `RECORD`."""

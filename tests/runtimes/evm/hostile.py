@@ -25,8 +25,8 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.transactions import TransactionResult
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import SENDER as CHAIN_SENDER
 from tests.runtimes.evm.chain import Chain, open_machine

@@ -21,7 +21,7 @@ from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame, Step, TxContext
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.application import TransactionResult
+from runtimes.evm.ethereum.transactions import TransactionResult
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
 from runtimes.evm.rules import EvmRules, filecoin_evm_rules
 from store.keccak import keccak

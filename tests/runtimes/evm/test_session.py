@@ -38,9 +38,9 @@ from hypervisor.types import (
 )
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.application import TransactionResult
 from runtimes.evm.ethereum.guest import CHECKED, KEEP, PAID, Command, Guest, GuestFailure
 from runtimes.evm.ethereum.session import StateSession, session_of
+from runtimes.evm.ethereum.transactions import TransactionResult
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from tests.crossing.trees import FUNDS, LOOKUP, PUPPETS, Script, Tree, puppet
 from tests.differential.twins import CallOf
