@@ -46,7 +46,8 @@ def _all() -> Any:
 RULES_GROUP: Final = "hypervisor.rules"
 FILECOIN: Final = "filecoin"
 """Name of the machine's default set of rules."""
-BUILT_IN_RULES: Final = (FILECOIN, "ethereum")
+ETHEREUM: Final = "ethereum"
+BUILT_IN_RULES: Final = (FILECOIN, ETHEREUM)
 """Names of the built-in sets of rules, which are found without reading entry points."""
 AUTO: Final = "auto"
 """Engine name for the default: the official EVM on its bundles, otherwise `OWN_EVM`."""

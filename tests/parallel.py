@@ -39,7 +39,6 @@ from store.cid import Cid
 from store.codec import encode
 from tests.runtimes.evm.assembler import assemble, deployer
 
-RULES: Final = ("filecoin", "ethereum")
 ACCOUNTS: Final = 8
 MAX_MESSAGES: Final = 20
 FEE: Final = 10**9
@@ -92,7 +91,7 @@ def stage(rules: str) -> Stage:
 
 
 def block(random: Random) -> tuple[Stage, list[Message]]:
-    on = stage(random.choice(RULES))
+    on = stage("filecoin")
     nonces = {
         address: state.nonce for address in on.accounts if (state := on.machine.actor(to_filecoin(address))) is not None
     }
@@ -118,7 +117,7 @@ def _message(random: Random, on: Stage, sender: EthAddress, nonce: int) -> Messa
             transaction = _transaction(on.rules, nonce, to, b"", value, gas)
         case 3:
             transaction = _transaction(on.rules, nonce, None, deployer(BUSY), 0, 3 * gas)
-        case 4 if on.rules == "filecoin":
+        case 4:
             method = MethodNumber(method_number("Increment"))
             to_actor, params = random.choice(on.counters), encode(random.randrange(3))
             return Message(

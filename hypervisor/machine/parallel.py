@@ -30,6 +30,7 @@ from time import monotonic, process_time
 from typing import Any, BinaryIO, Final, NoReturn
 
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import ETHEREUM
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.speculation import (
@@ -129,12 +130,14 @@ class BlockMessage:
 def can_run_in_parallel(machine: MachineState) -> bool:
     """Return True if workers can observe all effects of messages on this machine.
 
-    False with a step tracer, an interceptor or actor logs; if actors may open unreachable blocks (network versions
-    before 21) or install code; and if actor IDs come from another network.
+    False under Ethereum's rules, whose session holds the state; with a step tracer, an interceptor or actor logs; if
+    actors may open unreachable blocks (network versions before 21) or install code; and if actor IDs come from another
+    network.
     """
     rules = machine.context.network.rules
     return (
-        not isinstance(machine.tracer, StepTracer)
+        machine.context.rules != ETHEREUM
+        and not isinstance(machine.tracer, StepTracer)
         and machine.interceptor is None
         and not machine.actor_debugging
         and machine.state_tree.origin is None
