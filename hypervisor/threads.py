@@ -166,6 +166,15 @@ class _ThreadLocal(threading.local):
 _local = _ThreadLocal()
 
 
+def _forget_own_thread() -> None:
+    """Let a forked process, whose main thread is the one that forked, execute on another thread."""
+    _local.own = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_own_thread)
+
+
 def request_thread() -> int:
     """Return the number of the thread whose work the calling thread continues on another stack, or its own."""
     return _local.request or threading.get_ident()

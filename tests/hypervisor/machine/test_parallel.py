@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from errno import EMFILE
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from bridge.ethereum.addresses import to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
+from bridge.filecoin.method_numbers import method_number
 from hypervisor.context import DevelopmentExterns, ExternError
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import parallel as room
@@ -27,11 +29,12 @@ from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock, c
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import Recorder, StepRecorder
-from hypervisor.types import INIT_ACTOR, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import INIT_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from localnet.fork.node_client import NodeClient, NodeError
 from store.blockstore import StoreReadOnly
 from store.cid import RAW, cid_of
+from store.codec import encode
 from tests.conftest import samples
 from tests.parallel import COUNT, FEE, FIL, GAS, KILL, difference, execute, play, stage
 from tests.patience import slowness
@@ -50,7 +53,7 @@ def test_random_blocks_come_out_as_serially() -> None:
     played = {seed: play(seed) for seed in range(samples(160))}
     assert {seed: each.difference for seed, each in played.items() if each.difference} == {}
     for counter in ("accepted", "reexecuted", "conflicted"):
-        assert sum(getattr(each.parallel, counter) for each in played.values()) > len(played) // 3
+        assert sum(getattr(each.parallel, counter) for each in played.values()) > len(played) // 2
 
 
 def test_other_results_events_or_states_are_a_difference() -> None:
@@ -125,6 +128,15 @@ def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
     parallel = fresh(executes_share=False)
     execute_both_ways([*one, payment(2, Address.id(1), 1)], parallel)
     assert parallel.accepted == 5
+
+
+def test_workers_execute_native_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_MAX_WAIT_SECONDS", 60.0)
+    counters, method = stage("filecoin").counters, MethodNumber(method_number("Increment"))
+    messages = [replace(payment(sender, counters[sender], 0), method=method, params=encode(1)) for sender in range(2)]
+    parallel = fresh(3, executes_share=False)
+    execute_both_ways(messages, parallel)
+    assert (parallel.accepted, parallel.reexecuted) == (2, 0)
 
 
 # --- workers that do not do it ----------------------------------------------------------------------------------------
