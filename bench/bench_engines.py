@@ -54,7 +54,6 @@ def rows() -> Iterator[Row]:
     guest_module()
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
     session = session_of(fast.machine)
-    assert session is not None
     assert session._guest is not None
     yield Row("memory of an instance", session._guest.memory_bytes / MEBIBYTE, "a session's, after all workloads")
 

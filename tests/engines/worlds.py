@@ -143,9 +143,8 @@ class EthereumMachine:
         actors(self.machine)  # read once, not in every attempt
         self.machine.tracer = IgnoringTracer() if batch.framed else None
         self.machine.interceptor = _Interceptor() if batch.intercepted else None
-        session = session_of(self.machine)
-        if batch.compiled and session is not None:
-            compile_codes(session, [account.code for account in batch.accounts.values()])
+        if batch.compiled:
+            compile_codes(session_of(self.machine), [account.code for account in batch.accounts.values()])
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
         """Return the effects that a transaction would have; an invalid one has the outcome -1."""

@@ -424,11 +424,11 @@ class TestExecutor:
 
     def _is_live(self, function: tuple[EthAddress, bytes]) -> bool:
         """Return True if the tracer gets events when they happen: then the call must not begin again for the kernel."""
-        tracer, session = self.machine.tracer, session_of(self.machine)
-        if tracer is None or session is None:
+        tracer = self.machine.tracer
+        if tracer is None:
             return False
         is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
-        return is_watched or not session.runs_in_guest or not takes_record(tracer)
+        return is_watched or not session_of(self.machine).runs_in_guest or not takes_record(tracer)
 
     @contextmanager
     def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
@@ -494,8 +494,6 @@ class TestExecutor:
         cheats, tracer = self.cheatcodes, self.machine.tracer
         observer = TestObserver(cheats)
         session = session_of(self.machine)
-        if session is None:
-            raise InvalidInput(UNSUPPORTED)
         if tracer is not None:
             self._create_sender(from_)
         block = cheats.state.block

@@ -210,8 +210,10 @@ class JumpCoverage:
     @classmethod
     def of(cls, machine: Hypervisor, contract_of: ContractOf) -> JumpCoverage | None:
         """Return an empty coverage, or None unless the guest of a state session runs frames, and records jumps."""
-        session = session_of(machine) if machine.context.rules == ETHEREUM else None
-        return None if session is None or not session.runs_in_guest else cls(session, contract_of)
+        if machine.context.rules != ETHEREUM:
+            return None
+        session = session_of(machine)
+        return cls(session, contract_of) if session.runs_in_guest else None
 
     def begin_call(self) -> None:
         """Record jumps, and discard those of earlier calls."""

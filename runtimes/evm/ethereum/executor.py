@@ -38,7 +38,7 @@ from runtimes.evm.ethereum.forks import Fork, ForkBlobs, fork_named, fork_names,
 from runtimes.evm.ethereum.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
 from runtimes.evm.ethereum.guest_rules import fork_message
 from runtimes.evm.ethereum.recording import AccessRecorder
-from runtimes.evm.ethereum.session import StateSession, account_of, session_of
+from runtimes.evm.ethereum.session import account_of, session_of
 from runtimes.evm.ethereum.transactions import (
     SYSTEM_CALL_GAS,
     Entry,
@@ -99,7 +99,7 @@ class EthereumExecutor:
         entry: Entry | None = None,
     ) -> TransactionResult:  # fmt: skip
         """Run a transaction in the machine's session. Raises InvalidTransaction."""
-        session = self._session()
+        session = session_of(self._machine)
         recorder = self.recorder if mode & KEEP else None
         mode |= ACCESSES if recorder is not None else 0
         mode |= INTERCEPTS if self._machine.interceptor is not None else 0
@@ -110,12 +110,6 @@ class EthereumExecutor:
         if recorder is not None:
             recorder.add(session.accesses)
         return result
-
-    def _session(self) -> StateSession:
-        session = session_of(self._machine)
-        if session is None:
-            raise InvalidInput("Ethereum's rules need this project's EVM, and a tree that does not record accesses")
-        return session
 
     def refusals(self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None) -> list[str]:
         """Return the names of all rules that a transaction breaks."""
@@ -267,15 +261,15 @@ class EthereumExecutor:
 
     def held_account(self, address: Address) -> HeldAccount | None:
         """Return an account that the session holds (`bridge.ethereum.execution.EthereumExecution`)."""
-        own, session = ethereum_address(address), session_of(self._machine)
-        return None if own is None or session is None else session.account(own)
+        own = ethereum_address(address)
+        return None if own is None else session_of(self._machine).account(own)
 
     def without_held(self) -> AbstractContextManager[None]:
         return self._machine.state_tree.without_held()
 
     def address_of(self, actor: ActorID) -> EthAddress:
         session = session_of(self._machine)
-        known = session.addresses.get(actor) if session is not None and session.is_current else None
+        known = session.addresses.get(actor) if session.is_current else None
         return address_of_actor(self._machine.state_tree, actor) if known is None else known
 
     def may_send(self, code: bytes) -> bool:
@@ -300,7 +294,7 @@ class EthereumExecutor:
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
-            session, mode = self._session(), 0 if self.recorder is None else ACCESSES
+            session, mode = session_of(self._machine), 0 if self.recorder is None else ACCESSES
             is_traced = self._machine.tracer is not None
             if is_traced or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork), mode):
                 self._system_call(BLOCK_HASHES, parent_hash, fork)

@@ -179,21 +179,20 @@ def _return(guest: Guest) -> None:
         guest.close()
 
 
-def session_of(machine: MachineState) -> StateSession | None:
-    """Return the machine's session; None if its contracts run on another engine or its tree records accesses."""
+def session_of(machine: MachineState) -> StateSession:
+    """Return the machine's session. Raises InvalidInput if contracts run on the bundle's EVM actor."""
     session = machine.kept.get(_NAME)
     if session is None:
         runtime = machine.registry.runtime_for(machine.manifest.code("evm"))[1]
         if not isinstance(runtime, EngineSource):
-            return None
+            raise InvalidInput("Ethereum's rules need this project's EVM")
         session = machine.kept[_NAME] = StateSession(machine, runtime)
-    return cast(StateSession, session) if type(machine.state_tree) is StateTree else None
+    return cast(StateSession, session)
 
 
 def account_of(machine: MachineState, address: EthAddress) -> HeldAccount:
     """Return an account as the machine's session holds it, else as in the state tree; zeros if there is none."""
-    session = session_of(machine)
-    held = None if session is None else session.account(address)
+    held = session_of(machine).account(address)
     if held is not None:
         return held
     with machine.state_tree.without_held():

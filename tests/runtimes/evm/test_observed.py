@@ -121,7 +121,6 @@ def called(
     """Call `TO` in a state of these contracts; each has 10 attoFIL."""
     install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
     session = session_of(machine)
-    assert session is not None
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
@@ -141,7 +140,6 @@ def refuse(_run: ObservedCall, _request: InterceptedCall) -> SubcallOutcome:
 
 def slot_of(machine: Hypervisor, address: EthAddress, slot: int) -> int | None:
     session = session_of(machine)
-    assert session is not None
     return session.word(address, slot)
 
 
@@ -224,7 +222,6 @@ def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fail
     end = "0 0 REVERT" if fails else "STOP"
     called(machine, Recorder(write), {TO: f"{calling(INNER)} STOP", INNER: f"{calling(WATCHED)} {end}"})
     session = session_of(machine)
-    assert session is not None
     other = session.account(OTHER)
     assert other is not None
     assert (other.balance, other.nonce, other.code) == ((0, 0, b"") if fails else (6, 7, b"\x5b"))
@@ -314,7 +311,6 @@ def test_the_answer_waits_for_a_value_that_its_writes_need(machine: Hypervisor, 
     ended = called(machine, Recorder(write), {TO: f"{calling(WATCHED)} 1 SSTORE {COPIES}"})
     assert ended.output == b"data"
     session = session_of(machine)
-    assert session is not None
     other, deep = session.account(OTHER), session.account(DEEP)
     assert other is not None
     assert deep is not None
@@ -350,7 +346,6 @@ def followed(machine: Hypervisor, code: str, always: bool) -> ObservedEnd:
     """Call `TO` without calldata and, after that, with a byte."""
     install_alloc(machine, {TO: AllocAccount(0, 1, assemble(code)), DEEP: AllocAccount(5)})
     session = session_of(machine)
-    assert session is not None
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
@@ -423,7 +418,6 @@ def sequence(
     """Call `TO`, and then others, without calldata; the check is a call of `TO` with a byte."""
     install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
     session = session_of(machine)
-    assert session is not None
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
@@ -478,7 +472,6 @@ def test_accounts_are_read_after_the_end(machine: Hypervisor) -> None:
     contracts = {OTHER: AllocAccount(0, 1, b"\0", {7: 8}), TO: AllocAccount(0, 1, assemble(calling(WATCHED)))}
     install_alloc(machine, contracts)
     session = session_of(machine)
-    assert session is not None
     run = observe(session, Recorder(lambda _run, _request: SubcallOutcome(True)), SENDER, TO)
     assert run is not None
     with run:
@@ -511,7 +504,6 @@ def test_an_interrupt_at_the_end_leaves_the_kept_call(
 def test_a_transaction_after_an_observed_call_has_no_observer(machine: Hypervisor) -> None:
     called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(INNER), INNER: f"{calling(DEEP)} 1 1 SSTORE"})
     session = session_of(machine)
-    assert session is not None
     result = session.transact(Transaction(DYNAMIC_FEE, None, 0, TO, 0, b"", GAS, 0, 0), SENDER, KEEP)
     assert result is not None
     assert result.success
@@ -522,7 +514,6 @@ def test_a_large_session_is_written_before_it_is_left(machine: Hypervisor, monke
     assert machine.state_tree.held is not None
     monkeypatch.setattr("runtimes.evm.ethereum.session._MAX_MEMORY", 0)
     session = session_of(machine)
-    assert session is not None
     run = observe(session, Recorder(refuse), SENDER, TO)
     assert run is not None
     with run:
@@ -545,7 +536,6 @@ def test_only_a_kept_call_changes_the_state(machine: Hypervisor, keep: bool, at_
 def test_a_kept_call_is_undone_with_its_mark(machine: Hypervisor) -> None:
     called(machine, Recorder(refuse), {TO: "1 SLOAD 1 ADD 1 SSTORE STOP"})
     session, tree = session_of(machine), machine.state_tree
-    assert session is not None
     mark = tree.begin()
     run = observe(session, Recorder(refuse), SENDER, TO)
     assert run is not None
@@ -630,7 +620,6 @@ def test_a_frame_that_is_missing_ends_the_call_only(
         return run.enter()
 
     session = session_of(machine)
-    assert session is not None
     run = observe(session, Recorder(read), SENDER, WATCHED)
     assert run is not None
     with pytest.raises(CannotObserve), run:

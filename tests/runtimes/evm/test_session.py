@@ -235,7 +235,6 @@ def test_a_rolled_back_transaction_leaves_nothing(
 def test_frames_count_as_steps_of_a_short_execution(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Code without jumps: a short execution has 10,000 steps, of which a frame takes 16."""
     session, call = session_of(machine), assemble(f"0 0 0 0 0 {word(COUNTER)} GAS CALL POP ")
-    assert session is not None
     machine.short = ShortExecutions()
     monkeypatch.setattr(machine.short, "check", lambda: None)
     few, many = (EthAddress(bytes([number]) * 20) for number in (0xD1, 0xD2))
@@ -362,7 +361,6 @@ def test_a_hot_loop_is_compiled_and_stays_in_the_session(machine: Hypervisor) ->
     install_alloc(machine, {loops: AllocAccount(0, 1, code)})
     machine.flush()
     executor, session = EthereumExecutor(machine), session_of(machine)
-    assert session is not None
     used = 21_000 + 2 + rounds * (1 + 6 * 3 + 10) + (2 + 3 + 3) + (3 + 2)
     end, nonce, is_compiled = time.monotonic() + 30 * slowness(), 0, False
     while not is_compiled:
@@ -411,7 +409,6 @@ def test_a_guest_that_fails_with_changes_ends_the_block(machine: Hypervisor, mon
 
 def test_a_guest_with_too_much_memory_is_replaced(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     executor, session = EthereumExecutor(machine), session_of(machine)
-    assert session is not None
     executor.apply_transaction(sent(0, COUNTER), SENDER)
     used = session._guest
     monkeypatch.setattr("runtimes.evm.ethereum.session._MAX_MEMORY", 1 << 16)
@@ -571,7 +568,6 @@ def test_fork_with_other_opcodes_and_prices_runs_in_a_session(fork: str, code: s
         machine.advance(block=EthereumBlock(fork, COINBASE, filecoin_addresses=False), base_fee=TokenAmount(0))
         install_alloc(machine, {SENDER: AllocAccount(RICH), TOKEN: AllocAccount(0, 1, bytes.fromhex(code))})
         session = session_of(machine)
-        assert session is not None
         call = Transaction(LEGACY, None, 0, TOKEN, 0, b"", 200_000, PRICE, PRICE)
         result = session.transact(call, SENDER, KEEP | CHECKED | PAID)
         assert result is not None

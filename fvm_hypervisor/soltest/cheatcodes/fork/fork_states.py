@@ -140,6 +140,4 @@ def execute_nested(
     with run.exchange(), context.cheats.outside_test():
         if is_checked:
             return EthereumExecutor(machine).apply_transaction(transaction, sender)
-        session = session_of(machine)
-        assert session is not None, "the call runs in a session"
-        return session.transact(transaction, sender, KEEP | PAID)
+        return session_of(machine).transact(transaction, sender, KEEP | PAID)

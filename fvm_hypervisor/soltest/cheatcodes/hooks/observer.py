@@ -84,8 +84,7 @@ class TestObserver:
         machine, tracer = self._cheats.machine, self._cheats.machine.tracer
         if not self._cheats.state.pauses_gas:
             return False
-        session = session_of(machine)
-        return session is not None and session.runs_in_guest and (tracer is None or takes_record(tracer))
+        return session_of(machine).runs_in_guest and (tracer is None or takes_record(tracer))
 
     @property
     def may_have_set(self) -> bool:

@@ -243,7 +243,6 @@ def destinations(code: str, others: dict[EthAddress, str] | None = None) -> list
     with closing(TestExecutor(ExecutorSettings(evm="fast"), Cheatcodes())) as executor:
         install_alloc(executor.machine, accounts)
         session = session_of(executor.machine)
-        assert session is not None
         session.records_jumps = True
         executor.call(DEFAULT_SENDER, CODE, b"", gas=30_000_000)
         numbers: dict[int, int] = {}
