@@ -43,7 +43,7 @@ ACCOUNTS: Final = 8
 MAX_MESSAGES: Final = 20
 FEE: Final = 10**9
 FIL: Final = 10**18
-GAS: Final = {"filecoin": 200_000_000, "ethereum": 900_000}
+GAS: Final = 200_000_000
 
 COUNT, LOOK, KILL, PAY, FAIL, CREATE, SPIN = range(7)
 BUSY: Final = assemble("""
@@ -65,7 +65,6 @@ BUSY: Final = assemble("""
 class Stage:
     """The initial state of blocks."""
 
-    rules: str
     machine: Hypervisor
     accounts: tuple[EthAddress, ...]
     contracts: tuple[EthAddress, ...]
@@ -73,25 +72,25 @@ class Stage:
 
 
 @cache
-def stage(rules: str) -> Stage:
-    """Return the initial state for a set of rules."""
+def stage() -> Stage:
+    """Return the initial state."""
     accounts = tuple(EthAddress((0xA << 152 | number).to_bytes(20, "big")) for number in range(ACCOUNTS))
     genesis = Genesis(accounts={to_filecoin(address): TokenAmount(100 * FIL) for address in accounts})
-    machine = Hypervisor.open(rules=rules, genesis=genesis, evm="fast")
+    machine = Hypervisor.open(genesis=genesis, evm="fast")
     code = machine.install(counter_module())
     counters = tuple(machine.create(code).address for _ in range(2))
     contracts = []
     for nonce in range(3):
-        creation = _transaction(rules, nonce, None, deployer(BUSY), gas=30 * GAS[rules] // 10)
+        creation = _transaction(nonce, None, deployer(BUSY), gas=3 * GAS)
         result = machine.apply(message_from(creation, to_filecoin(accounts[0])))
         assert result.exit_code == 0, result
         contracts.append(CreateReturn.decode(result.return_data).eth_address)
     machine.flush()
-    return Stage(rules, machine, accounts, tuple(contracts), counters)
+    return Stage(machine, accounts, tuple(contracts), counters)
 
 
 def block(random: Random) -> tuple[Stage, list[Message]]:
-    on = stage("filecoin")
+    on = stage()
     nonces = {
         address: state.nonce for address in on.accounts if (state := on.machine.actor(to_filecoin(address))) is not None
     }
@@ -110,13 +109,13 @@ def block(random: Random) -> tuple[Stage, list[Message]]:
 
 def _message(random: Random, on: Stage, sender: EthAddress, nonce: int) -> Message:
     value = random.choice((0, 0, 1, FIL, 40 * FIL, 99 * FIL))
-    gas = GAS[on.rules] if random.random() > 0.06 else random.randrange(GAS[on.rules])
+    gas = GAS if random.random() > 0.06 else random.randrange(GAS)
     match random.randrange(10):
         case 0 | 1 | 2:
             to = random.choice((*on.accounts, *map(_nobody, range(3)), masked_id(BURNT_FUNDS_ACTOR)))
-            transaction = _transaction(on.rules, nonce, to, b"", value, gas)
+            transaction = _transaction(nonce, to, b"", value, gas)
         case 3:
-            transaction = _transaction(on.rules, nonce, None, deployer(BUSY), 0, 3 * gas)
+            transaction = _transaction(nonce, None, deployer(BUSY), 0, 3 * gas)
         case 4:
             method = MethodNumber(method_number("Increment"))
             to_actor, params = random.choice(on.counters), encode(random.randrange(3))
@@ -124,9 +123,7 @@ def _message(random: Random, on: Stage, sender: EthAddress, nonce: int) -> Messa
                 to_actor, to_filecoin(sender), nonce, TokenAmount(0), method, params, Gas(gas), TokenAmount(FEE)
             )
         case _:
-            transaction = _transaction(
-                on.rules, nonce, random.choice(on.contracts), _calldata(random, on), min(value, FIL), gas
-            )
+            transaction = _transaction(nonce, random.choice(on.contracts), _calldata(random, on), min(value, FIL), gas)
     return message_from(transaction, to_filecoin(sender))
 
 
@@ -147,11 +144,9 @@ def _nobody(number: int) -> EthAddress:
     return EthAddress((0xB << 152 | number).to_bytes(20, "big"))
 
 
-def _transaction(
-    rules: str, nonce: int, to: EthAddress | None, data: bytes, value: int = 0, gas: int | None = None
-) -> Transaction:
+def _transaction(nonce: int, to: EthAddress | None, data: bytes, value: int = 0, gas: int = GAS) -> Transaction:
     chain = 31_415_926
-    return Transaction(DYNAMIC_FEE, chain, nonce, to, value, data, gas or GAS[rules], 2 * FEE, FEE)
+    return Transaction(DYNAMIC_FEE, chain, nonce, to, value, data, gas, 2 * FEE, FEE)
 
 
 # --- both ways --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
-from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.exchanges import split_warmth
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import (
@@ -133,7 +132,6 @@ __all__ = [
     "CannotObserve",
     "ChainImport",
     "ContractCache",
-    "EthereumCalls",
     "EthereumExecutor",
     "Fork",
     "ForkBlobs",

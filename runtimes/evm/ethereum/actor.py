@@ -33,7 +33,6 @@ from runtimes.evm.host import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR
 from store.codec import encode, link
 
-_RESERVED_BYTE = 0xEF  # EIP-3541
 _GET_STORAGE_AT = 5
 
 

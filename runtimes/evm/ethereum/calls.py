@@ -71,8 +71,6 @@ class EthereumCallRules:
         self._precompiles = fork.precompiles
         self._accounts = accounts
         self._network_prices = network_prices
-        self.exhausted = 0
-        """Gas that was left when the last frame failed without reverting; zero for a precompile."""
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
         """Return the actor at an address, creating it for value or a creation; or the result of a precompile."""
@@ -134,14 +132,12 @@ class EthereumCallRules:
             output = run_precompile(self._fork, name, data, calls.gas)
         except (PrecompileFailure, OutOfGas) as error:
             self.exhaust(calls)
-            self.exhausted = 0
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=f"{name}: {error}")
         return CallResult(ExitCode.OK, Block(RAW, output))
 
     def exhaust(self, calls: CallManager) -> None:
         """Consume all gas of the current gas frame."""
-        self.exhausted = calls.gas.available
-        calls.gas.charge("OnFailure", self.exhausted)
+        calls.gas.charge("OnFailure", calls.gas.available)
 
     # --- conversion of gas ------------------------------------------------------------------------------------
 

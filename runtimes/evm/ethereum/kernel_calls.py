@@ -10,16 +10,12 @@ from bridge.gas import DEFAULT_RATE
 from hypervisor.context import InvocationContext
 from hypervisor.errors import ActorExit, OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.kernel import Kernel, SendResult
+from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
-from hypervisor.messages.address import Address
 from hypervisor.types import (
     METHOD_SEND,
-    NO_BLOCK,
-    BlockId,
     Gas,
-    MethodNumber,
     TokenAmount,
 )
 from runtimes.evm.engine import CallInputs, SubcallOutcome
@@ -34,27 +30,14 @@ _ALL_GAS: Final = (1 << 64) - 1
 
 
 class PrecompileContext:
-    """The host interface for precompiles: a kernel at the network's prices, and sends from the contract."""
+    """The host interface for precompiles: a kernel at the network's prices.
+
+    It sends for the contract, whose state is in the journal, so nothing has to be written first.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
-        self.syscalls = Syscalls(kernel, DEFAULT_RATE)
+        self.syscalls = self.contract = Syscalls(kernel, DEFAULT_RATE)
         self.rules = filecoin_evm_rules(kernel.machine.context.network)
-
-    @property
-    def contract(self) -> "PrecompileContext":
-        return self
-
-    def send(
-        self,
-        to: Address,
-        method: MethodNumber,
-        params: BlockId = NO_BLOCK,
-        value: TokenAmount = TokenAmount(0),
-        gas_limit: int | None = None,
-        read_only: bool = False,
-    ) -> SendResult:
-        """Call another actor. The contract's state is in the journal, so nothing has to be written first."""
-        return self.syscalls.send(to, method, params, value, gas_limit, read_only)
 
     def hold(self, size: int, copies: int) -> None:
         """Charge for `copies` copies of `size` bytes, which the official actor keeps in memory."""

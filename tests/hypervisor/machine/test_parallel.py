@@ -70,20 +70,20 @@ def test_other_results_events_or_states_are_a_difference() -> None:
 
 def payment(sender: int, to: Address, value: int, nonce: int = 0) -> Message:
     """Return a payment of one of the accounts; the first has sent three messages before."""
-    from_ = to_filecoin(stage("filecoin").accounts[sender])
-    gas, fee = Gas(GAS["filecoin"]), TokenAmount(FEE)
+    from_ = to_filecoin(stage().accounts[sender])
+    gas, fee = Gas(GAS), TokenAmount(FEE)
     return Message(to, from_, nonce, TokenAmount(value), gas_limit=gas, gas_fee_cap=fee, gas_premium=fee)
 
 
 def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> Message:
-    on = stage("filecoin")
+    on = stage()
     data = bytes([what]) + word
-    transaction = Transaction(DYNAMIC_FEE, 31_415_926, nonce, on.contracts[0], 0, data, GAS["filecoin"], 2 * FEE, FEE)
+    transaction = Transaction(DYNAMIC_FEE, 31_415_926, nonce, on.contracts[0], 0, data, GAS, 2 * FEE, FEE)
     return message_from(transaction, to_filecoin(on.accounts[sender]))
 
 
 def execute_both_ways(messages: list[Message], parallel: Parallel) -> Sequence[ApplyResult | str]:
-    on = stage("filecoin")
+    on = stage()
     serial = execute(on, messages)
     assert execute(on, messages, parallel, foresees=False) == serial
     return serial[0]
@@ -100,16 +100,16 @@ def test_messages_that_create_one_address_conflict() -> None:
 
 def test_messages_that_spend_one_balance_conflict_at_its_actor() -> None:
     parallel = fresh()
-    receiver = to_filecoin(stage("filecoin").accounts[7])
+    receiver = to_filecoin(stage().accounts[7])
     richer = [payment(sender, receiver, FIL) for sender in range(1, 5)]
     execute_both_ways([*richer, payment(7, Address.id(99), 101 * FIL)], parallel)
-    actor = stage("filecoin").machine.state_tree.lookup_id(receiver)
+    actor = stage().machine.state_tree.lookup_id(receiver)
     assert [conflict for conflict in parallel.conflicts if conflict.actor == actor and "balance" in conflict.fields]
 
 
 @pytest.mark.slow
 def test_messages_that_kill_the_actor_of_others() -> None:
-    heir = bytes(12) + stage("filecoin").accounts[2]
+    heir = bytes(12) + stage().accounts[2]
     kill, again = called(1, KILL, heir), called(1, KILL, heir, nonce=1)
     parallel = fresh()
     execute_both_ways([kill, called(2, COUNT), called(3, COUNT), again, called(4, COUNT)], parallel)
@@ -132,7 +132,7 @@ def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
 
 def test_workers_execute_native_actors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_MAX_WAIT_SECONDS", 60.0)
-    counters, method = stage("filecoin").counters, MethodNumber(method_number("Increment"))
+    counters, method = stage().counters, MethodNumber(method_number("Increment"))
     messages = [replace(payment(sender, counters[sender], 0), method=method, params=encode(1)) for sender in range(2)]
     parallel = fresh(3, executes_share=False)
     execute_both_ways(messages, parallel)
@@ -144,7 +144,7 @@ def test_workers_execute_native_actors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def executed(apply: Callable[[Callable[[], ApplyResult]], ApplyResult], parallel: Parallel) -> int:
     """Return the number of successful messages of four, each executed by `apply`."""
-    machine = stage("filecoin").machine.fork()
+    machine = stage().machine.fork()
     messages = [payment(sender, Address.id(99), 0) for sender in range(1, 5)]
     block = [
         BlockMessage(partial(apply, partial(machine.apply, message)), message.from_, message.to) for message in messages
@@ -213,7 +213,7 @@ class Silent(DevelopmentExterns):
 
 @pytest.mark.slow
 def test_worker_message_with_unanswered_extern_is_rerun_locally() -> None:
-    machine = stage("filecoin").machine.fork()
+    machine = stage().machine.fork()
     machine.externs = Silent()
 
     def apply(message: Message) -> ApplyResult:
@@ -324,7 +324,7 @@ def test_fork_failure_falls_back_to_serial_execution(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 def test_worker_with_only_conflicts_is_stopped() -> None:
-    machine = stage("filecoin").machine.fork()
+    machine = stage().machine.fork()
     block = []
     for number in range(40):  # every second one is a worker's, whose senders are none of this process'
         nonce = number // 8 + (3 if number % 8 == 0 else 0)
@@ -349,7 +349,7 @@ class Ticking:
 
     def counting(self, count: int, seconds: Callable[[int], float], parallel: Parallel) -> list[int]:
         """Count in one contract, so that all messages conflict; return the messages before which workers started."""
-        machine, block, started = stage("filecoin").machine.fork(), [], list[int]()
+        machine, block, started = stage().machine.fork(), [], list[int]()
 
         def apply(number: int, message: Message) -> ApplyResult:
             self.now += seconds(number)
@@ -400,7 +400,7 @@ def test_the_estimate_follows_the_messages(
 
 def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_MIN_REMAINING_SECONDS", 0.0)
-    machine = stage("filecoin").machine.fork()
+    machine = stage().machine.fork()
 
     def apply(message: Message) -> ApplyResult:
         if os.getpid() != HERE:
@@ -428,7 +428,7 @@ def test_workers_that_are_late_are_not_waited_for(monkeypatch: pytest.MonkeyPatc
 
 
 def test_machines_unfit_for_parallel_workers_are_detected() -> None:
-    machine = stage("filecoin").machine.fork()
+    machine = stage().machine.fork()
     assert can_run_in_parallel(machine)
     machine.tracer = Recorder()
     assert can_run_in_parallel(machine)

@@ -20,7 +20,7 @@ THREE = bytes(31) + b"\x03"
 
 
 def executed(*messages: Message) -> tuple[Hypervisor, Parallel]:
-    machine, parallel = stage("filecoin").machine.fork(), Parallel(2, adaptive=False)
+    machine, parallel = stage().machine.fork(), Parallel(2, adaptive=False)
     block = [BlockMessage(partial(machine.apply, each), each.from_, None) for each in messages]
     with ParallelBlock(machine, block, parallel) as started:
         results = [started.apply(number) for number in range(len(block))]
@@ -34,7 +34,7 @@ def records(*messages: Message) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_conflicting_slots_of_two_messages_are_reported() -> None:
-    contract = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(stage("filecoin").contracts[0]))
+    contract = stage().machine.state_tree.lookup_id(to_filecoin(stage().contracts[0]))
     found = records(called(1, COUNT, THREE), called(2, COUNT, THREE))
     assert found == {
         "workers": 2,
@@ -80,8 +80,8 @@ def test_conflict_of_contract_with_many_slots_omits_slots(monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_a_balance_has_no_slots() -> None:
-    receiver = stage("filecoin").accounts[7]
-    actor = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(receiver))
+    receiver = stage().accounts[7]
+    actor = stage().machine.state_tree.lookup_id(to_filecoin(receiver))
     found = records(payment(1, to_filecoin(receiver), 1), payment(2, to_filecoin(receiver), 1))
     assert found["conflicts"] == [{"message": 1, "actor": f"f0{actor}", "fields": ["balance"]}]
 
