@@ -77,7 +77,7 @@ class SavedForkState(NamedTuple):
     context: MachineContext | None = None
     randomness: bytes | None = None
     warmth: bytes = b""
-    """What is warm in a session (`ObservedCall.warmth`)."""
+    """Warm addresses and slots of a session (`ObservedCall.warmth`)."""
 
     def __deepcopy__(self, _memo: object) -> SavedForkState:
         """Return itself, since it is immutable."""

@@ -100,7 +100,7 @@ class MutantDrive:
 
 
 class MutantTests(NamedTuple):
-    """Where the tests of a mutant run, a folder for its artifacts, and the time limit in seconds."""
+    """Workers and folders for the tests of a mutant, a folder for its artifacts, and the time limit in seconds."""
 
     pool: WorkerPool
     owner: str

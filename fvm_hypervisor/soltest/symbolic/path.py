@@ -400,7 +400,7 @@ class Path:
         return number
 
     def merge_symbolic_account(self, address: int) -> None:
-        """If a symbolic address equals `address`, merge its account into the one at `address`. Raises Fork."""
+        """Merge the account of a symbolic address that equals `address` into the one at `address`. Raises Fork."""
         for other, number in self.symbolic_accounts:
             if self.decide(equal(other, address)):
                 if number in self.accounts:

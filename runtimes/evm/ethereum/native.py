@@ -65,7 +65,7 @@ _OPERATION: Final = Struct("<I20s")
 _BALANCE: Final = Struct("<32sQI")
 _NUMBER: Final = Struct("<I")
 _HAS_NONCE, _NO_CODE, _IS_NATIVE = 1, 2, 4
-"""What has changed of an account, beside its balance (`change` in guests/session/src/native.rs)."""
+"""Flags of an account's change, in addition to its balance (`change` in guests/session/src/native.rs)."""
 _LINK: Final = "session"
 
 
@@ -87,7 +87,7 @@ class NativeSession(Protocol):
 
 
 class _Link(NamedTuple):
-    """How far guest and tree agree: the guest's position, its number of events, and the size of the tree's log."""
+    """The newest point at which guest and tree agree: position and event count of the guest, log size of the tree."""
 
     position: bytes
     events: int

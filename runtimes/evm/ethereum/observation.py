@@ -1,4 +1,4 @@
-"""What the observer of a call in a session sees, and what the guest is told: calls, accesses, ends, operations."""
+"""Messages between the observer of a call in a session and the guest: calls, accesses, ends, operations."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class AccessKind(IntEnum):
 
 
 class Access(NamedTuple):
-    """What an instruction has accessed; `account` is the one whose storage its frame uses.
+    """An access by an instruction; `account` is the one whose storage its frame uses.
 
     - A slot: `first` is its number, `second` and `third` are its words before and after.
     - A hash of a key and a slot, `first` and `second`: `third` is the hash.

@@ -216,11 +216,12 @@ class ObservedCall:
         self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
         following: Sequence[SessionCall] = (), nonce: int | None = None,
     ) -> list[ObservedEnd]:  # fmt: skip
-        """Make the call and its following calls; return the ends of those made. Raises CannotObserve.
+        """Make the call, then those of `following`; return the end of each call that was made. Raises CannotObserve.
 
-        With `nonce`, which the sender's becomes, the call is the creation of its contract.
+        With `nonce`, the sender gets this nonce, and the call creates its contract.
 
-        A call that stops is the last one. So is one that is kept at once and has succeeded, unless its check succeeds.
+        No call follows one that has stopped. After one that has succeeded and was kept at once, the next one is made
+        only if the check succeeds.
         """
         session = self._session
         session.draw = self._draw

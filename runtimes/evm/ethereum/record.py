@@ -227,7 +227,7 @@ class _Open:
         self.begun, self.counter, self.shown_next = 0, 0, 1
         """Number and program counter of its last instruction, and number of the next one for a pausing tracer."""
         self.transfer = 0, ZERO_ADDRESS
-        """Its value and the receiver."""
+        """Value that the frame transfers, and the receiver."""
 
 
 class Replay:
