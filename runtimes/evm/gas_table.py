@@ -19,11 +19,6 @@ def words(size: int) -> int:
     return (size + 31) >> 5
 
 
-def all_but_one_64th(gas: int) -> int:
-    """Return the maximum gas that a call may be given of the remaining gas (EIP-150)."""
-    return gas - (gas >> 6)
-
-
 def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
     """Return factor * e ** (numerator / denominator) in integer arithmetic (EIP-4844)."""
     index, output, accumulator = 1, 0, factor * denominator
@@ -91,30 +86,6 @@ class GasTable(NamedTuple):
     def memory(self, count: int) -> int:
         """Return the total gas for a memory of `count` words."""
         return self.memory_word * count + count * count // self.memory_quotient
-
-    def sstore(self, original: int, current: int, new: int) -> tuple[int, int]:
-        """Return the price and the refund (which may be negative) of writing a warm slot.
-
-        Rules: EIP-2200, or without net gas metering those before EIP-1283.
-        """
-        if not self.net_slots:
-            price = self.set_slot if current == 0 and new != 0 else self.reset_slot
-            return price, self.clear_refund if current != 0 and new == 0 else 0
-        if current == new:
-            return self.dirty_slot, 0
-        if original == current:
-            if original == 0:
-                return self.set_slot, 0
-            return self.reset_slot, self.clear_refund if new == 0 else 0
-        refund = 0
-        if original != 0:
-            if current == 0:
-                refund -= self.clear_refund
-            elif new == 0:
-                refund += self.clear_refund
-        if original == new:
-            refund += (self.set_slot if original == 0 else self.reset_slot) - self.dirty_slot
-        return self.dirty_slot, refund
 
 
 CANCUN_GAS: Final = GasTable()

@@ -57,7 +57,6 @@ from runtimes.evm.ethereum.validation import (
     gas_price,
     intrinsic_gas,
 )
-from runtimes.evm.gas_table import all_but_one_64th
 
 if TYPE_CHECKING:
     from runtimes.evm.ethereum.alloc import move_dao_balances
@@ -149,7 +148,6 @@ __all__ = [
     "StateSession",
     "TransactionResult",
     "Withdrawal",
-    "all_but_one_64th",
     "block_difficulty",
     "block_hash_cid",
     "block_of",

@@ -12,8 +12,6 @@ from typing import Any, Final
 import pytest
 from eth.precompiles.bls12_381.constants import G1_MSM_DISCOUNTS, G2_MSM_DISCOUNTS
 from eth.vm.forks.cancun.opcodes import CANCUN_OPCODES
-from hypothesis import given
-from hypothesis import strategies as st
 
 import runtimes.evm.ethereum.forks
 from bridge.ethereum.addresses import EthAddress, to_filecoin
@@ -36,38 +34,10 @@ from runtimes.evm.opcodes import Opcode
 from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble
 
-# (original, current, new) -> price and refund of a warm slot, the table of EIP-2200 under EIP-2929 and EIP-3529
-SSTORE = [
-    (0, 0, 0, 100, 0),
-    (0, 0, 1, 20_000, 0),
-    (0, 1, 0, 100, 19_900),
-    (0, 1, 2, 100, 0),
-    (0, 1, 1, 100, 0),
-    (1, 0, 0, 100, 0),
-    (1, 0, 1, 100, -4_800 + 2_800),
-    (1, 0, 2, 100, -4_800),
-    (1, 2, 0, 100, 4_800),
-    (1, 2, 3, 100, 0),
-    (1, 2, 1, 100, 2_800),
-    (1, 1, 0, 2_900, 4_800),
-    (1, 1, 2, 2_900, 0),
-    (1, 1, 1, 100, 0),
-]
-
-
-@pytest.mark.parametrize(("original", "current", "new", "price", "refund"), SSTORE)
-def test_writing_a_warm_slot(original: int, current: int, new: int, price: int, refund: int) -> None:
-    assert CANCUN_GAS.sstore(original, current, new) == (price, refund)
-
 
 @pytest.mark.parametrize(("count", "gas"), [(0, 0), (1, 3), (22, 66), (23, 70), (724, 3195), (32_768, 2_195_456)])
 def test_memory_expansion_costs_match_yellow_paper(count: int, gas: int) -> None:
     assert CANCUN_GAS.memory(count) == gas
-
-
-@given(st.integers(min_value=0, max_value=1 << 63))
-def test_call_receives_all_but_one_64th_of_gas(gas: int) -> None:
-    assert gas_table.all_but_one_64th(gas) == gas - gas // 64
 
 
 @pytest.mark.parametrize(
