@@ -70,16 +70,22 @@ def log_line(calldata: bytes) -> str:
 
 def log_text(calldata: bytes) -> str:
     """Return the text that a call writes, unchanged; its bytes if it matches no signature."""
+    text = decoded_text(calldata)
+    return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS] if text is None else text
+
+
+def decoded_text(calldata: bytes) -> str | None:
+    """Return the text that a call writes, unchanged; None if it matches no signature."""
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 
     types = log_signatures().get(calldata[:4])
     if types is None:
-        return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
+        return None
     try:
         found = decode(["bytes" if kind == "string" else kind for kind in types], calldata[4:])
     except (DecodingError, OverflowError, ValueError):
-        return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
+        return None
     pairs = zip(found, types, strict=True)  # as in forge, bytes that are not UTF-8 become U+FFFD
     return _format([value.decode(errors="replace") if kind == "string" else value for value, kind in pairs], types)
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.receipts import Log
-from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, write_text
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, no_selector, write_text
 from fvm_hypervisor.soltest.cheatcodes.values import decode
 from hypervisor.text import printable
-from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_text
+from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, decoded_text, log_signatures, log_text
 from store.keccak import keccak
 
 _ONE: Final = {
@@ -44,6 +44,13 @@ class LogConsole:
         self.lines: list[str] = []
         self.logs: list[tuple[EthAddress, Log]] = []
 
+    def call(self, data: bytes, value: int) -> str | None:
+        """Append the lines in a call's data; return why the call reverts: with value, if it is no `log` function."""
+        if value and decoded_text(data) is None:
+            return _refusal(data)
+        self.write(data)
+        return None
+
     def write(self, data: bytes) -> None:
         """Append the lines in a call's data; forge skips empty ones."""
         for line in log_text(data).splitlines():
@@ -70,6 +77,15 @@ class LogConsole:
     def _record(self, emitter: EthAddress, log: Log) -> None:
         if len(self.logs) < MAX_LOGS:
             self.logs.append((emitter, log))
+
+
+def _refusal(data: bytes) -> str:
+    """Return forge's message for a call that is no `log` function."""
+    if len(data) < 4:
+        return no_selector("ConsoleCalls", data)
+    if data[:4] in log_signatures():
+        return "ABI decoding failed: buffer overrun while deserializing"
+    return f"unknown selector `0x{data[:4].hex()}` for ConsoleCalls"
 
 
 def _line_log(line: str) -> Log:

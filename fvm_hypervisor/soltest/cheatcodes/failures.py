@@ -62,9 +62,14 @@ class CheatcodeFailure(Exception):
         """True if the message is prefixed with the cheatcode's name."""
 
 
-def failure_data(message: str) -> bytes:
-    """Return the revert data of a failed cheatcode."""
-    return CHEATCODE_ERROR + _OFFSET + write_text(message.encode())
+def failure_data(message: str, error: bytes = CHEATCODE_ERROR) -> bytes:
+    """Return the revert data of a failed cheatcode, or the data of an error with another selector."""
+    return error + _OFFSET + write_text(message.encode())
+
+
+def no_selector(interface: str, data: bytes) -> str:
+    """Return forge's message for calldata that is shorter than a selector."""
+    return f'type check failed for "{interface}" with data: {data.hex()}'
 
 
 def _text(data: bytes) -> bytes | None:

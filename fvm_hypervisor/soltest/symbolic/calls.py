@@ -127,6 +127,8 @@ def _call(kind: str) -> Handler:
         has_value = path.decide(truth(value))
         if has_value and path.frame.static:
             raise Halt("a static call transfers value")
+        if has_value and address == _CONSOLE:
+            raise NotModelled("value sent to the console")
         if address in CHEATCODE_ADDRESSES:
             _call_tool(path, kind, address, data, _result_of_call(*place(path, rest[-2], rest[-1], "output")))
         else:

@@ -197,7 +197,8 @@ def call_texts(frame: CallNode, names: Names) -> tuple[str, str]:
         inputs = PrecompileCall(own.signature, data, None).inputs
         return own.name, hex_text(data) if inputs is None else arguments_text(*inputs, names.address)
     if target == CONSOLE:
-        return "log", _log_text(data)
+        logged = _log_text(data)
+        return _unknown_text(data) if logged is None else ("log", logged)
     if target == CREATE2_DEPLOYER:
         return "create2", ""
     if target == VM:
@@ -214,6 +215,11 @@ def _contract_text(frame: CallNode, names: Names) -> tuple[str, str]:
         return str(signature.name), shown
     if signature.special is not None:
         return signature.special, hex_text(data)
+    return _unknown_text(data)
+
+
+def _unknown_text(data: bytes) -> tuple[str, str]:
+    """Return the selector and the rest of calldata, or the data of a fallback function."""
     if len(data) >= _SELECTOR:
         return data[:_SELECTOR].hex(), hex_text(data[_SELECTOR:]).removeprefix("0x")
     return "fallback", data.hex()
@@ -222,7 +228,7 @@ def _contract_text(frame: CallNode, names: Names) -> tuple[str, str]:
 def _cheatcode_text(data: bytes, names: Names) -> tuple[str, str]:
     found = names.cheatcode(data)
     if found is None:
-        return data[:_SELECTOR].hex() or "fallback", hex_text(data[_SELECTOR:]).removeprefix("0x")
+        return _unknown_text(data)
     entry, values = found
     name, inputs = str(entry["name"]), entry["inputs"]
     if name == "expectRevert" and (not values or isinstance(values[0], bytes)):
@@ -237,15 +243,15 @@ def _cheatcode_text(data: bytes, names: Names) -> tuple[str, str]:
     return name, redacted_arguments(name, inputs) or ", ".join(shown)
 
 
-def _log_text(data: bytes) -> str:
-    """Return the arguments of a `console.log` call."""
+def _log_text(data: bytes) -> str | None:
+    """Return the arguments of a `console.log` call; None if it matches no signature."""
     entries = [{"name": "", "type": kind} for kind in log_signatures().get(data[:_SELECTOR], ())]
     log = {"type": "function", "name": "log", "inputs": entries, "outputs": []}
     try:
         found = ContractInterface([log]).read_call(data)
     except AbiMismatch:
         found = None
-    return hex_text(data) if found is None else arguments_text(entries, found[1])
+    return None if found is None else arguments_text(entries, found[1])
 
 
 def result_text(frame: CallNode, names: Names) -> str:

@@ -26,6 +26,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import (
     CheatcodeFailure,
     check_size,
     failure_data,
+    no_selector,
     revert_text,
 )
 from fvm_hypervisor.soltest.cheatcodes.fork_access import check_access, undo_reverted
@@ -443,6 +444,8 @@ class Cheatcodes:
 
 
 def _unknown_cheatcode(selector: bytes) -> str:
+    if len(selector) < 4:
+        return no_selector("VmCalls", selector)
     name = name_of(selector)
     if name is None:
         return (

@@ -31,7 +31,7 @@ from bridge.filecoin.parameters import (
     unwrap_return,
 )
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, Context
-from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.failures import ERROR, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
@@ -102,8 +102,11 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         )
         return calls.trace_intercepted(call, _result(cheats.run_cheatcode(context, data)))
     if target == CONSOLE_ADDRESS:
-        cheats.console.write(data)
-        return calls.trace_intercepted(call, _result(SubcallOutcome(True)))
+        refusal = cheats.console.call(data, call.value)
+        if refusal is None and call.value:
+            return proceed(call)
+        outcome = SubcallOutcome(True) if refusal is None else SubcallOutcome(False, failure_data(refusal, ERROR))
+        return calls.trace_intercepted(call, _result(outcome))
     if not cheats.is_armed:
         return proceed(call)
     if not cheats.state.forks.forks:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Context
-from fvm_hypervisor.soltest.cheatcodes.failures import revert_text
+from fvm_hypervisor.soltest.cheatcodes.failures import ERROR, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import undo_reverted
 from fvm_hypervisor.soltest.cheatcodes.fuzzing import fill_slot
 from fvm_hypervisor.soltest.cheatcodes.hooks.missing_contracts import note_missing
@@ -163,12 +163,9 @@ class TestObserver:
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         cheats, kind = self._cheats, request.kind
         take_accesses(cheats.state, run)
-        if kind is not None and request.target == CONSOLE_ADDRESS:
-            if kind is CallKind.STATICCALL and self._isolates(request):
-                run.make_cold()
-            cheats.console.write(request.data)
-            return SubcallOutcome(True)
-        if kind is not None and request.target == VM_ADDRESS:
+        if kind is not None and request.receiver == CONSOLE_ADDRESS:
+            return self._console(run, request)
+        if kind is not None and request.receiver == VM_ADDRESS:
             return self._cheatcode(run, request)
         state = cheats.state
         if cheats.settings.uses_deployer or not state.only_pranks:
@@ -178,6 +175,16 @@ class TestObserver:
         interest = Interest(max(left, default=0), 0, not (left or state.may_have_failed))
         run.pass_on(sender, interest, self._isolates(request))
         return None
+
+    def _console(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+        refusal = self._cheats.console.call(request.data, request.value)
+        if refusal is not None:
+            return SubcallOutcome(False, failure_data(refusal, ERROR))
+        if request.value:
+            return self._proceed(run, request, None, None)
+        if request.kind is CallKind.STATICCALL and self._isolates(request):
+            run.make_cold()
+        return SubcallOutcome(True)
 
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         cheats, state = self._cheats, self._cheats.state

@@ -147,6 +147,8 @@ NOT_MODELLED = {
     "self-destruction": (["5fff"], "SELFDESTRUCT"),
     "a cheatcode": (["632bf9fa1f60e01b5f52", *call(["737109709ecfa91a80626ff3989d68f67f5b1dd12d"], "f1", "6004")],
                     "the unknown cheatcode 2bf9fa1f"),
+    "value for the console": (
+        ["5f5f5f5f", "6001", "73000000000000000000636f6e736f6c652e6c6f67", "5a", "f1"], "value sent to the console"),
     "svm with an unknown selector": (["63deadbeef60e01b5f52", *call(
         ["73f3993a62377bcd56ae39d773740a5390411e8bc9"], "f1", "6004")], "svm deadbeef"),
 }  # fmt: skip
