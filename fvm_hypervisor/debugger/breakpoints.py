@@ -5,6 +5,7 @@ Names come from addresses, actor schemas and contract interfaces, lines from com
 Forms of a breakpoint:
 
     call f04, call storagepower, call 0x5fbd...     a call of an actor: by address, name or code
+    call Vault                                      the first instruction of a contract, by name
     method Transfer, method 3                       a call of a method: by name or number
     syscall ipld::block_link                        a syscall of a native actor; the module is optional
     pc 0x5fbd... 0x1f, pc 31                        an instruction of one contract, or of any
@@ -156,9 +157,8 @@ class CallNames:
 
     def is_called(self, call: OpenCall, name: str) -> bool:
         """Return True if `name` is the callee's address, name, code CID, or contract name."""
-        compiled = self._sources.of(call).contract
         code = self.code(call)
-        if name == self.kind(call) or (compiled is not None and name == compiled.name):
+        if name == self.kind(call) or self.is_contract(call, name):
             return True
         if code is not None and name in (show(code), self.machine.name_of(code)):  # includes actors installed by users
             return True
@@ -172,6 +172,11 @@ class CallNames:
         return call.node.start.to == address or (
             actor is not None and actor == self.machine.state_tree.lookup_id(address)
         )
+
+    def is_contract(self, call: OpenCall, name: str) -> bool:
+        """Return True if `name` is the name of the contract whose code runs."""
+        compiled = self._sources.of(call).contract
+        return compiled is not None and name == compiled.name
 
     def has_method(self, call: OpenCall, method: str) -> bool:
         number = call.node.start.method
@@ -349,6 +354,8 @@ class Breakpoints:
         call = site.call
         match point.kind:
             case "call":
+                if site.mark is None:  # the code of a contract, which has its name, is known from here on
+                    return site.position.number == 1 and self._names.is_contract(call, point.where)
                 return site.mark is MarkKind.CALL and self._names.is_called(call, point.where)
             case "method":
                 return site.mark is MarkKind.CALL and self._names.has_method(call, point.where)

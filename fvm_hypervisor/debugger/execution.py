@@ -299,7 +299,7 @@ class StepListener(CallTrees):
             case EvmStep():
                 number = call.started + 1
                 if number < call.next_reported:
-                    call.started = number
+                    call.started, call.counter = number, event.pc
                 else:
                     call.next_reported = number + 1 + self.pause(number, event.pc, lambda: event)
             case _:

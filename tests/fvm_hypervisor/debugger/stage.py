@@ -33,13 +33,13 @@ class Stage:
     failed: bytes
 
 
-def prepare(network: Network, schema: Path = SCHEMA) -> Stage:
+def prepare(network: Network, schema: Path = SCHEMA, gas: int = GAS) -> Stage:
     teller = network.deploy(TELLER)
     code = network.actors.install(COUNTER, schema)
     counter = network.machine.create(code).id
     network.chain.keep_changes()
     try:
-        teller.send("pay", counter, cbor2.dumps([EXIT, WORDS, b""]), gas_limit=GAS)
+        teller.send("pay", counter, cbor2.dumps([EXIT, WORDS, b""]), gas_limit=gas)
     except TransactionFailed as error:
         return Stage(network, teller, counter, error.receipt.hash)
     raise AssertionError("the payment did not fail")

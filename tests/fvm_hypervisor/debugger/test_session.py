@@ -103,6 +103,22 @@ def test_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage) 
     assert out.site.call.node.end.exit_code == EXIT
 
 
+def test_callers_have_lines_under_an_engine_that_reports_each_instruction(debug: Debug) -> None:
+    with Network(rules="ethereum") as network:
+        stage = prepare(network, gas=10**7)
+        session = started(debug, f"call f0{stage.counter}", subject=of_transaction(network, stage.failed))
+        assert stopped(session.resume()).site.mark is MarkKind.CALL
+        assert [frame.line for frame in views.frames(session)][1:] == [line_of("delegatecall(input)")]
+        session.close()
+
+
+def test_breakpoint_at_a_contract_name_stops_once_where_its_code_begins(debug: Debug) -> None:
+    session = started(debug, "call Teller")
+    site = stopped(session.resume()).site
+    assert (site.mark, site.position, site.counter) == (None, Position(1, 1), 0)
+    assert isinstance(session.resume(), End)
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [
