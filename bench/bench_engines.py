@@ -25,7 +25,7 @@ from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.session import session_of
 from runtimes.evm.fast.pool import TIERED, Pool, guest_module
 from tests.differential.grammar import SENDER
-from tests.engines.scenes import Call
+from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumMachine, Outcome, Revm, pyrevm
 
 ROUNDS: Final = 5
@@ -139,9 +139,10 @@ class Compared:
 class TimedMachine:
     """A machine that measures the calls of transactions: their time less that of a transaction to an empty account."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, drawn: Batch | None = None) -> None:
+        """The accounts are those of `drawn`, or of the workloads."""
         self._world = EthereumMachine(engine, RULES)
-        self._world.begin(batch())
+        self._world.begin(drawn or batch())
         self.machine = self._world.machine
 
     def time(self, call: Call, rounds: int) -> tuple[float, Outcome, float]:
@@ -153,12 +154,16 @@ class TimedMachine:
             whole = min(whole, taken)
         return whole - alone, outcome, whole
 
+    def warm_up(self, call: Call) -> None:
+        """Execute a call for some time, in which its hot code is compiled."""
+        end = monotonic() + _WARM_UP
+        while monotonic() < end:
+            self._attempt(call)
+
     def beside(self, revm: Revm, work: Workload) -> Compared:
         """Measure one workload on both sides alternately, once its hot code has had time to be compiled."""
         best = [float("inf")] * 3
-        warm = monotonic() + _WARM_UP
-        while monotonic() < warm:
-            self._attempt(work.call)
+        self.warm_up(work.call)
         for _ in range(ROUNDS):
             ours, outcome, whole = self.time(work.call, work.times)
             theirs = min(_revm(revm, work.call, outcome.gas_used) for _ in range(work.times))

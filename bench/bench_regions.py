@@ -17,25 +17,28 @@ from statistics import median
 from time import process_time
 from typing import Final
 
+from bench.bench_engines import ROUNDS, TimedMachine
 from bench.bench_memory import resident
 from bench.rows import Row, seconds
+from bench.workloads import RULES as FORK
 from bench.workloads import WORK, accounts, artifacts
 from hypervisor.errors import ActorExit, OutOfGas
 from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame
+from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.pool import TIERED, Tier
 from runtimes.evm.fast.regions.blocks import jumpdests_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
+from tests.differential.grammar import SENDER
 from tests.engines.frames import PricedHost
-from tests.engines.scenes import rules_by_name
+from tests.engines.scenes import Batch, Call
 from tests.engines.side_by_side import INTERPRETED, InlineCompiler
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.machines import CALLER, MYSELF
+from tests.runtimes.evm.machines import CALLER, MYSELF, RULES
 
-RULES: Final = rules_by_name("Osaka")
 MEBIBYTE: Final = 1 << 20
 LARGE: Final = "Council"
 """The largest contract of the corpus."""
@@ -146,12 +149,13 @@ _MEMORY: Final = [sys.executable, "-c", "from bench.bench_regions import memory;
 
 
 def hashing() -> Row:
-    """Return a loop of hashes, compared with as many permutations of OpenSSL's implementation."""
+    """Return a loop of hashes in a session, compared with as many permutations of OpenSSL's implementation."""
     message = bytes(_RATE * HASHES)
     permutations = seconds(lambda: hashlib.sha3_256(message).digest(), clock=process_time)
-    for _ in range(3):
-        run(TIERED, HASHING)
-    ours = seconds(lambda: run(TIERED, HASHING), clock=process_time)
+    accounts_of = {SENDER: AllocAccount(10**30), WORK: AllocAccount(0, 1, HASHING)}
+    machine, call = TimedMachine("fast", Batch("hashes", FORK, False, accounts_of, ())), Call(WORK, b"", 0, GAS)
+    machine.warm_up(call)
+    ours = machine.time(call, ROUNDS)[0]
     note = f"{ours / HASHES * 1e9:.0f} ns a hash of 32 bytes, {permutations / HASHES * 1e9:.0f} a permutation"
     return Row("a keccak chain beside its permutations alone", ours / permutations, note)
 

@@ -47,8 +47,7 @@ CONTRACT_CALLS = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
 SHARED_SOURCES: dict[Path, tuple[Path, ...]] = {
     ORACLE: CONTRACT_CALLS,
     CALLER: CONTRACT_CALLS,
-    ENGINE: (BN254 / "src" / "curve.rs",),
-    SESSION: (BN254 / "src" / "curve.rs", ENGINE / "src" / "entries.rs", ENGINE / "src" / "keccak.rs"),
+    SESSION: (BN254 / "src" / "curve.rs", ENGINE / "src" / "entries.rs"),
 }
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"

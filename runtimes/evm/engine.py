@@ -237,19 +237,6 @@ class Host(Protocol):
         """Allow the frame `size` bytes of memory in total, at the machine's price; may return a larger limit."""
 
 
-class BlobHost(Host, Protocol):
-    """The host of a frame under rules with blobs."""
-
-    def get_blob_hash(self, index: int) -> bytes:
-        """Return the versioned hash of one of the transaction's blobs, 32 zero bytes after the last."""
-
-    def get_blob_base_fee(self) -> int:
-        """Return the block's blob base fee."""
-
-    def get_slot_number(self) -> int:
-        """Return the slot number of the block (EIP-7843)."""
-
-
 class EthereumHost(Protocol):
     """The environment of a frame of a session under Ethereum's rules."""
 

@@ -1,7 +1,7 @@
 """Dynamic gas of opcodes, prices of simple precompiles, and state gas (EIP-8037).
 
 A fork that reprices something names the field: `OSAKA.successor("Name", gas=replace(OSAKA.gas, cold_slot=...))`. Hosts
-and engines read only this table; the fast engine's guest receives it with the static gas (`FastInstance.rules_number`).
+and engines read only this table; the guest of sessions receives it with the static gas (`guest_rules`).
 Amounts are in gas; sources are the Ethereum execution specifications and the proposals named at each amount.
 """
 

@@ -52,8 +52,8 @@ class EvmRuntime:
         if not kernel.memory.grow(0, rules.first_memory):
             return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
         try:
-            block = syscalls.params(params)
-            returned = invoke_method(EvmInvocation(syscalls, rules, partial(self._engine, rules), self.codes, block))
+            block, new_engine = syscalls.params(params), partial(self._engine, self._name, rules)
+            returned = invoke_method(EvmInvocation(syscalls, rules, new_engine, self.codes, block))
             outcome = Outcome(ExitCode.OK, returned)
         except ActorExit as error:
             syscalls.leave()
@@ -97,12 +97,12 @@ class EvmRuntime:
             return Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
 
     def frame_engine(self, rules: EngineRules) -> Engine:
-        """Return an engine for a frame under Ethereum's rules that Python runs."""
-        return self._engine(rules, PLAIN_ENGINE if self.runs_in_guest else self._name)
+        """Return an engine for a frame under Ethereum's rules that Python runs: the plain one."""
+        return self._engine(PLAIN_ENGINE, rules)
 
-    def _engine(self, rules: EngineRules, name: str | None = None) -> Engine:
-        key = name or self._name, rules.name
+    def _engine(self, name: str, rules: EngineRules) -> Engine:
+        key = name, rules.name
         factory = self._engines.get(key)
         if factory is None:
-            factory = self._engines[key] = engine_factory(key[0], rules)
+            factory = self._engines[key] = engine_factory(name, rules)
         return factory()

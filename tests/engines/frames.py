@@ -78,15 +78,6 @@ class PricedHost(FakeHost):
         self._charge(3 * (size - (self.granted or [0])[-1]) // 32)
         return super().grow_memory(size)
 
-    def get_blob_hash(self, index: int) -> bytes:
-        return bytes([index % 256]) * 32
-
-    def get_blob_base_fee(self) -> int:
-        return 17
-
-    def get_slot_number(self) -> int:
-        return 19
-
     def _charge(self, amount: int) -> None:
         gas = self.gas
         if amount > gas.remaining:

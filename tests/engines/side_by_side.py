@@ -34,6 +34,7 @@ from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.pool import Tier
 from runtimes.evm.fast.regions.compiler import CodeRegions, RegionCompiler
+from runtimes.evm.rules import EvmRules
 
 
 class ReplayedGas(GasBudget):
@@ -64,9 +65,8 @@ def check_stopped(gas: GasBudget) -> None:
 
 _OPTIONAL_CALLS: Final = frozenset(
     {
-        "get_tx_context", "get_origin", "get_prev_randao", "get_block_hash", "get_blob_hash", "get_blob_base_fee",
-        "get_slot_number",
-        "get_gas_left", "get_self_balance", "get_refund", "keccak256", "grow_memory",
+        "get_tx_context", "get_origin", "get_prev_randao", "get_block_hash", "get_gas_left", "get_self_balance",
+        "get_refund", "keccak256", "grow_memory",
     }
 )  # fmt: skip
 """Host calls without side effects, whose results an engine may compute itself."""
@@ -341,6 +341,6 @@ INTERPRET, COMPILE = "fast:interpret", "fast:compile"
 """Names of the fast engine's tiers: nothing is compiled; all code of a frame is compiled first, also large regions."""
 INTERPRETED: Final = Tier(threshold=0)
 COMPILED: Final = Tier(threshold=1, synchronous=True, max_size=96 << 10)
-FACTORIES[INTERPRET] = lambda rules: FastTable(rules, INTERPRETED).engine
-FACTORIES[COMPILE] = lambda rules: FastTable(rules, COMPILED).engine
+FACTORIES[INTERPRET] = lambda rules: FastTable(cast(EvmRules, rules), INTERPRETED).engine
+FACTORIES[COMPILE] = lambda rules: FastTable(cast(EvmRules, rules), COMPILED).engine
 opening.EVM_ENGINES = (*opening.EVM_ENGINES, BOTH, INTERPRET, COMPILE)

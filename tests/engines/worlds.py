@@ -187,8 +187,6 @@ class EthereumMachine:
 def compile_codes(session: StateSession, codes: Iterable[bytes]) -> None:
     """Compile codes, and give their regions to the session's guest, as if an execution had paused in each."""
     guest, compiler = session.begin(), region_compiler()
-    if guest is None:  # the fork has no sessions
-        return
     for code in codes:
         compiler.compile_all(compiler.regions(code, session.fork), code, session.fork)
         guest.compile(PAUSE.pack(1, 0, keccak(code), len(code)) + code, session.fork)

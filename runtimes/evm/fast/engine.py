@@ -1,4 +1,4 @@
-"""`FastEngine`: one frame on an instance of the guest; see `runtimes.evm.engine.Engine`.
+"""`FastEngine`: one frame on an instance of the guest, under Filecoin's rules; see `runtimes.evm.engine.Engine`.
 
 The frame stays in the instance while it waits for a subcall's outcome. Gas comes from the host's budget, in slices
 small enough to let other threads run in between.
@@ -18,7 +18,6 @@ from runtimes.evm.engine import (
     CallKind,
     CreateInputs,
     EngineFactory,
-    EngineRules,
     Frame,
     FrameOutcome,
     Host,
@@ -30,6 +29,7 @@ from runtimes.evm.engine import (
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit
 from runtimes.evm.fast.pool import TIERED, Pool, Tier, pool
+from runtimes.evm.rules import EvmRules
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
@@ -41,7 +41,6 @@ _MAX_SKIPPED: Final = 1 << 62
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
     0xF1: CallKind.CALL,
-    0xF2: CallKind.CALLCODE,
     0xF4: CallKind.DELEGATECALL,
     0xFA: CallKind.STATICCALL,
 }
@@ -50,17 +49,11 @@ _CALLS: Final = {
 class FastTable:
     """State shared by all frames under one set of rules."""
 
-    def __init__(self, rules: EngineRules, tier: Tier = TIERED) -> None:
+    def __init__(self, rules: EvmRules, tier: Tier = TIERED) -> None:
         self.pool: Pool = pool(tier)
         self.synchronous = tier.synchronous
         self.rules = rules
         self.names = {number: opcode.name for number, opcode in rules.opcodes.items()}
-        # either a price per word, or a number of bytes per gas
-        self.copied_bytes_per_gas = (
-            0
-            if rules.copy_gas(1)
-            else next(size for size in (1 << power for power in range(32)) if rules.copy_gas(size))
-        )
         self.engine: EngineFactory = partial(FastEngine, self)
 
 
@@ -103,7 +96,7 @@ class FastEngine:
         table = self._table
         instance = self._instance = table.pool.acquire(host.message)
         try:
-            rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
+            rules = instance.rules_number(table.rules)
             code = instance.code_number(self._code)
             if table.synchronous:
                 instance.prepare(code, rules)

@@ -5,11 +5,11 @@ stored by `FastInstance.execute_host_call`.
 """
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from bridge.evm_steps import EvmCost, EvmStep
 from hypervisor.errors import Fatal
-from runtimes.evm.engine import BlobHost, Host
+from runtimes.evm.engine import Host
 from runtimes.evm.fast.instance import FastInstance
 
 _WORD: Final = 32
@@ -94,18 +94,6 @@ def _block_hash(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.get_block_hash(guest.word(0)))
 
 
-def _blob_hash(guest: FastInstance, host: Host) -> None:
-    guest.put_bytes(cast(BlobHost, host).get_blob_hash(guest.word(0)))
-
-
-def _blob_base_fee(guest: FastInstance, host: Host) -> None:
-    guest.put(cast(BlobHost, host).get_blob_base_fee())
-
-
-def _slot_number(guest: FastInstance, host: Host) -> None:
-    guest.put(cast(BlobHost, host).get_slot_number())
-
-
 def _keccak256(guest: FastInstance, host: Host) -> None:
     guest.put_bytes(host.keccak256(guest.read(guest.numbers[0], guest.numbers[1])))
 
@@ -157,6 +145,6 @@ def _instruction(guest: FastInstance, host: Host) -> EvmStep:
 HOST_CALLS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _overdraw, _grow, _get_storage, _set_storage, _get_transient, _set_transient, _balance, _self_balance,
     _code_size, _code_hash, _load_code, _copy_code, _context, _origin, _prev_randao, _gas_left, _block_hash,
-    _blob_hash, _blob_base_fee, _slot_number, _keccak256, _log, _selfdestruct, _step,
+    _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """Host calls by number."""

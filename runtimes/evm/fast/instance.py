@@ -15,9 +15,10 @@ from weakref import ref
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import Fatal
 from hypervisor.tracing import RuntimeEvent
-from runtimes.evm.engine import EngineRules, Host
+from runtimes.evm.engine import Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
 from runtimes.evm.fast.regions.compiler import MAX_INSTANCES, InstanceRegions
+from runtimes.evm.rules import EvmRules
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import Trap
@@ -86,7 +87,7 @@ class FastInstance:
         self._codes: OrderedDict[bytes, int] = OrderedDict()
         self._code_bytes = 0
         self._rules: dict[str, int] = {}
-        self._rule_sets: list[EngineRules] = []
+        self._rule_sets: list[EvmRules] = []
         self._follow()
         offset = self._instance.enter_alone(GuestCommand.MAILBOX)
         self._mail = self._view[offset : offset + 8 * _HEAD].cast("Q")
@@ -164,7 +165,7 @@ class FastInstance:
 
     # --- rules and codes --------------------------------------------------------------------------------------
 
-    def rules_number(self, rules: EngineRules, copied_bytes_per_gas: int) -> int:
+    def rules_number(self, rules: EvmRules) -> int:
         """Return the guest's number of a set of rules, adding it if needed."""
         number = self._rules.get(rules.name)
         if number is None:
@@ -172,9 +173,8 @@ class FastInstance:
             for opcode, row in rules.opcodes.items():
                 prices[opcode] = row.gas
             self.pass_in(b"".join(price.to_bytes(8, "little") for price in prices))
-            gas, more = rules.gas, (copied_bytes_per_gas, rules.family == "ethereum", rules.creation_returns)
-            for index, value in enumerate((*more, gas.exp_byte, gas.copy_word, gas.keccak_word)):
-                self.numbers[index] = value
+            more = rules.copied_bytes_per_gas, rules.creation_returns, rules.gas.exp_byte
+            self.numbers[0], self.numbers[1], self.numbers[2] = more
             self._instance.enter_alone(GuestCommand.ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
             self._rule_sets.append(rules)

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.ethereum.addresses import masked_id, to_filecoin
-from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.addresses import to_filecoin
 from hypervisor.context import MachineContext
 from hypervisor.errors import Fatal, RuntimeUnavailable
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.types import INIT_ACTOR, TokenAmount
+from hypervisor.types import TokenAmount
 from runtimes.evm.engine import Frame, Host, Step
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
@@ -88,10 +87,9 @@ def test_contracts_run_on_recompiled_engine_module(
     fresh = Pool(TIERED)
     monkeypatch.setattr("runtimes.evm.fast.engine.pool", lambda _: fresh)
     assert len(compilations) == 2
-    for rules in ("filecoin", "ethereum"):
-        with open_under(rules) as machine:
-            chain = Chain(machine)
-            assert int.from_bytes(chain.call(chain.deploy(assemble("6 7 MUL 0 MSTORE 32 0 RETURN"))), "big") == 42
+    with free_machine() as machine:
+        chain = Chain(machine)
+        assert int.from_bytes(chain.call(chain.deploy(assemble("6 7 MUL 0 MSTORE 32 0 RETURN"))), "big") == 42
     assert fresh._instances
     guest_module.cache_clear()
 
@@ -133,18 +131,16 @@ FAILING = "9 5 SSTORE 77 BALANCE"
 """Code whose last instruction, at 7, makes a host call."""
 
 
-def open_under(rules: str) -> Hypervisor:
-    block = EthereumBlock("Cancun", gas_limit=1 << 40) if rules == "ethereum" else None
-    context = MachineContext(base_fee=TokenAmount(0), block=block)
-    return open_machine(evm="fast", rules=rules, context=context)
+def free_machine() -> Hypervisor:
+    """Return a machine whose base fee is zero."""
+    return open_machine(evm="fast", context=MachineContext(base_fee=TokenAmount(0)))
 
 
-@pytest.mark.parametrize("rules", ["filecoin"])
 @pytest.mark.parametrize("fails", [trap, bad_answer])
 def test_engine_defect_names_the_frame_and_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, rules: str, fails: Callable[[pytest.MonkeyPatch, int], None]
+    monkeypatch: pytest.MonkeyPatch, fails: Callable[[pytest.MonkeyPatch, int], None]
 ) -> None:
-    with open_under(rules) as machine:
+    with free_machine() as machine:
         chain = Chain(machine)
         inner = chain.deploy(assemble(FAILING))
         contract = chain.deploy(assemble(DEEP.format(inner.hex())), value=5)
@@ -156,7 +152,6 @@ def test_engine_defect_names_the_frame_and_changes_nothing(
                 chain.invoke(contract)
         assert [chain.state(address) for address in (contract, inner)] == states
         assert [chain.balance(to_filecoin(address)) for address in (contract, inner)] == balances
-        chain.nonce -= rules == "ethereum"  # the network's machine takes the message's price, Ethereum has no message
         assert chain.invoke(contract).exit_code == 0
         assert chain.balance(to_filecoin(inner)) == 1
         assert not any(instance.broken for instance in pool(TIERED)._instances)
@@ -191,21 +186,19 @@ def test_networks_in_threads_share_no_state() -> None:
 
 
 _SOON = 10.0
-_LEAVES = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
-"""Code that reads a native actor's balance, after which the frame waits for its callees in every rule set."""
-_CALLS = _LEAVES + "0 0 0 0 0 0x{0} GAS CALL 0 MSTORE 32 0 RETURN"
+_CALLS = "0 0 0 0 0 0x{0} GAS CALL 0 MSTORE 32 0 RETURN"
 """A contract that returns whether its call succeeded."""
-_INNER, _BESIDE = assemble("1 5 SSTORE"), assemble(_LEAVES + "1 6 SSTORE")
+_INNER, _BESIDE = assemble("1 5 SSTORE"), assemble("1 6 SSTORE")
 
 Meanwhile = Callable[[FastInstance, threading.Event], None]
 """An action at the start of the second message's frame; the event is set when the first message has ended."""
 
 
-def both(monkeypatch: pytest.MonkeyPatch, rules: str, meanwhile: Meanwhile) -> tuple[int, Callable[[], bytes]]:
+def both(monkeypatch: pytest.MonkeyPatch, meanwhile: Meanwhile) -> tuple[int, Callable[[], bytes]]:
     """Return the first message's result, and a function that returns the second's."""
     start, run = FastEngine._start, FastInstance.run
     begun, ended, second_thread, asked = threading.Event(), threading.Event(), set[int](), list[Future[bytes]]()
-    with open_under(rules) as machine, open_under(rules) as other, ThreadPoolExecutor(1) as threads:
+    with free_machine() as machine, free_machine() as other, ThreadPoolExecutor(1) as threads:
         chain, beside = Chain(machine), Chain(other)
         contract, second = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex()))), beside.deploy(_BESIDE)
 
@@ -235,19 +228,17 @@ def both(monkeypatch: pytest.MonkeyPatch, rules: str, meanwhile: Meanwhile) -> t
         return int.from_bytes(result, "big"), results.result
 
 
-@pytest.mark.parametrize("rules", ["filecoin"])
-def test_waiting_frame_resumes_beside_another_call(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
+def test_waiting_frame_resumes_beside_another_call(monkeypatch: pytest.MonkeyPatch) -> None:
     in_time: list[bool] = []
-    result, other = both(monkeypatch, rules, lambda _, ended: in_time.append(ended.wait(_SOON)))
+    result, other = both(monkeypatch, lambda _, ended: in_time.append(ended.wait(_SOON)))
     assert (result, other(), in_time) == (1, b"", [True])
 
 
-@pytest.mark.parametrize("rules", ["filecoin"])
-def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
+def test_engine_failure_does_not_break_concurrent_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(instance: FastInstance, _: threading.Event) -> None:
         raise instance.failed(ValueError("a defect"))
 
-    result, other = both(monkeypatch, rules, fail)
+    result, other = both(monkeypatch, fail)
     assert result == 1
     with pytest.raises(Fatal, match="a defect"):
         other()
@@ -263,7 +254,7 @@ def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.Mo
         taken.append(acquire(self, message))
         return taken[-1]
 
-    with open_under("filecoin") as machine:
+    with free_machine() as machine:
         chain = Chain(machine)
         contract = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex())))
         first = pool(TIERED).acquire(chain)  # held while the message prefix, and free when its callee does

@@ -41,7 +41,7 @@ from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders
 from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
-from tests.runtimes.evm.test_fast_frames import CALL_CALLEE, machine, run
+from tests.runtimes.evm.test_session_calls import CALL_CALLEE, machine, run
 
 MAX_MIB = 400
 

@@ -1,4 +1,4 @@
-"""Nested calls under Ethereum's rules: on the plain engine, frame by frame on the fast one, and in a session.
+"""Nested calls under Ethereum's rules, in a session whose frames run in the guest or on the plain engine.
 
 - Depth, total memory, execution contexts, and delegated code (EIP-7702).
 - Every kind of change, committed and rolled back, and created contracts.

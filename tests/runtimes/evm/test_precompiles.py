@@ -36,7 +36,7 @@ from runtimes.evm.precompiles.prices import PRICES
 from runtimes.wasm.module.parser import parse_module
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.test_fast_frames import CONTRACT, SENDER, run
+from tests.runtimes.evm.test_session_calls import CONTRACT, SENDER, run
 
 stock: Any = precompiles  # py-evm's: the oracle
 BLS_G1 = bytes.fromhex(

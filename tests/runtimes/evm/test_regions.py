@@ -28,15 +28,13 @@ from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
-from tests.engines.scenes import rules_by_name
 from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED, InlineCompiler
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
-from tests.runtimes.evm.machines import CALLER, MYSELF
-from tests.runtimes.evm.test_fast_engine import open_under
+from tests.runtimes.evm.machines import CALLER, MYSELF, RULES
+from tests.runtimes.evm.test_fast_engine import free_machine
 
-RULES: Final = rules_by_name("Osaka")
 PRICES: Final = {number: row.gas for number, row in RULES.opcodes.items()}
 SUM: Final = """
     0 0                              ; total i
@@ -251,7 +249,7 @@ def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(FastInstance, "update_regions", watched)
     end, number = time.monotonic() + 30 * slowness(), 0
-    with open_under("filecoin") as machine:
+    with free_machine() as machine:
         chain = Chain(machine)
         while not any(is_running and count for is_running, count in seen):
             assert time.monotonic() < end, "no frame changed over"

@@ -31,7 +31,7 @@ from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 from tests.fvm_hypervisor.soltest.isolation.golden import GOLDEN, HERE
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.test_fast_frames import CALLEE, CONTRACT, SENDER
+from tests.runtimes.evm.test_session_calls import CALLEE, CONTRACT, SENDER
 
 _FORGES: Any = GOLDEN["forge"]
 _LOGS_OF_1_8: Mapping[str, list[str]] = {

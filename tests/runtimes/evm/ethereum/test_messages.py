@@ -32,7 +32,7 @@ from store.blocks.memory import MemoryStore
 from store.links import reachable
 from store.trees.kamt import Kamt
 from tests.runtimes.evm.assembler import assemble, deployer
-from tests.runtimes.evm.test_fast_frames import CONTRACT, SENDER, machine
+from tests.runtimes.evm.test_session_calls import CONTRACT, SENDER, machine
 
 MESSAGE_SENDER, TARGET, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
 RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")

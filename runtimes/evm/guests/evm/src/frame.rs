@@ -28,12 +28,9 @@ pub struct Rules {
     pub number: u32,
     pub prices: [u64; 256],
     pub exp_byte: u64,
-    pub copy_word: u64,
-    pub keccak_word: u64,
-    pub ethereum: bool,
     /// A creation clears the return data and leaves its own; in the first EVM actors it touches none.
     pub creation_returns: bool,
-    /// How many bytes a copy moves for one gas where the price is linear; 0 where it has a price by the word.
+    /// How many bytes a copy moves for one gas.
     pub copied_bytes_per_gas: u64,
 }
 
@@ -41,10 +38,7 @@ pub const NO_OPCODE: u64 = u64::MAX;
 
 impl Rules {
     pub fn copy_gas(&self, size: u64) -> u64 {
-        match self.copied_bytes_per_gas {
-            0 => self.copy_word * ((size + 31) >> 5),
-            bytes => size / bytes,
-        }
+        size / self.copied_bytes_per_gas
     }
 }
 

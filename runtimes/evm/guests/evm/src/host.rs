@@ -2,7 +2,6 @@
 //! both sides around every host call.
 
 use crate::frame::{Exit, Frame, NO_ROOM, RAISED};
-use crate::keccak;
 pub use crate::tables::EXCHANGE;
 use crate::tables::host_call::*;
 use crate::words;
@@ -170,27 +169,7 @@ pub fn block_hash(frame: &mut Frame, number: &U256) -> Answer<U256> {
     word(frame, BLOCK_HASH, number)
 }
 
-pub fn blob_hash(frame: &mut Frame, index: &U256) -> Answer<U256> {
-    word(frame, BLOB_HASH, index)
-}
-
-pub fn blob_base_fee(frame: &mut Frame) -> Answer<U256> {
-    word(frame, BLOB_BASE_FEE, &words::ZERO)
-}
-
-pub fn slot_number(frame: &mut Frame) -> Answer<U256> {
-    word(frame, SLOT_NUMBER, &words::ZERO)
-}
-
 pub fn keccak256(frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
-    if frame.rules.ethereum {
-        let price = frame.rules.keccak_word * (region.1 as u64).div_ceil(32);
-        if price > frame.gas {
-            overdraw(frame, price)?;
-        }
-        frame.gas -= price;
-        return Ok(U256::from_be_bytes(keccak::keccak256(frame.region(region))));
-    }
     let bytes = frame.region(region);
     mailbox().numbers = [bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0, 0, 0];
     host_call(frame, KECCAK256)?;

@@ -286,14 +286,9 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
             0x3c => {
                 need!(4);
                 let (address, start, offset, size) = (*peek!(0), *peek!(1), *peek!(2), *peek!(3));
-                if !rules.ethereum {
-                    ask!(host::load_code(frame, &address));
-                }
+                ask!(host::load_code(frame, &address));
                 let region = region!(&start, &size);
                 pay!(rules.copy_gas(region.1 as u64));
-                if rules.ethereum {
-                    ask!(host::load_code(frame, &address));
-                }
                 ask!(host::copy_code(frame, region, &offset));
                 top -= 128;
             }
@@ -301,9 +296,6 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
             0x3e => {
                 need!(3);
                 let (start, offset, size) = (*peek!(0), *peek!(1), *peek!(2));
-                if rules.ethereum && !words::within(&offset, &size, frame.return_data.len()) {
-                    break ILLEGAL_MEMORY_ACCESS;
-                }
                 let region = region!(&start, &size);
                 if !words::within(&offset, &size, frame.return_data.len()) {
                     break ILLEGAL_MEMORY_ACCESS;
@@ -334,13 +326,6 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
             }
             0x47 => push!(ask!(host::self_balance(frame))),
             0x48 => push!(ask!(host::context(frame, 6))),
-            0x49 => {
-                need!(1);
-                let word = ask!(host::blob_hash(frame, peek!(0)));
-                replace!(1, word);
-            }
-            0x4a => push!(ask!(host::blob_base_fee(frame))),
-            0x4b => push!(ask!(host::slot_number(frame))),
             0x50 => {
                 need!(1);
                 top -= 32;
@@ -477,26 +462,6 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
                 top -= 32 * (2 + count);
                 back!();
             }
-            0xe6..=0xe8 => {
-                // SAFETY: behind the code there are zeros
-                let operand = unsafe { *((start + pc) as *const u8) };
-                let Some((near, far)) = words::stack_places(opcode, operand) else { break UNDEFINED_INSTRUCTION };
-                if top < base + 32 * far {
-                    break STACK_UNDERFLOW;
-                }
-                if opcode == 0xe6 {
-                    if top == limit {
-                        break STACK_OVERFLOW;
-                    }
-                    // SAFETY: both within the stack
-                    unsafe { words::copy(top - 32 * far, top) };
-                    top += 32;
-                } else {
-                    // SAFETY: both within the stack
-                    unsafe { words::swap(top - 32 * near, top - 32 * far) };
-                }
-                pc += 1;
-            }
             0xf0 | 0xf5 => {
                 let count = if opcode == 0xf5 { 4 } else { 3 };
                 need!(count);
@@ -514,7 +479,7 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
                 }
                 frame.ask.input = region!(&start, &size);
                 top -= 32 * count;
-                if !rules.ethereum && !early && words::less(&ask!(host::self_balance(frame)), &value) {
+                if !early && words::less(&ask!(host::self_balance(frame)), &value) {
                     push!(ZERO);
                     continue;
                 }
@@ -522,21 +487,18 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
                 frame.ask.value = value;
                 break ASK;
             }
-            0xf1 | 0xf2 | 0xf4 | 0xfa => {
-                let valued = opcode < 0xf3;
+            0xf1 | 0xf4 | 0xfa => {
+                let valued = opcode == 0xf1;
                 let count = if valued { 7 } else { 6 };
                 need!(count);
                 let (gas_word, to) = (*peek!(0), *peek!(1));
                 let value = if valued { *peek!(2) } else { ZERO };
                 let (in_start, in_size) = (*peek!(count - 4), *peek!(count - 3));
                 let (out_start, out_size) = (*peek!(count - 2), *peek!(count - 1));
-                if opcode == 0xf1 && !words::is_zero(&value) {
+                if !words::is_zero(&value) {
                     writable!();
                 }
                 let input = region!(&in_start, &in_size);
-                if rules.ethereum {
-                    region!(&out_start, &out_size);
-                }
                 top -= 32 * count;
                 frame.ask = SubcallInputs {
                     opcode,

@@ -9,7 +9,6 @@ mod entries;
 mod frame;
 mod host;
 mod interpreter;
-mod keccak;
 mod tables;
 mod words;
 
@@ -76,22 +75,19 @@ fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize 
 }
 
 impl Guest {
-    /// numbers: bytes that a copy moves for one gas (0: it has a price by the word), whether Ethereum's, whether a creation
-    /// has return data, gas of a byte of EXP's exponent, of a copied and of a hashed word; exchange: 256 flat prices.
+    /// numbers: bytes that a copy moves for one gas, whether a creation has return data, gas of a byte of EXP's exponent;
+    /// exchange: 256 flat prices.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();
         let mut prices = [0; 256];
         for (price, bytes) in prices.iter_mut().zip(mail.exchange.chunks_exact(8)) {
             *price = bytes.iter().rev().fold(0, |number, byte| number << 8 | *byte as u64);
         }
-        let [copied_bytes_per_gas, ethereum, creation_returns, exp_byte, copy_word, keccak_word, ..] = mail.numbers;
+        let [copied_bytes_per_gas, creation_returns, exp_byte, ..] = mail.numbers;
         let rules = Rules {
             number: self.rules.len() as u32,
             prices,
             exp_byte,
-            copy_word,
-            keccak_word,
-            ethereum: ethereum != 0,
             creation_returns: creation_returns != 0,
             copied_bytes_per_gas,
         };

@@ -51,11 +51,8 @@ pub mod host_call {
     pub const PREV_RANDAO: u32 = 14;
     pub const GAS_LEFT: u32 = 15;
     pub const BLOCK_HASH: u32 = 16;
-    pub const BLOB_HASH: u32 = 17;
-    pub const BLOB_BASE_FEE: u32 = 18;
-    pub const SLOT_NUMBER: u32 = 19;
-    pub const KECCAK256: u32 = 20;
-    pub const LOG: u32 = 21;
-    pub const SELFDESTRUCT: u32 = 22;
-    pub const STEP: u32 = 23;
+    pub const KECCAK256: u32 = 17;
+    pub const LOG: u32 = 18;
+    pub const SELFDESTRUCT: u32 = 19;
+    pub const STEP: u32 = 20;
 }

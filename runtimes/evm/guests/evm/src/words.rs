@@ -215,15 +215,3 @@ pub fn calldata_word(calldata: &[u8], offset: &U256) -> U256 {
     bytes[..rest.len()].copy_from_slice(rest);
     U256::from_be_bytes(bytes)
 }
-
-/// The two words, counted from 1 at the top, that DUPN, SWAPN and EXCHANGE mean by their operand (EIP-8024); None if the
-/// operand is not allowed. DUPN copies the second one.
-pub fn stack_places(opcode: u8, operand: u8) -> Option<(usize, usize)> {
-    if opcode != 0xe8 {
-        let depth = (operand as usize + 145) % 256;
-        return (!(91..=127).contains(&operand)).then_some((1, if opcode == 0xe6 { depth } else { depth + 1 }));
-    }
-    let (row, column) = ((operand ^ 143) as usize / 16, (operand ^ 143) as usize % 16);
-    let (near, far) = if row < column { (row + 1, column + 1) } else { (column + 1, 29 - row) };
-    (!(82..=127).contains(&operand)).then_some((near + 1, far + 1))
-}

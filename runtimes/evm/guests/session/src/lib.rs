@@ -19,7 +19,6 @@ mod frames;
 mod instructions;
 mod isolation;
 mod jumps;
-#[path = "../../evm/src/keccak.rs"]
 mod keccak;
 mod modexp;
 mod native;

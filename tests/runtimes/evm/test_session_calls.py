@@ -1,4 +1,4 @@
-"""Frames of the fast engine under Ethereum's rules, also with an interceptor between frames.
+"""Calls, hashes and precompiles of a session.
 
 Expected: the plain engine's results, and hashlib's and eth_hash's hashes.
 """
