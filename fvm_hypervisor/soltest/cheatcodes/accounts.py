@@ -59,6 +59,7 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
 
 def _set_code(context: Context, account: EthAddress, code: bytes) -> None:
     """Set the runtime code; at a precompile, calls run that of another account, which has the same."""
+    _refuse_native(context, account)
     context.ledger.set_code(account, code)
     if context.run is not None and account in context.precompiles:
         context.state.etched[account] = other = EthAddress(account[::-1])
@@ -80,6 +81,7 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
         raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
     if _is_precompile_mock(context, account):
         return
+    _refuse_native(context, account)
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
     context.state.may_have_failed |= account == VM_ADDRESS
@@ -111,7 +113,16 @@ def _is_precompile_mock(context: Context, account: EthAddress) -> bool:
     return context.settings.real_filecoin and _is_filecoin(account)
 
 
+def _refuse_native(context: Context, account: EthAddress) -> None:
+    """Raise CheatcodeFailure for a native actor, which has no EVM code or slots."""
+    actor, manifest = unmask_id(account), context.machine.manifest
+    state = None if actor is None else context.machine.state_tree.get_actor(actor)
+    if state is not None and state.code not in {manifest.code("evm"), *manifest.account_codes}:
+        raise CheatcodeFailure(f"{checksummed(account)} is a native actor, which has no EVM code or slots")
+
+
 def _copy_slots(context: Context, source: EthAddress, target: EthAddress) -> None:
+    _refuse_native(context, target)
     context.state.may_have_failed |= target == VM_ADDRESS
     for slot in context.ledger.slots(target):
         context.ledger.store(target, slot, 0)

@@ -132,13 +132,12 @@ def test_replay_range_covers_heights_with_states(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
+@pytest.mark.parametrize("kind", kinds())
 def test_parallel_blocks_and_replays_match_single_process(tmp_path: Path, kind: str) -> None:
     bundle = data_file(BUNDLE) if kind == "official" else None
-    rules = "ethereum" if kind == "ethereum" else None
-    tipsets, gas = [], 1_200_000 if kind == "ethereum" else 50_000_000
+    tipsets, gas = [], 50_000_000
     for workers in (1, 2):
-        with Network(tmp_path / str(workers), bundle=bundle, rules=rules, clock=Clock(), parallel=workers) as network:
+        with Network(tmp_path / str(workers), bundle=bundle, clock=Clock(), parallel=workers) as network:
             network.automine = False
             for number in range(24):
                 sender, receiver = network.accounts[number % 8], network.accounts[number % 8 ^ 1]

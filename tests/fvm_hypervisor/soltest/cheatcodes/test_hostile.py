@@ -14,7 +14,7 @@ WORDS = {
     "testMintMax()": "cannot be a balance",
     "testDeepJson2()": "nested too deeply",
     "testSelfType()": "nested too deeply",
-    "testShort2()": "unknown cheatcode with selector 0x01",
+    "testShort2()": 'type check failed for "VmCalls" with data: 01',
     "testOffset()": "vm.readFile: the calldata does not match the cheatcode's parameters",
     "testBadUtf()": "vm.readFile: the path \N{REPLACEMENT CHARACTER}a is not allowed",
     "testNulPath()": "vm.readFile: failed to resolve path",
