@@ -6,7 +6,7 @@ client with the ABIs can do it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +18,10 @@ from bridge.ethereum.block import emitter_address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
 from hypervisor.messages.message import Receipt
 from hypervisor.text import one_line, tree
-from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
+from hypervisor.tracing import FIRST_MISSING, CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
 from localnet.calls.pace import with_pace
 from localnet.calls.time_limit import TimeLimit
@@ -286,11 +287,12 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     nodes = [call]
     for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
+    missing = {node.actor: node.start.to for node in nodes if node.actor is not None and node.actor >= FIRST_MISSING}
     written: dict[int, dict[str, Any]] = {}
     schemas: dict[str, str] = {}
     for node in reversed(nodes):
         inner = [written.pop(id(below)) for below in node.calls]
-        written[id(node)] = {**_call(machine, node), **_schema_of(machine, node, schemas), "calls": inner}
+        written[id(node)] = {**_call(machine, node, missing), **_schema_of(machine, node, schemas), "calls": inner}
     return {**written[id(call)], "schemas": dict(sorted(schemas.items()))}
 
 
@@ -315,8 +317,8 @@ def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str,
     return call_json(machine, node)
 
 
-def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
-    """Return a call without its calls."""
+def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID, Address]) -> dict[str, Any]:
+    """Return a call without its calls; `missing` has the addresses of accounts without an actor."""
     start, end = call.start, call.end
     actor, runs = called_actor(machine, call), called_code(machine, call)
     code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
@@ -325,9 +327,9 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     precompile = _precompile(machine, start)
     return {
         "runtime": call.runtime,
-        "from": f"f0{start.from_}",
+        "from": str(missing.get(start.from_) or Address.id(start.from_)),
         "to": str(start.to) if actor is None else f"f0{actor}",
-        "address": None if actor is None else _address_of(machine, call, actor),
+        "address": _address_of(machine, call, actor),
         "actor": kind,
         "code": None if own is None else show(own),
         "name": kind if own is None else machine.name_of(own),
@@ -346,7 +348,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
         "charges": _charges(call),
         "logs": list(call.logs),
-        "events": [_event(machine, event) for event in call.events],
+        "events": [_event(machine, event, missing.get(event.emitter)) for event in call.events],
         **({} if precompile is None else {"precompile": precompile}),
     }
 
@@ -370,25 +372,28 @@ def _charges(call: CallNode) -> dict[str, int]:
     return charges
 
 
-def _event(machine: Hypervisor, event: EventEmitted) -> dict[str, Any]:
+def _event(machine: Hypervisor, event: EventEmitted, missing: Address | None) -> dict[str, Any]:
     entries = [
         {"flags": flags, "key": key, "codec": codec, "value": f"0x{value.hex()}"}
         for flags, key, codec, value in event.entries
     ]
-    address = emitter_address(event.emitter, partial(address_of_actor, machine.state_tree))
-    return {"emitter": f"f0{event.emitter}", "address": f"0x{address.hex()}", "entries": entries}
+    address = from_delegated(missing) or emitter_address(event.emitter, partial(address_of_actor, machine.state_tree))
+    emitter = missing or Address.id(event.emitter)
+    return {"emitter": str(emitter), "address": f"0x{address.hex()}", "entries": entries}
 
 
-def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
+def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> str | None:
     """Return the called actor's address in Ethereum's form, also if its creation was reverted."""
     if call.delegated is not None:
-        return f"0x{to_ethereum(actor, call.delegated).hex()}"
-    return f"0x{address_of_actor(machine.state_tree, actor).hex()}"
+        return f"0x{to_ethereum(call.actor or SYSTEM_ACTOR, call.delegated).hex()}"
+    return None if actor is None else f"0x{address_of_actor(machine.state_tree, actor).hex()}"
 
 
 def called_actor(machine: Hypervisor, call: CallNode) -> ActorID | None:
     """Return the called actor; None if it does not exist (yet)."""
-    return machine.state_tree.lookup_id(call.start.to) if call.actor is None else call.actor
+    if call.actor is None:
+        return machine.state_tree.lookup_id(call.start.to)
+    return None if call.actor >= FIRST_MISSING else call.actor
 
 
 def called_code(machine: Hypervisor, call: CallNode) -> Cid | None:

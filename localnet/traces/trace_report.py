@@ -38,7 +38,7 @@ from localnet.contracts.named_interface import NamedInterface
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.ledger.call_tree import every_call, is_native
 from localnet.traces.console_log import is_log
-from store.cid import show
+from store.cid import RAW, show
 from store.codec import CodecError, decode_strict, kind_of, unlink
 from store.schema import Schema, SchemaError
 from store.schema.types import Enum, Struct, Term, Union
@@ -118,7 +118,8 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     if calldata is not None:
         return _contract_call(call, calldata, answer, _candidates(call, interfaces), events)
     method = _method(call, own)
-    arguments = _typed_text(schema, method.params, data)
+    is_init_code = call["actor"] == "evm" and call["paramsCodec"] == RAW  # under Ethereum's rules
+    arguments = _typed_text(schema, None if is_init_code else method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.returns, answer)
     return CallText(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)

@@ -41,6 +41,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import (
+    FIRST_MISSING,
     ActorFound,
     CallEnded,
     CallStarted,
@@ -100,10 +101,6 @@ _INSTRUCTION: Final = Struct("<BBBxIQqqHH")
 _CHANGED_MEMORY: Final = Struct("<III")
 
 
-_NO_ACTOR: Final = 1 << 40
-"""Number of the first account without an actor; the numbers of actors are lower."""
-
-
 class Codes:
     """Codes of contracts by their hash, with their CIDs."""
 
@@ -132,7 +129,7 @@ class ActorNumbers:
     """The actors of a transaction's accounts.
 
     An account that the state tree lacks has the number that it gets when what the guest holds is written, if the
-    transaction is kept. Others get numbers that no actor has.
+    transaction is kept. Others get numbers from `FIRST_MISSING` on.
     """
 
     def __init__(self, tree: StateTree, known: dict[EthAddress, ActorID], system: EthAddress | None) -> None:
@@ -166,7 +163,7 @@ class ActorNumbers:
         if actor is None:  # the system's is 0
             actor = self._existing(address) or self._others.get(address)
         if actor is None:
-            actor = self._others[address] = ActorID(_NO_ACTOR + len(self._others))
+            actor = self._others[address] = ActorID(FIRST_MISSING + len(self._others))
         return actor
 
     def _existing(self, address: EthAddress) -> ActorID | None:

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.abi.abi import ContractInterface
 from bridge.bindings import reward
-from bridge.ethereum.addresses import masked_id
+from bridge.ethereum.addresses import create_address, masked_id, to_filecoin
 from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
@@ -24,6 +24,7 @@ from store.cid import RAW, cid_of, show
 from store.codec import encode, link
 from tests.conftest import data_file
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
+from tests.runtimes.evm.assembler import assemble, deployer
 
 MINER_FACTS = ARTIFACTS.parent.parent / "miner-facts" / "MinerFacts.json"
 
@@ -106,6 +107,23 @@ def test_failed_transaction_trace_shows_revert_reason(network: Network) -> None:
     assert describe(call, []).result == "Error(no way)"
     assert describe(call, [NamedInterface("Inbox", inbox.interface)]).result == "no way"
     assert trace.as_json()["exit"] == "EVM_CONTRACT_REVERTED"
+
+
+def test_failed_creation_has_its_address_and_no_number_under_ethereums_rules() -> None:
+    failing = assemble("0 0 LOG0 0 0 0 0 0 ADDRESS GAS CALL 0 0 REVERT")
+    maker = assemble(f"0x{failing.hex()} 0 MSTORE {len(failing)} {32 - len(failing)} 0 CREATE")
+    with Network(rules="ethereum") as network:
+        made = network.send(None, 0, deployer(maker)).contract_address
+        assert made is not None
+        (top,) = network.trace(network.send(made, 0, b"", gas_limit=1_000_000).hash).calls
+    (creation,) = top["calls"]
+    address = create_address(made, 1)
+    assert (creation["to"], creation["address"]) == (str(to_filecoin(address)), f"0x{address.hex()}")
+    assert [(event["emitter"], event["address"]) for event in creation["events"]] == [
+        (creation["to"], creation["address"])
+    ]
+    assert [call["from"] for call in creation["calls"]] == [creation["to"]]
+    assert describe(creation, []).arguments == f"(0x{failing.hex()})"
 
 
 def test_failure_without_data_shows_only_exit_code(network: Network) -> None:
