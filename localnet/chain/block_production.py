@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import BlobTransaction
 from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
 from hypervisor.bundles.bundle import Bundle
-from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.errors import HypervisorError, InvalidInput, LongExecution
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.types import ChainEpoch, octets, whole_number
+from hypervisor.types import ChainEpoch, Gas, octets, whole_number
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
@@ -72,10 +72,16 @@ def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | Non
     chain.plan(upgrades, bundles)
 
 
+T = TypeVar("T")
+
 _LOG = logging.getLogger(__name__)
 
 MAX_MINED: Final = 10_000_000
 """Maximum number of blocks, and of null rounds before each, that one call mines: 9.5 years of 30-second epochs."""
+_SHORT_GAS: Final = Gas(200_000)
+"""Maximum gas limit of a short message, which executes in some milliseconds at most."""
+_SHORT_SECONDS: Final = 0.002
+"""Maximum time of the last block per message if the next one is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class BlockProduction(NetworkReader):
         self.mempool = _mempool(chain)
         self.automine = True
         self._clock = clock
+        self._only_short = False
         self._snapshots: list[_Snapshot] = []
         self._last_snapshot = 0
 
@@ -113,6 +120,26 @@ class BlockProduction(NetworkReader):
         return self._clock.after(head.timestamp)
 
     # --- transactions -----------------------------------------------------------------------------------------
+
+    def only_short(self, change: Callable[[], T]) -> T:
+        """Return the result of a change. Raises LongExecution if it may take long, before it has an effect."""
+        self._only_short = True
+        try:
+            return change()
+        finally:
+            self._only_short = False
+
+    def require_short(self, gas_limit: Gas = Gas(0), blocks: int = 1) -> None:
+        """Raise LongExecution if changes must be short, and these blocks of pending messages may take long.
+
+        `gas_limit` is that of a message to come. The last block's time shows whether the engine is loaded, and how long
+        a commit takes.
+        """
+        if self._only_short:
+            seconds = self.chain.making_took / max(1, len(self.head.transactions))
+            is_long = blocks > 1 or gas_limit > _SHORT_GAS or not 0 < seconds < _SHORT_SECONDS
+            if is_long or not self.mempool.is_empty():
+                raise LongExecution("this change may take long")
 
     def submit(self, raw: bytes | BlobTransaction) -> bytes:
         """Add a signed Ethereum transaction to the mempool and return its hash. Raises TransactionRefused.
@@ -235,6 +262,8 @@ class BlockProduction(NetworkReader):
         sender = admission.check(self.chain.machine, candidate, head.next_base_fee, head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
+        if self.automine:
+            self.require_short(candidate.bare.gas_limit)
         self.mempool.add(candidate, 0 if sender is None else sender.nonce)
         for watcher in tuple(self.chain.watchers):
             watcher.accepted(candidate)

@@ -11,7 +11,8 @@ install is compiled as one.
 
 Short queries (`Method.short`, `Method.short_alone`) run on the event loop's thread, on a view of its own: passing them
 to another thread would take longer than the query. A call that turns out to be long is stopped, and runs again on the
-pool.
+pool. The same holds for short changes, such as a transaction with a low gas limit, while the chain's thread has nothing
+to do.
 
 The following run on the chain's thread and delay a block:
 
@@ -95,7 +96,9 @@ class Executors:
         self.chain = RequestThread("network", self._publish)
         self.queries = QueryPool(node, self.chain.should_yield)
         self._view: InlineView | None = None
-        self.dispatcher = Dispatcher(node, self.chain.start, self.query, self.query_inline, self.chain.call)
+        self.dispatcher = Dispatcher(
+            node, self.chain.start, self.query, self.query_inline, self.chain.call, self.change_inline
+        )
 
     def _publish(self) -> None:
         """Publish the chain's current state to new queries. Runs on the chain's thread."""
@@ -144,6 +147,19 @@ class Executors:
         try:
             return self._view.run(read)
         except (NeedsPlan, ReorganisedDuringQuery, LongExecution):
+            raise NotInline from None
+
+    def change_inline(self, change: Callable[[], T]) -> T:
+        """Return the result of a short change on the event loop's thread.
+
+        Raises the change's errors, and NotInline if the chain's thread has to execute it: on a fork, which may query
+        another node, or if other changes run or may take long (`BlockProduction.require_short`).
+        """
+        if self._node.point.origin is not None:
+            raise NotInline
+        try:
+            return self.chain.run_here(partial(self._node.network.only_short, change))
+        except LongExecution:
             raise NotInline from None
 
     def interrupt(self) -> None:

@@ -29,6 +29,7 @@ from weakref import WeakSet, WeakValueDictionary
 from hypervisor.threads import ExecutionThread, large_stacks
 from localnet.chain.watching import Preempted
 from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.node import NotInline
 
 T = TypeVar("T")
 
@@ -154,6 +155,25 @@ class RequestThread:
             self._count_answered()
             raise
 
+    def run_here(self, work: Callable[[], T]) -> T:
+        """Execute short `work` on the calling thread, the event loop's, and return its result.
+
+        Raises NotInline if other work runs or waits or the thread ends, and the errors of `work`.
+        """
+        with self._counting:
+            if self._waiting or self._scheduled or self._stopping:
+                raise NotInline
+            self._waiting = 1
+            self._scheduled = True  # background work waits for the end of this
+        try:
+            return self._do(work)
+        except KeyboardInterrupt:
+            raise NotInline from None
+        finally:
+            self._count_answered()
+            with self._counting:
+                self._schedule()
+
     def interrupt(self) -> None:
         """Abort the running function, and accept no more; an aborted message has no effect."""
         self._ending = True
@@ -192,9 +212,8 @@ class RequestThread:
         """
         self._later.append(work)
         with self._counting:
-            if not self._scheduled and not self._ending and not self._stopping:
-                self._scheduled = True
-                self._thread.put(self._do_later)
+            if not self._scheduled:
+                self._schedule()
 
     def should_yield(self) -> bool:
         """Return True if a request is waiting, or the node is stopping."""
@@ -225,9 +244,13 @@ class RequestThread:
         if not self._waiting and not self._stopping:
             self._do_next()
         with self._counting:
-            self._scheduled = bool(self._later) and not self._ending and not self._stopping
-            if self._scheduled:
-                self._thread.put(self._do_later)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Let the thread look for background work after the queued requests, if there is any."""
+        self._scheduled = bool(self._later) and not self._ending and not self._stopping
+        if self._scheduled:
+            self._thread.put(self._do_later)
 
     def _do_next(self) -> bool:
         """Run the oldest background job; return False if it was preempted, which keeps it in the queue."""
@@ -274,7 +297,7 @@ class RequestThread:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(settle)
 
-    def _do(self, work: Callable[[], Any]) -> Any:
+    def _do(self, work: Callable[[], T]) -> T:
         if self._ending:
             raise KeyboardInterrupt
         try:

@@ -1,0 +1,252 @@
+"""Changes of the chain: short ones on the event loop's thread, others on the chain's."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
+from localnet import Network
+from localnet.rpc.node import Node, NotInline
+from localnet.rpc.server.dispatch import Change
+from localnet.rpc.server.executors import Executors
+from localnet.rpc.server.server import Server
+from localnet.rpc.server.worker import RequestThread
+from store.keccak import keccak
+from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.executing import SOON, body
+from tests.localnet.rpc.server.test_queries import until
+
+
+@pytest.fixture
+def executors() -> Iterator[Executors]:
+    with Network(rules="ethereum") as network:
+        executors = Executors(Node(network))
+        yield executors
+        executors.stop()
+
+
+def transfer(network: Network, nonce: int, gas: int = 100_000) -> bytes:
+    receiver = EthAddress(bytes.fromhex(NOBODY[2:]))
+    sent = Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver, 1, b"", gas, 2 * 10**9, 10**5)
+    return network.accounts[0].sign(sent).raw()
+
+
+def changed(executors: Executors, request: bytes) -> Any:
+    """Return the response to a request that must be a change, on either thread."""
+    found = executors.dispatcher.respond(request)
+    if isinstance(found, bytes):
+        return json.loads(found)
+    assert isinstance(found, Change)
+
+    async def started() -> bytes:
+        response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        found.start(response.set_result)
+        return await response
+
+    return json.loads(asyncio.run(started()))
+
+
+def dispatched(executors: Executors, request: bytes) -> Any:
+    """Return the response of the general path."""
+    return json.loads(asyncio.run(executors.dispatcher.dispatch(request)))
+
+
+def test_sent_transaction_is_executed_and_visible(executors: Executors) -> None:
+    raw = transfer(executors._node.network, 0)
+    response = changed(executors, body("eth_sendRawTransaction", f"0x{raw.hex()}"))
+    assert response["result"] == f"0x{keccak(raw).hex()}"
+    assert changed(executors, body("evm_mine"))["result"] == "0x0"
+    receipt = dispatched(executors, body("eth_getTransactionReceipt", response["result"]))["result"]
+    assert (receipt["status"], receipt["blockNumber"]) == ("0x1", "0x1")
+
+
+@pytest.mark.parametrize("nonce", [7000, None], ids=["nonce too high", "malformed"])
+def test_refused_transaction_has_the_error_of_the_general_path(executors: Executors, nonce: int | None) -> None:
+    raw = b"\x02\xc0" if nonce is None else transfer(executors._node.network, nonce)
+    request = body("eth_sendRawTransaction", f"0x{raw.hex()}")
+    assert changed(executors, request) == dispatched(executors, request)
+    assert "error" in changed(executors, request)
+
+
+def test_requests_that_need_more_than_one_step_are_no_changes(executors: Executors) -> None:
+    others: list[tuple[str, list[Any]]] = [
+        ("eth_sendRawTransaction", [f"0x{BLOB:02x}c0"]),  # its blobs are verified first
+        ("eth_sendTransaction", [{"from": ALICE, "to": NOBODY}]),  # its gas is estimated first
+        ("Filecoin.StateWaitMsg", [{"/": "bafy2bzaceamp42wmmgr2g2ymg46euououzfyck7szknvfacqscohrvaikwfay"}, 0]),
+        ("debug_traceTransaction", [f"0x{bytes(32).hex()}"]),  # a query
+        ("eth_sendRawTransaction", []),  # a parameter is missing
+        ("eth_subscribe", ["newHeads"]),
+        ("no_method", []),
+    ]
+    for method, params in others:
+        found = executors.dispatcher.respond(body(method, *params))
+        assert asyncio.iscoroutine(found), method
+        found.close()
+
+
+def test_change_after_the_end_of_the_thread_gets_an_error(executors: Executors) -> None:
+    executors.stop()
+    request = body("evm_mine")
+    assert changed(executors, request) == dispatched(executors, request)
+    assert "error" in changed(executors, request)
+
+
+def post(request: bytes) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(request), request)
+
+
+@pytest.mark.slow
+def test_stopped_server_completes_the_change_of_a_client_that_has_left() -> None:
+    with Network(rules="ethereum") as network:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            begun.set()
+            assert go_on.wait(60)
+
+        server = Server(network, 0)
+        ready = threading.Event()
+        thread = threading.Thread(target=server.run, args=(ready.set,))
+        thread.start()
+        assert ready.wait(60)
+        chain = server._executors.chain
+        chain._thread.put(wait)  # the change waits behind other work
+        assert begun.wait(60)
+        with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as client:
+            client.sendall(post(body("anvil_setBalance", NOBODY, "0x7")))
+            assert until(lambda: chain.is_busy)
+        server.stop()
+        threading.Timer(0.3, go_on.set).start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert network.balance(NOBODY) == 7
+
+
+@pytest.mark.slow
+def test_stopped_server_interrupts_the_change_of_a_client_that_has_left() -> None:
+    with Network(rules="ethereum") as network:
+        server = Server(network, 0)
+        ready = threading.Event()
+        thread = threading.Thread(target=server.run, args=(ready.set,))
+        thread.start()
+        assert ready.wait(60)
+        with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as client:
+            client.sendall(post(body("anvil_mine", "0x4e20")))
+            assert until(lambda: network.head.height > 10)
+        server.stop()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert 10 < network.head.height < 20_000
+
+
+def test_interrupted_change_gets_an_error(executors: Executors) -> None:
+    executors.chain._ending = True
+    assert changed(executors, body("evm_mine"))["error"] == {"code": -32000, "message": "the node is stopping"}
+    executors.chain._ending = False
+
+
+# --- short changes ----------------------------------------------------------------------------------------------------
+
+
+def sent(network: Network, nonce: int, gas: int = 100_000) -> bytes:
+    return body("eth_sendRawTransaction", f"0x{transfer(network, nonce, gas).hex()}")
+
+
+@pytest.fixture
+def quick(executors: Executors, monkeypatch: pytest.MonkeyPatch) -> Executors:
+    """Return the executors of a node whose blocks take no time, however busy the machine is."""
+    monkeypatch.setattr("localnet.chain.block_production._SHORT_SECONDS", float("inf"))
+    executors._node.network.mine()
+    return executors
+
+
+def test_short_change_runs_on_the_thread_of_the_event_loop(quick: Executors) -> None:
+    network, threads = quick._node.network, list[int]()
+    network.chain.watchers.append(Heard(threads))
+    for request in (sent(network, 0), body("evm_mine"), body("anvil_mine", "0x1")):
+        response = quick.dispatcher.respond(request)
+        assert isinstance(response, bytes)
+        assert "error" not in json.loads(response)
+    assert threads == [threading.get_ident()] * 3
+    assert network.block_number == 4
+
+
+class Heard:
+    """A watcher that notes the thread of each block."""
+
+    def __init__(self, threads: list[int]) -> None:
+        self._threads = threads
+
+    def applied(self, _tipset: Any) -> None:
+        self._threads.append(threading.get_ident())
+
+    def reverted(self, _tipsets: Any, _head: Any) -> None:
+        """Do nothing."""
+
+    def accepted(self, _candidate: Any) -> None:
+        """Do nothing."""
+
+
+def test_change_that_may_take_long_runs_once_on_the_thread_of_the_chain(quick: Executors) -> None:
+    network = quick._node.network
+    for request, blocks in ((sent(network, 0, 200_001), 1), (body("anvil_mine", "0x2"), 2)):
+        before = network.block_number
+        assert isinstance(quick.dispatcher.respond(request), Change)
+        assert network.block_number == before
+        assert "error" not in changed(quick, request)
+        assert network.block_number == before + blocks
+    network.automine = False
+    assert isinstance(quick.dispatcher.respond(sent(network, 1, 200_001)), bytes)  # it makes no block
+    assert isinstance(quick.dispatcher.respond(body("evm_mine")), Change)
+
+
+def test_first_block_and_one_after_a_slow_block_are_made_on_the_thread_of_the_chain(
+    executors: Executors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localnet.chain.block_production._SHORT_SECONDS", float("inf"))
+    assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
+    changed(executors, body("evm_mine"))
+    assert isinstance(executors.dispatcher.respond(body("evm_mine")), bytes)
+    monkeypatch.setattr("localnet.chain.block_production._SHORT_SECONDS", 1e-9)
+    assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
+
+
+def test_short_change_waits_for_the_changes_before_it(quick: Executors) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        before = quick.chain.start(lambda: go_on.wait(SOON))
+        assert isinstance(quick.dispatcher.respond(body("evm_mine")), Change)
+        go_on.set()
+        await before
+
+    asyncio.run(ask())
+
+
+def test_background_work_waits_for_work_on_the_calling_thread() -> None:
+    worker, order, done = RequestThread(), list[str](), threading.Event()
+
+    def background() -> None:
+        order.append("background")
+        done.set()
+
+    def work() -> str:
+        worker.later(background)
+        assert not done.wait(0.05)
+        order.append("work")
+        with pytest.raises(NotInline):
+            worker.run_here(lambda: "nested")
+        return "result"
+
+    assert worker.run_here(work) == "result"
+    assert done.wait(SOON)
+    assert order == ["work", "background"]
+    worker.stop()
+    with pytest.raises(NotInline):
+        worker.run_here(work)
