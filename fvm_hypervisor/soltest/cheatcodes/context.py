@@ -141,6 +141,11 @@ class Cheats(Protocol):
     def renew(self, calls: CallManager | ObservedCall) -> None:
         """Apply changes of the block and the transaction to contracts."""
 
+    def create(
+        self, calls: CallManager, caller: EthAddress, code: bytes, value: int, salt: bytes | None
+    ) -> SubcallOutcome:
+        """Create a contract as the caller, under Filecoin's rules. Raises CheatcodeFailure."""
+
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
         """Set the message's origin that contracts see, under Filecoin's rules."""
 
@@ -251,11 +256,12 @@ class Context:
     def create(self, code: bytes, value: int, salt: bytes | None) -> EthAddress:
         """Create a contract as the caller. Raises CheatcodeFailure with the revert data."""
         if self.run is None:
-            raise CheatcodeFailure("under Filecoin's rules only contracts create contracts: use `new`")
-        with self.cheats.isolated():  # as in forge, the creation is no transaction
-            outcome = self.run.create(self.depth, self.caller, code, value, salt)
+            outcome = self.cheats.create(self.calls, self.caller, code, value, salt)
+        else:
+            with self.cheats.isolated():  # as in forge, the creation is no transaction
+                outcome = self.run.create(self.depth, self.caller, code, value, salt)
         if outcome.created is None:
-            raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output or None)
+            raise CheatcodeFailure(self.revert_text(outcome.output), outcome.output)
         return outcome.created
 
     @property

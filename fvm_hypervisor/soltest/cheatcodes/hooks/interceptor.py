@@ -437,6 +437,12 @@ class Cheatcodes:
         block = self.state.block
         run.set_prices(block.gas_price or 0, block.blob_hashes or (), block.blob_base_fee)
 
+    def create(
+        self, calls: CallManager, caller: EthAddress, code: bytes, value: int, salt: bytes | None
+    ) -> SubcallOutcome:
+        """Create a contract as the caller, under Filecoin's rules. Raises CheatcodeFailure."""
+        return missing_contracts.create(self.machine, calls, caller, code, value, salt)
+
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
         """Set the message's origin that contracts see, under Filecoin's rules."""
         calls.origin = FilecoinLedger(self.machine).touch(origin)

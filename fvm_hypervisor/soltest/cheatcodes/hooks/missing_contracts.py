@@ -23,6 +23,7 @@ from bridge.filecoin.cbor import ParamsError, byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
+    CREATE_METHOD,
     Create2Params,
     CreateParams,
     CreateReturn,
@@ -31,18 +32,20 @@ from bridge.filecoin.parameters import (
     unwrap_return,
 )
 from fvm_hypervisor.soltest.cheatcodes.context import CallOperations, Cheats, Context
-from fvm_hypervisor.soltest.cheatcodes.failures import ERROR, failure_data, revert_text
+from fvm_hypervisor.soltest.cheatcodes.failures import ERROR, CheatcodeFailure, failure_data, revert_text
 from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
 from fvm_hypervisor.soltest.cheatcodes.interception import intercept_call
 from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
 from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
-from hypervisor.errors import SyscallError
+from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.machine.call_manager import CallManager
-from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.address import Address
+from hypervisor.types import EAM_ACTOR, ActorID, MethodNumber, TokenAmount
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
 from runtimes.evm.ethereum import InterceptedCall
 from store.cid import CBOR
@@ -201,6 +204,24 @@ def _intercept_call(
         made_up = CreateReturn(ActorID(0), None, outcome.created or EthAddress(bytes(20)))
         return CallResult(ExitCode.OK, Block(CBOR, made_up.encode()))
     return _result(outcome)
+
+
+def create(
+    machine: Hypervisor, calls: CallManager, caller: EthAddress, code: bytes, value: int, salt: bytes | None
+) -> SubcallOutcome:
+    """Create a contract as CREATE or CREATE2 of the caller, through the address manager. Raises CheatcodeFailure."""
+    ledger = FilecoinLedger(machine)
+    method, nonce = CREATE_METHOD if salt is None else CREATE2_METHOD, ledger.nonce(caller)
+    params = CreateParams(code, nonce) if salt is None else Create2Params(code, salt)
+    ledger.set_nonce(caller, nonce + 1)
+    block = Block(CBOR, params.encode())
+    call = Call(ledger.touch(caller), Address.id(EAM_ACTOR), MethodNumber(method), block, TokenAmount(value))
+    try:
+        return _answer_of(calls.send(call), None)
+    except SyscallError:
+        return SubcallOutcome(False)
+    except OutOfGas as error:
+        raise CheatcodeFailure(str(error)) from None
 
 
 def _creation(caller: EthAddress, method: int, params: bytes) -> tuple[EthAddress, bytes, bytes | None]:

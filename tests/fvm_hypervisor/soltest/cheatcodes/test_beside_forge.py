@@ -26,6 +26,7 @@ OTHER_GAS: Final = {
     "testExpectsLogWithoutTopicsInCall()": "a forbidden log fails the call at its end, in forge at once",
     "testExpectsLogWithoutTopicsReverts()": "a forbidden log fails the call at its end, in forge at once",
     "testExpectsLogWithoutTopicsRevertsHere()": "a forbidden log fails the call at its end, in forge at once",
+    "testExpectedRevert()": "an expected failure of a creation by name costs 185 gas more here",
     "testHanging()": "an expectation that hangs ends the test at another place",
     "testInvalidReason()": "an invalid opcode uses up its gas",
     "testUncaughtInvalid()": "an invalid opcode uses up its gas",

@@ -9,7 +9,7 @@ from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.cheatcodes.running import run
 
 ONLY_ETHEREUMS: Final = {
-    "testAttached()", "testCoinbase()", "testDelegateCallRow()", "testDeploy()", "testDiffDeep()", "testDiffResumes()",
+    "testAttached()", "testCoinbase()", "testDelegateCallRow()", "testDiffDeep()", "testDiffResumes()",
     "testForAnother()", "testGasPrice()", "testKeyOfDiff()", "testLast()", "testLength()", "testMockFunction()",
     "testNested()", "testNonceOfAnothersBroadcast()", "testNonceOfCreation()", "testNonceOfOwnBroadcast()",
     "testNone()", "testOpcodeRows()", "testOpcodeRowsOfTest()", "testParent()", "testPrankedDelegateCallRow()",
