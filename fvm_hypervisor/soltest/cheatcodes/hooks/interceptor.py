@@ -163,9 +163,11 @@ class Cheatcodes:
         """Names of called cheatcodes that may have effects outside the machine."""
         self.outside_calls = 0
         """Number of their calls."""
-        self._outcomes: list[SubcallOutcome] = []
-        self._repeated: deque[SubcallOutcome] = deque()
-        """Outcomes of these in the test's call, and those of its first attempt, in a session."""
+        self._outcomes: list[tuple[bytes, SubcallOutcome]] = []
+        self._repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
+        self._next_repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
+        """Calldata and outcomes of these in the test's call so far, those of its earlier attempts in a session that
+        follow, and those for its next attempt."""
         self.inputs: set[str] = set()
         """Kinds of data from outside the machine that tests used, such as `files`."""
         self.skip_data = b""
@@ -321,10 +323,12 @@ class Cheatcodes:
             return SubcallOutcome(False, failure_data(_unknown_cheatcode(data[:4])))
         if entry.name not in _OUTSIDE:
             return self._outcome(entry, context, data)
-        if self._repeated:
-            return self._repeated.popleft()
-        outcome = self._outcome(entry, context, data)
-        self._outcomes.append(outcome)
+        if self._repeated and self._repeated[0][0] == data:
+            outcome = self._repeated.popleft()[1]
+        else:
+            self._repeated.clear()
+            outcome = self._outcome(entry, context, data)
+        self._outcomes.append((data, outcome))
         return outcome
 
     def _outcome(self, entry: Cheatcode, context: Context, data: bytes) -> SubcallOutcome:
@@ -363,6 +367,7 @@ class Cheatcodes:
         """Begin a call of the test contract."""
         self.test, self.skip_data = test, b""
         self._outcomes.clear()
+        self._repeated, self._next_repeated = self._next_repeated, deque()
         if self.state.hooks is not None:
             self.state.hooks.hashes.clear()
         if not self.state.snapshots:
@@ -370,12 +375,11 @@ class Cheatcodes:
 
     def repeat(self) -> None:
         """Let the call begin again, without repeating what it has done outside the machine."""
-        self._repeated = deque(self._outcomes)
+        self._next_repeated = deque((*self._outcomes, *self._repeated))
 
     def end_test(self, result: CallResult) -> CallResult:
         """Return the result of a call of the test contract: a failure if an expectation was not met."""
         state = self.state
-        self._repeated.clear()
         if state.failure is not None and result.exit_code == ExitCode.OK:
             result = _revert_result(failure_data(state.failure))
         state.failure = None

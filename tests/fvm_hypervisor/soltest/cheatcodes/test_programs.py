@@ -5,10 +5,21 @@ import time
 from pathlib import Path
 
 import pytest
+from eth_abi.abi import encode
 
+from bridge.ethereum.addresses import EthAddress, masked_id
+from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
+from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
+from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from fvm_hypervisor.soltest.programs import run_program
+from fvm_hypervisor.soltest.project.consent import Consent, Grant
+from hypervisor.types import INIT_ACTOR
+from runtimes.evm.ethereum import AllocAccount, install_alloc
 from tests.patience import slowness
+from tests.runtimes.evm.assembler import assemble
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
@@ -35,3 +46,34 @@ def test_child_holding_program_output_is_killed_with_it(tmp_path: Path) -> None:
 def test_output_without_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheatcodeFailure, match="exceeds the limit of 16777216 bytes"):
         run_program(["yes"], tmp_path, ENVIRONMENT, check_size)
+
+
+def call_vm(signature: str, types: tuple[str, ...] = (), *values: object) -> tuple[EthAddress, bytes]:
+    return VM_ADDRESS, selector(signature) + encode(types, values)
+
+
+def ffi(text: str) -> tuple[EthAddress, bytes]:
+    """Return a call that notes the text in the file `ran` and has it as its output."""
+    return call_vm("ffi(string[])", ("string[]",), ["sh", "-c", f"echo {text} >> ran; echo {text}"])
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_program_runs_once_in_a_call_that_begins_again_twice(evm: str, tmp_path: Path) -> None:
+    native = EthAddress(masked_id(INIT_ACTOR)), b""  # the call begins again for the kernel
+    steps = call_vm("startDebugTraceRecording()")  # and again to watch instructions
+    calldata, code = b"", "{} 0 0 CALLDATACOPY"
+    for number, (address, data) in enumerate((ffi("first"), native, ffi("second"), steps, ffi("third"))):
+        code += f" 0 0 {len(data)} {len(calldata)} 0 0x{address.hex()} GAS CALL POP"
+        code += f" RETURNDATASIZE 0 {4096 + 96 * number} RETURNDATACOPY"
+        calldata += data
+    settings = Settings(tmp_path, ffi=True, consent=Grant(frozenset({Consent.FFI})))
+    made, to = TestExecutor(ExecutorSettings(evm=evm), Cheatcodes(settings)), EthAddress(bytes([0xC0]) * 20)
+    program = assemble(f"{code.format(len(calldata))} {5 * 96} 4096 RETURN")
+    install_alloc(made.machine, {to: AllocAccount(0, 1, program)})
+    try:
+        output = made.call(DEFAULT_SENDER, to, calldata).output
+    finally:
+        made.close()
+    assert (tmp_path / "ran").read_text().split() == ["first", "second", "third"]
+    texts = [output[at : at + 96] for at in range(0, len(output), 96)]
+    assert [texts[number][64:].rstrip(b"\0") for number in (0, 2, 4)] == [b"first", b"second", b"third"]
