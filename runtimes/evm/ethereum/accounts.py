@@ -4,12 +4,12 @@ An account with code, storage or a delegation is an actor with the state of the 
 (or another account type created by a native actor). Unlike in `bridge.ethereum.addresses`, a masked ID is an address
 like any other.
 
-Balances are those of the state tree. Nonces of contracts and touched addresses are in the message's journal, so they
-are rolled back with the call that wrote them, and written when the message ends (`write_back`). Everything else that is
-read and cached of contracts, by CID, depends only on the state before the message (`ContractStates`).
+Balances are those of the state tree. Touched addresses are in the message's journal, so they are rolled back with the
+call that touched them; empty accounts are removed when the message ends (`remove_empty`). What is read and cached of
+contracts, by CID, depends only on the state before the message (`ContractStates`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
@@ -165,7 +165,7 @@ def address_of_state(actor: ActorID, state: ActorState) -> EthAddress:
     return masked_id(actor) if own is None else own
 
 
-ACTOR, ADDRESS, TOUCHED, NONCE, REFUND = "actor", "address", "touched", "nonce", "refund"
+ACTOR, ADDRESS, TOUCHED, REFUND = "actor", "address", "touched", "refund"
 """Kinds of journal entries, the first part of their keys."""
 _RIPEMD160: Final = EthAddress((3).to_bytes(ETH_ADDRESS_LENGTH, "big"))
 """The precompile that stays touched after a rollback, as in mainnet's block 2,675,119 (EIP-716)."""
@@ -269,17 +269,15 @@ class Accounts:
     def nonce(self, actor: ActorID) -> int:
         """Return Ethereum's nonce: the contract's own, or the account's message count."""
         state = self._tree.existing(actor)
-        if state.code != self.evm_code:
-            return state.nonce
-        nonce: int | None = self._journal.get((NONCE, actor))
-        return self._contracts.of(state).nonce if nonce is None else nonce
+        return self._contracts.of(state).nonce if state.code == self.evm_code else state.nonce
 
     def set_nonce(self, actor: ActorID, nonce: int) -> None:
         state = self._tree.existing(actor)
         if state.code == self.evm_code:
-            self._journal.set((NONCE, actor), nonce)
+            changed = self.form(replace(self._contracts.of(state), nonce=nonce), state)
         else:
-            self._tree.set_actor(actor, state.with_nonce(nonce))
+            changed = state.with_nonce(nonce)
+        self._tree.set_actor(actor, changed)
 
     def code_cid(self, actor: ActorID | None) -> Cid:
         """Return the CID of an account's code, which may be empty."""
@@ -297,9 +295,7 @@ class Accounts:
         state = self._tree.existing(actor)
         if state.balance or state.code != self.evm_code:
             return state.balance == 0 and state.nonce == 0 and state.code in self.account_codes
-        nonce = self._journal.get((NONCE, actor))
-        is_new = not (self._contracts.of(state).nonce if nonce is None else nonce)
-        return is_new and self.code_cid(actor) == EMPTY_CODE
+        return not self._contracts.of(state).nonce and self.code_cid(actor) == EMPTY_CODE
 
     # --- slots ------------------------------------------------------------------------------------------------
 
@@ -336,26 +332,17 @@ class Accounts:
 
     # --- the end of the message -------------------------------------------------------------------------------
 
-    def write_back(self) -> None:
-        """Write the nonces of contracts, and remove touched accounts that are empty."""
+    def remove_empty(self) -> None:
+        """Remove touched accounts that are empty."""
         touched = [_RIPEMD160] if self._touched_ripemd160 else []
         for key, value in self._journal.items():
             match key:
-                case ("nonce", int() as actor) if value is not None:
-                    self._write(ActorID(actor), value)
                 case ("touched", bytes() as address) if value is not None:
                     touched.append(EthAddress(address))
-        self._remove_empty(touched)
-
-    def _remove_empty(self, touched: Iterable[EthAddress]) -> None:
         for address in touched:
             actor = self.find(address)
             if actor is not None and self.is_empty(actor):
                 self._tree.delete_actor(actor)
-
-    def _write(self, actor: ActorID, nonce: int) -> None:
-        state = self._tree.existing(actor)
-        self._tree.set_actor(actor, self.form(replace(self._contracts.of(state), nonce=nonce), state))
 
     def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
         state = None if actor is None else self._tree.get_actor(actor)

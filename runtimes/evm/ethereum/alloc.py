@@ -207,4 +207,4 @@ def move_dao_balances(machine: MachineState) -> None:
         total += balance
     accounts.touch(_REFUND_CONTRACT)
     accounts.add_balance(accounts.existing(_REFUND_CONTRACT), total)
-    accounts.write_back()
+    accounts.remove_empty()

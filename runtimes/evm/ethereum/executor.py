@@ -157,7 +157,7 @@ class EthereumExecutor:
                 accounts.add_balance(actor, amount)
                 if recorder is not None and access is not None:
                     access.balances[recorder.index] = accounts.balance(actor)
-        accounts.write_back()
+        accounts.remove_empty()
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         """Apply a Filecoin message; its length on chain is free under these rules.
@@ -359,9 +359,7 @@ class EthereumExecutor:
         nonce = self._accounts().nonce(actor)
         result = self._in_session(transaction, sender, KEEP | IMPLICIT | (NONCE if creates else 0), None, entry)
         if creates:
-            accounts = self._accounts()
-            accounts.set_nonce(actor, nonce)
-            accounts.write_back()
+            self._accounts().set_nonce(actor, nonce)
         return result
 
     def _apply_result(self, result: TransactionResult, stores_events: bool = True) -> ApplyResult:

@@ -35,6 +35,7 @@ from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.test_session_calls import CONTRACT, SENDER, machine
 
 MESSAGE_SENDER, TARGET, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
+OTHER = EthAddress(bytes([0x77]) * 20)
 RUNTIME = assemble("1 0 MSTORE 32 0 RETURN")
 TO_THE_SENDER = assemble("CALLER SELFDESTRUCT")
 PRE = {
@@ -91,7 +92,21 @@ def test_a_message_to_the_address_manager_makes_a_contract(message_machine: Hype
     assert dict(read_alloc(message_machine))[created] == AllocAccount(0, 1, RUNTIME)
 
 
-OTHER = EthAddress(bytes([0x77]) * 20)
+@pytest.mark.parametrize("code", [RUNTIME, b""], ids=["contract", "account"])
+def test_implicit_creation_leaves_the_nonce_of_its_sender(message_machine: Hypervisor, code: bytes) -> None:
+    install_alloc(message_machine, {OTHER: AllocAccount(5, 3, code)})
+    message = Message(
+        Address.id(EAM_ACTOR),
+        to_filecoin(OTHER),
+        method=MethodNumber(CREATE_EXTERNAL_METHOD),
+        params=byte_string(deployer(RUNTIME)),
+        gas_limit=Gas(1_000_000),
+    )
+    result = message_machine.apply_implicit(message)
+    assert result.exit_code == 0, result.message
+    created = CreateReturn.decode(result.return_data).eth_address
+    after = dict(read_alloc(message_machine))
+    assert (after[OTHER], after[created].code) == (AllocAccount(5, 3, code), RUNTIME)
 
 
 COUNTS = "0 CALLDATALOAD SLOAD 32 CALLDATALOAD ADD 0 CALLDATALOAD SSTORE"
