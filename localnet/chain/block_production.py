@@ -79,9 +79,7 @@ _LOG = logging.getLogger(__name__)
 MAX_MINED: Final = 10_000_000
 """Maximum number of blocks, and of null rounds before each, that one call mines: 9.5 years of 30-second epochs."""
 _SHORT_GAS: Final = Gas(200_000)
-"""Maximum gas limit of a short message, which executes in some milliseconds at most."""
-_SHORT_SECONDS: Final = 0.002
-"""Maximum time of the last block per message if the next one is short."""
+"""Maximum gas limit of a short transaction, which executes in some milliseconds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +127,17 @@ class BlockProduction(NetworkReader):
         finally:
             self._only_short = False
 
-    def require_short(self, gas_limit: Gas = Gas(0), blocks: int = 1) -> None:
-        """Raise LongExecution if changes must be short, and these blocks of pending messages may take long.
+    def require_short(self, blocks: int = 1) -> None:
+        """Raise LongExecution if changes must be short, and this number of blocks may take long.
 
-        `gas_limit` is that of a message to come. The last block's time shows whether the engine is loaded, and how long
-        a commit takes.
+        Blocks of pending messages do, the first block of a process, which loads the engine, and blocks of a network in
+        a folder, which wait for its disk.
         """
-        if self._only_short:
-            seconds = self.chain.making_took / max(1, len(self.head.transactions))
-            is_long = blocks > 1 or gas_limit > _SHORT_GAS or not 0 < seconds < _SHORT_SECONDS
-            if is_long or not self.mempool.is_empty():
-                raise LongExecution("this change may take long")
+        chain = self.chain
+        if self._only_short and not (
+            blocks == 1 and chain.states.is_in_memory and chain.making_took and self.mempool.is_empty()
+        ):
+            raise LongExecution("this change may take long")
 
     def submit(self, raw: bytes | BlobTransaction) -> bytes:
         """Add a signed Ethereum transaction to the mempool and return its hash. Raises TransactionRefused.
@@ -148,7 +146,11 @@ class BlockProduction(NetworkReader):
         """
         if isinstance(raw, BlobTransaction):
             return self._admit(admission.from_blobs(self.machine, raw))
-        return self._admit(admission.from_raw(self.chain.machine, octets(raw, "a transaction")))
+        max_gas = None
+        if self._only_short and self.automine:
+            self.require_short()
+            max_gas = _SHORT_GAS
+        return self._admit(admission.from_raw(self.chain.machine, octets(raw, "a transaction"), max_gas))
 
     def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
         """Add a client's batch of signed Ethereum transactions; return a hash or an error for each.
@@ -262,8 +264,6 @@ class BlockProduction(NetworkReader):
         sender = admission.check(self.chain.machine, candidate, head.next_base_fee, head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        if self.automine:
-            self.require_short(candidate.bare.gas_limit)
         self.mempool.add(candidate, 0 if sender is None else sender.nonce)
         for watcher in tuple(self.chain.watchers):
             watcher.accepted(candidate)

@@ -96,8 +96,10 @@ class Executors:
         self.chain = RequestThread("network", self._publish)
         self.queries = QueryPool(node, self.chain.should_yield)
         self._view: InlineView | None = None
+        # Under Filecoin's rules each block takes milliseconds.
+        change_inline = None if node.network.rules.features.has_filecoin_blocks else self.change_inline
         self.dispatcher = Dispatcher(
-            node, self.chain.start, self.query, self.query_inline, self.chain.call, self.change_inline
+            node, self.chain.start, self.query, self.query_inline, self.chain.call, change_inline
         )
 
     def _publish(self) -> None:

@@ -5,12 +5,14 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
+from hypervisor.machine.opening import IN_MEMORY
 from localnet import Network
 from localnet.rpc.node import Node, NotInline
 from localnet.rpc.server.dispatch import Change
@@ -159,9 +161,8 @@ def sent(network: Network, nonce: int, gas: int = 100_000) -> bytes:
 
 
 @pytest.fixture
-def quick(executors: Executors, monkeypatch: pytest.MonkeyPatch) -> Executors:
-    """Return the executors of a node whose blocks take no time, however busy the machine is."""
-    monkeypatch.setattr("localnet.chain.block_production._SHORT_SECONDS", float("inf"))
+def quick(executors: Executors) -> Executors:
+    """Return the executors of a node that has made a block."""
     executors._node.network.mine()
     return executors
 
@@ -206,15 +207,20 @@ def test_change_that_may_take_long_runs_once_on_the_thread_of_the_chain(quick: E
     assert isinstance(quick.dispatcher.respond(body("evm_mine")), Change)
 
 
-def test_first_block_and_one_after_a_slow_block_are_made_on_the_thread_of_the_chain(
-    executors: Executors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("localnet.chain.block_production._SHORT_SECONDS", float("inf"))
+def test_first_block_is_made_on_the_thread_of_the_chain(executors: Executors) -> None:
     assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
     changed(executors, body("evm_mine"))
     assert isinstance(executors.dispatcher.respond(body("evm_mine")), bytes)
-    monkeypatch.setattr("localnet.chain.block_production._SHORT_SECONDS", 1e-9)
-    assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_blocks_that_take_long_are_made_on_the_thread_of_the_chain(tmp_path: Path, rules: str) -> None:
+    folder = tmp_path if rules == "ethereum" else IN_MEMORY
+    with Network(folder, rules=rules) as network:
+        network.mine()
+        executors = Executors(Node(network))
+        assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
+        executors.stop()
 
 
 def test_short_change_waits_for_the_changes_before_it(quick: Executors) -> None:
