@@ -37,7 +37,6 @@ from wasmtime import wat2wasm
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hypervisor import Address, Hypervisor, Message, threads
-from hypervisor.installation import ETHEREUM
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
@@ -189,8 +188,7 @@ def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, CallPath
 
 def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> CallPath:
     contract = _deploy(network, STORES)
-    gas = Gas(100_000) if network.rules.name == ETHEREUM else _GAS
-    requests = [_raw(network, contract, bytes(31) + bytes([number]), gas) for number in range(1, 5)]
+    requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
     for request in requests[:-1]:  # fills the caches
         _respond(dispatcher, request())
     last = requests[-1]()
@@ -296,13 +294,13 @@ def _deploy(network: Network, runtime: bytes) -> bytes:
     return bytes(address)
 
 
-def _raw(network: Network, to: bytes, data: bytes, gas: Gas = _GAS) -> Callable[[], bytes]:
+def _raw(network: Network, to: bytes, data: bytes) -> Callable[[], bytes]:
     """Return a function that creates the request for the first account's next transaction."""
     sender = network.accounts[0]
 
     def request() -> bytes:
         nonce = network.nonce(sender)
-        transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, EthAddress(to), 0, data, gas, _FEE, 10**5)
+        transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, EthAddress(to), 0, data, _GAS, _FEE, 10**5)
         return _request("eth_sendRawTransaction", [f"0x{sender.sign(transaction).raw().hex()}"])
 
     return request

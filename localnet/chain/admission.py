@@ -30,12 +30,12 @@ from bridge.ethereum.transactions import (
 from bridge.filecoin.messages import from_signed_message
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from bridge.filecoin.receipts import calldata_of_message
-from hypervisor.errors import AddressError, InvalidInput, LongExecution
+from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Protocol
 from hypervisor.messages.message import Message, SignatureType, SignedMessage
 from hypervisor.messages.signatures import verify_bls, verify_secp256k1
-from hypervisor.types import MAX_BALANCE, Gas, TokenAmount
+from hypervisor.types import MAX_BALANCE, TokenAmount
 from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate
@@ -47,11 +47,8 @@ _BLOBS_READ: Final = 2
 """Transactions with up to this many times the permitted blobs are decoded, so that the error states their number."""
 
 
-def from_raw(machine: Hypervisor, raw: bytes, max_gas: Gas | None = None) -> Candidate:
-    """Decode the candidate in the bytes of a signed Ethereum transaction.
-
-    Raises TransactionRefused, and LongExecution for a gas limit above `max_gas`.
-    """
+def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
+    """Decode the candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
     rules = rules_of(machine)
     try:
         kind = transaction_type(raw)
@@ -62,8 +59,6 @@ def from_raw(machine: Hypervisor, raw: bytes, max_gas: Gas | None = None) -> Can
         if len(raw) > rules.limits.transaction_bytes:
             raise _too_long(raw, rules.limits.transaction_bytes)
         signed = parse_transaction(raw, kind)
-        if max_gas is not None and signed.transaction.gas_limit > max_gas:
-            raise LongExecution(f"gas limit {signed.transaction.gas_limit}, at most {max_gas}")
         return _from_transaction(rules.messages, machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:
         raise TransactionRefused("invalid", str(error)) from None

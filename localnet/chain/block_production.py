@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import BlobTransaction
 from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
 from hypervisor.bundles.bundle import Bundle
-from hypervisor.errors import HypervisorError, InvalidInput, LongExecution
+from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.types import ChainEpoch, Gas, octets, whole_number
+from hypervisor.types import ChainEpoch, octets, whole_number
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
@@ -72,14 +72,10 @@ def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | Non
     chain.plan(upgrades, bundles)
 
 
-T = TypeVar("T")
-
 _LOG = logging.getLogger(__name__)
 
 MAX_MINED: Final = 10_000_000
 """Maximum number of blocks, and of null rounds before each, that one call mines: 9.5 years of 30-second epochs."""
-_SHORT_GAS: Final = Gas(200_000)
-"""Maximum gas limit of a short transaction, which executes in some milliseconds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +98,6 @@ class BlockProduction(NetworkReader):
         self.mempool = _mempool(chain)
         self.automine = True
         self._clock = clock
-        self._only_short = False
         self._snapshots: list[_Snapshot] = []
         self._last_snapshot = 0
 
@@ -119,26 +114,6 @@ class BlockProduction(NetworkReader):
 
     # --- transactions -----------------------------------------------------------------------------------------
 
-    def only_short(self, change: Callable[[], T]) -> T:
-        """Return the result of a change. Raises LongExecution if it may take long, before it has an effect."""
-        self._only_short = True
-        try:
-            return change()
-        finally:
-            self._only_short = False
-
-    def require_short(self, blocks: int = 1) -> None:
-        """Raise LongExecution if changes must be short, and this number of blocks may take long.
-
-        Blocks of pending messages do, the first block of a process, which loads the engine, and blocks of a network in
-        a folder, which wait for its disk.
-        """
-        chain = self.chain
-        if self._only_short and not (
-            blocks == 1 and chain.states.is_in_memory and chain.making_took and self.mempool.is_empty()
-        ):
-            raise LongExecution("this change may take long")
-
     def submit(self, raw: bytes | BlobTransaction) -> bytes:
         """Add a signed Ethereum transaction to the mempool and return its hash. Raises TransactionRefused.
 
@@ -146,11 +121,7 @@ class BlockProduction(NetworkReader):
         """
         if isinstance(raw, BlobTransaction):
             return self._admit(admission.from_blobs(self.machine, raw))
-        max_gas = None
-        if self._only_short and self.automine:
-            self.require_short()
-            max_gas = _SHORT_GAS
-        return self._admit(admission.from_raw(self.chain.machine, octets(raw, "a transaction"), max_gas))
+        return self._admit(admission.from_raw(self.chain.machine, octets(raw, "a transaction")))
 
     def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
         """Add a client's batch of signed Ethereum transactions; return a hash or an error for each.

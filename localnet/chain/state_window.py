@@ -69,11 +69,6 @@ class StateWindow:
         self._window: deque[_States] = deque()
         self._first: _States | None = None
 
-    @property
-    def is_in_memory(self) -> bool:
-        """True if the store is in memory."""
-        return self._max_states is not None
-
     def entries_with(self, height: int) -> dict[bytes, bytes | None]:
         """Return the index entries to commit with a new head: the height from which states are kept."""
         after = len(self._window) + 1

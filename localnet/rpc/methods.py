@@ -55,8 +55,7 @@ class Preparation:
 class Method:
     """A method; `aliases` are other nodes' names for it.
 
-    By default it runs on the chain's thread, or, if it is `short` and makes at most one block with a short transaction,
-    on the event loop's thread (`Executors.change_inline`). The other kinds:
+    By default it runs on the chain's thread. The other kinds:
 
     - `inline`: runs on the event loop's thread. It may read only data that is consistent during executions; of the
       machine's context, only `Node.point`.

@@ -306,7 +306,6 @@ def _go_back(node: Node, height: int) -> None:
 def _check_count(node: Node, count: int) -> None:
     if count > node.limits.mined:
         raise RpcError(LIMIT_EXCEEDED, f"{count} epochs in one request, at most {node.limits.mined}")
-    node.network.require_short(blocks=count)
 
 
 MAX_TRANSACTIONS = 1_000
@@ -404,8 +403,8 @@ def get_blobs_by_transaction_hash(node: NodeReader, transaction_hash: bytes) -> 
 METHODS = (
     Method("evm_snapshot", (), snapshot, aliases=("anvil_snapshot",)),
     Method("evm_revert", (number,), revert, aliases=("anvil_revert",)),
-    Method("evm_mine", (optional(any_value),), mine_one, short=True),
-    Method("anvil_mine", (optional(number), optional(number)), mine, short=True, aliases=("hardhat_mine",)),
+    Method("evm_mine", (optional(any_value),), mine_one),
+    Method("anvil_mine", (optional(number), optional(number)), mine, aliases=("hardhat_mine",)),
     Method("evm_increaseTime", (number,), increase_time, aliases=("anvil_increaseTime",)),
     Method("evm_setNextBlockTimestamp", (number,), set_next_block_timestamp, aliases=("anvil_setNextBlockTimestamp",)),
     Method("evm_setAutomine", (boolean,), set_automine, aliases=("anvil_setAutomine",)),

@@ -400,7 +400,7 @@ def _line(candidate: Candidate) -> str:
 
 
 METHODS = (
-    Method("eth_sendRawTransaction", (data,), send_raw_transaction, short=True, preparation=_VERIFIED),
+    Method("eth_sendRawTransaction", (data,), send_raw_transaction, preparation=_VERIFIED),
     Method("eth_sendTransaction", (transaction,), send_transaction, preparation=Preparation(_estimate_sent, _SENDER)),
     Method(
         "eth_sendRawTransactionSync",

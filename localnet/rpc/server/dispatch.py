@@ -22,7 +22,6 @@ from weakref import WeakValueDictionary
 import orjson
 
 from bridge.ethereum.transactions import BLOB
-from hypervisor.errors import LongExecution
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -55,8 +54,8 @@ RunQuery = Callable[[Callable[[NodeReader], Any], QueryKind], Awaitable[Any]]
 """Runs a query on a query thread with a `NodeReader`."""
 Inline = Callable[[Callable[[NodeReader], Any]], Any]
 """Runs a short query on the event loop's thread. Raises NotInline if a query thread has to run it."""
-ChangeInline = Callable[[Callable[[], bytes]], bytes]
-"""Runs a short change on the event loop's thread. Raises NotInline if the chain's thread has to run it."""
+AdmitInline = Callable[[Callable[[], bytes]], bytes]
+"""Admits a transaction on the event loop's thread. Raises NotInline if the chain's thread has to."""
 
 _ASK_AGAIN: Final = 0.05
 """Interval in seconds at which a missing result is polled."""
@@ -72,8 +71,7 @@ class Dispatcher:
     """Processes requests. Changes run on the chain's thread, one at a time.
 
     Queries are executed by `run_query`, short ones by `inline` if possible. If `run_query` is None, they also run on
-    the chain's thread. `call_on_chain` starts changes that need no task; short ones are executed by `change_inline` if
-    possible.
+    the chain's thread. `call_on_chain` starts changes that need no task. `admit_inline` admits transactions if it can.
     """
 
     def __init__(
@@ -83,14 +81,14 @@ class Dispatcher:
         run_query: RunQuery | None = None,
         inline: Inline | None = None,
         call_on_chain: CallOnChain | None = None,
-        change_inline: ChangeInline | None = None,
+        admit_inline: AdmitInline | None = None,
     ) -> None:
         self._node = node
         self._on_chain = on_chain
         self._run_query = run_query
         self._inline = inline
         self._call_on_chain = call_on_chain
-        self._change_inline = change_inline
+        self._admit_inline = admit_inline
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
@@ -128,16 +126,13 @@ class Dispatcher:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
         method = self.methods[name] if isinstance(name, str) else None
-        if method is not None and method.reads and (method.short or method.short_alone) and self._inline is not None:
+        if method is not None and (method.short or method.short_alone) and self._inline is not None:
             inline = self._inline
         elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
             change = None if method is None else self._change_of(method, request)
             if change is None:
                 return self._respond(request, None)
-            if method is not None and method.short and self._change_inline is not None:
-                with suppress(NotInline):
-                    return self._change_inline(change.execute)
-            return change
+            return change if name != _SEND_RAW or self._node.network.automine else self._admitted(change)
         else:
             inline = None
         try:
@@ -150,6 +145,17 @@ class Dispatcher:
             return self._respond(request, None, tries_inline=False)
         except Exception as error:  # noqa: BLE001  # as in `_one`
             return self._encoded(request, error)
+
+    def _admitted(self, change: Change) -> bytes | Change:
+        """Return the response to a transaction that makes no block, or the change for the chain's thread."""
+        if self._admit_inline is None:
+            return change
+        try:
+            return self._admit_inline(change.execute)
+        except NotInline:
+            return change
+        except Exception as error:  # noqa: BLE001  # as in `_one`
+            return change.fail(error)
 
     def _change_of(self, method: Method, request: dict[str, Any]) -> Change | None:
         """Return the request as a change if one function on the chain's thread executes it.
@@ -172,11 +178,9 @@ class Dispatcher:
         )
 
     def _execute_change(self, request: dict[str, Any], execute: Callable[[], Any]) -> bytes:
-        """Execute a change and return the response. Raises LongExecution for one that must be short and is not."""
+        """Execute a change on the chain's thread, and return the response."""
         try:
             return self._encoded(request, None, execute())
-        except LongExecution:
-            raise
         except Exception as error:  # noqa: BLE001  # as in `_one`
             return self._encoded(request, error)
 
@@ -319,7 +323,7 @@ class Dispatcher:
                 return answer
         if method.inline:
             return method.call(target, params)
-        if method.reads and method.short and tries_inline and self._inline is not None:
+        if method.short and tries_inline and self._inline is not None:
             with suppress(NotInline):
                 return self._inline(partial(method.call, params=params))
         if method.reads and self._run_query is not None:

@@ -11,8 +11,7 @@ install is compiled as one.
 
 Short queries (`Method.short`, `Method.short_alone`) run on the event loop's thread, on a view of its own: passing them
 to another thread would take longer than the query. A call that turns out to be long is stopped, and runs again on the
-pool. The same holds for short changes, such as a transaction with a low gas limit, while the chain's thread has nothing
-to do.
+pool. For the same reason this thread admits transactions to the mempool, while no block is to be made.
 
 The following run on the chain's thread and delay a block:
 
@@ -96,10 +95,8 @@ class Executors:
         self.chain = RequestThread("network", self._publish)
         self.queries = QueryPool(node, self.chain.should_yield)
         self._view: InlineView | None = None
-        # Under Filecoin's rules each block takes milliseconds.
-        change_inline = None if node.network.rules.features.has_filecoin_blocks else self.change_inline
         self.dispatcher = Dispatcher(
-            node, self.chain.start, self.query, self.query_inline, self.chain.call, change_inline
+            node, self.chain.start, self.query, self.query_inline, self.chain.call, self.admit_inline
         )
 
     def _publish(self) -> None:
@@ -151,18 +148,15 @@ class Executors:
         except (NeedsPlan, ReorganisedDuringQuery, LongExecution):
             raise NotInline from None
 
-    def change_inline(self, change: Callable[[], T]) -> T:
-        """Return the result of a short change on the event loop's thread.
+    def admit_inline(self, admit: Callable[[], bytes]) -> bytes:
+        """Return the response to a transaction that makes no block, executed on the event loop's thread.
 
-        Raises the change's errors, and NotInline if the chain's thread has to execute it: on a fork, which may query
-        another node, or if other changes run or may take long (`BlockProduction.require_short`).
+        Raises NotInline if the chain's thread has to execute it: for the first pending transaction, which may load the
+        engine; on a fork, which may query another node; and if a change runs or waits.
         """
-        if self._node.point.origin is not None:
+        if self._node.network.mempool.is_empty() or self._node.point.origin is not None:
             raise NotInline
-        try:
-            return self.chain.run_here(partial(self._node.network.only_short, change))
-        except LongExecution:
-            raise NotInline from None
+        return self.chain.run_here(admit)
 
     def interrupt(self) -> None:
         """Abort running requests, and accept no more."""

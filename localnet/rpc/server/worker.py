@@ -158,17 +158,16 @@ class RequestThread:
     def run_here(self, work: Callable[[], T]) -> T:
         """Execute short `work` on the calling thread, the event loop's, and return its result.
 
-        Raises NotInline if other work runs or waits or the thread ends, and the errors of `work`.
+        Raises NotInline if other work runs or waits, or the thread ends. `interrupt` must not be called meanwhile: it
+        is called on the event loop.
         """
         with self._counting:
-            if self._waiting or self._scheduled or self._stopping:
+            if self._waiting or self._scheduled or self._stopping or self._ending:
                 raise NotInline
             self._waiting = 1
             self._scheduled = True  # background work waits for the end of this
         try:
             return self._do(work)
-        except KeyboardInterrupt:
-            raise NotInline from None
         finally:
             self._count_answered()
             with self._counting:

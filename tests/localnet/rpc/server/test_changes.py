@@ -1,18 +1,16 @@
-"""Changes of the chain: short ones on the event loop's thread, others on the chain's."""
+"""Changes: on the chain's thread, or, for transactions that wait for a block, on the event loop's."""
 
 import asyncio
 import json
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, Transaction
-from hypervisor.machine.opening import IN_MEMORY
 from localnet import Network
 from localnet.rpc.node import Node, NotInline
 from localnet.rpc.server.dispatch import Change
@@ -33,17 +31,15 @@ def executors() -> Iterator[Executors]:
         executors.stop()
 
 
-def transfer(network: Network, nonce: int, gas: int = 100_000) -> bytes:
+def transfer(network: Network, nonce: int) -> bytes:
     receiver = EthAddress(bytes.fromhex(NOBODY[2:]))
-    sent = Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver, 1, b"", gas, 2 * 10**9, 10**5)
+    sent = Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver, 1, b"", 100_000, 2 * 10**9, 10**5)
     return network.accounts[0].sign(sent).raw()
 
 
 def changed(executors: Executors, request: bytes) -> Any:
-    """Return the response to a request that must be a change, on either thread."""
+    """Return the response to a request that must be a change."""
     found = executors.dispatcher.respond(request)
-    if isinstance(found, bytes):
-        return json.loads(found)
     assert isinstance(found, Change)
 
     async def started() -> bytes:
@@ -153,82 +149,57 @@ def test_interrupted_change_gets_an_error(executors: Executors) -> None:
     executors.chain._ending = False
 
 
-# --- short changes ----------------------------------------------------------------------------------------------------
+# --- admission on the event loop's thread -----------------------------------------------------------------------------
 
 
-def sent(network: Network, nonce: int, gas: int = 100_000) -> bytes:
-    return body("eth_sendRawTransaction", f"0x{transfer(network, nonce, gas).hex()}")
+def sent(network: Network, nonce: int) -> bytes:
+    return body("eth_sendRawTransaction", f"0x{transfer(network, nonce).hex()}")
 
 
 @pytest.fixture
-def quick(executors: Executors) -> Executors:
-    """Return the executors of a node that has made a block."""
-    executors._node.network.mine()
+def pending(executors: Executors) -> Executors:
+    """Return the executors of a node without automine, with one pending transaction."""
+    network = executors._node.network
+    network.automine = False
+    network.submit(transfer(network, 0))
     return executors
 
 
-def test_short_change_runs_on_the_thread_of_the_event_loop(quick: Executors) -> None:
-    network, threads = quick._node.network, list[int]()
-    network.chain.watchers.append(Heard(threads))
-    for request in (sent(network, 0), body("evm_mine"), body("anvil_mine", "0x1")):
-        response = quick.dispatcher.respond(request)
-        assert isinstance(response, bytes)
-        assert "error" not in json.loads(response)
-    assert threads == [threading.get_ident()] * 3
-    assert network.block_number == 4
+def test_transaction_is_added_to_others_on_the_thread_of_the_event_loop(pending: Executors) -> None:
+    network = pending._node.network
+    response = pending.dispatcher.respond(sent(network, 1))
+    assert isinstance(response, bytes)
+    assert json.loads(response)["result"] == f"0x{keccak(transfer(network, 1)).hex()}"
+    assert len(network.mempool) == 2
+    changed(pending, body("evm_mine"))
+    assert [receipt.succeeded for receipt in network.chain.index.receipts(network.head)] == [True, True]
 
 
-class Heard:
-    """A watcher that notes the thread of each block."""
-
-    def __init__(self, threads: list[int]) -> None:
-        self._threads = threads
-
-    def applied(self, _tipset: Any) -> None:
-        self._threads.append(threading.get_ident())
-
-    def reverted(self, _tipsets: Any, _head: Any) -> None:
-        """Do nothing."""
-
-    def accepted(self, _candidate: Any) -> None:
-        """Do nothing."""
+@pytest.mark.parametrize("nonce", [7000, None, 0], ids=["nonce too high", "malformed", "known"])
+def test_refused_transaction_has_the_same_error_on_both_threads(pending: Executors, nonce: int | None) -> None:
+    raw = b"\x02\xc0" if nonce is None else transfer(pending._node.network, nonce)
+    request = body("eth_sendRawTransaction", f"0x{raw.hex()}")
+    response = pending.dispatcher.respond(request)
+    assert isinstance(response, bytes)
+    assert json.loads(response) == dispatched(pending, request)
+    assert "error" in json.loads(response)
 
 
-def test_change_that_may_take_long_runs_once_on_the_thread_of_the_chain(quick: Executors) -> None:
-    network = quick._node.network
-    for request, blocks in ((sent(network, 0, 200_001), 1), (body("anvil_mine", "0x2"), 2)):
-        before = network.block_number
-        assert isinstance(quick.dispatcher.respond(request), Change)
-        assert network.block_number == before
-        assert "error" not in changed(quick, request)
-        assert network.block_number == before + blocks
+def test_transaction_that_makes_a_block_or_is_the_first_goes_to_the_thread_of_the_chain(pending: Executors) -> None:
+    network = pending._node.network
+    network.automine = True
+    assert isinstance(pending.dispatcher.respond(sent(network, 1)), Change)
+    network.mine()
     network.automine = False
-    assert isinstance(quick.dispatcher.respond(sent(network, 1, 200_001)), bytes)  # it makes no block
-    assert isinstance(quick.dispatcher.respond(body("evm_mine")), Change)
+    assert isinstance(pending.dispatcher.respond(sent(network, 1)), Change)
 
 
-def test_first_block_is_made_on_the_thread_of_the_chain(executors: Executors) -> None:
-    assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
-    changed(executors, body("evm_mine"))
-    assert isinstance(executors.dispatcher.respond(body("evm_mine")), bytes)
-
-
-@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
-def test_blocks_that_take_long_are_made_on_the_thread_of_the_chain(tmp_path: Path, rules: str) -> None:
-    folder = tmp_path if rules == "ethereum" else IN_MEMORY
-    with Network(folder, rules=rules) as network:
-        network.mine()
-        executors = Executors(Node(network))
-        assert isinstance(executors.dispatcher.respond(body("evm_mine")), Change)
-        executors.stop()
-
-
-def test_short_change_waits_for_the_changes_before_it(quick: Executors) -> None:
+def test_transaction_waits_for_the_changes_before_it(pending: Executors) -> None:
     go_on = threading.Event()
 
     async def ask() -> None:
-        before = quick.chain.start(lambda: go_on.wait(SOON))
-        assert isinstance(quick.dispatcher.respond(body("evm_mine")), Change)
+        before = pending.chain.start(lambda: go_on.wait(SOON))
+        assert isinstance(pending.dispatcher.respond(sent(pending._node.network, 1)), Change)
         go_on.set()
         await before
 
