@@ -16,8 +16,8 @@ from hypervisor.text import TreeLine, bytes_text, cid_text, one_line, shorten, s
 from hypervisor.types import MILLIGAS_PER_GAS, ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 
-FIRST_MISSING: Final = ActorID(1 << 62)
-"""First number of accounts without an actor; those of actors are lower.
+FIRST_MISSING: Final = ActorID(1 << 63)
+"""First number of accounts without an actor; those of actors are lower, also of a fork's remote accounts.
 
 Under Ethereum's rules, events have such numbers for contracts whose creation failed.
 """

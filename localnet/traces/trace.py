@@ -287,7 +287,8 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     nodes = [call]
     for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
-    missing = {node.actor: node.start.to for node in nodes if node.actor is not None and node.actor >= FIRST_MISSING}
+    found = ((node.actor, node.start.to) for node in reversed(nodes))  # the first call is the creation, by address
+    missing = {actor: to for actor, to in found if actor is not None and actor >= FIRST_MISSING}
     written: dict[int, dict[str, Any]] = {}
     schemas: dict[str, str] = {}
     for node in reversed(nodes):
@@ -328,7 +329,9 @@ def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID, Address
     return {
         "runtime": call.runtime,
         "from": str(missing.get(start.from_) or Address.id(start.from_)),
-        "to": str(start.to) if actor is None else f"f0{actor}",
+        "to": str(start.to if call.actor is None else missing.get(call.actor, start.to))
+        if actor is None
+        else f"f0{actor}",
         "address": _address_of(machine, call, actor),
         "actor": kind,
         "code": None if own is None else show(own),

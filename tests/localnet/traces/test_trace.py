@@ -18,6 +18,7 @@ from localnet import Artifact, CallFailed, Network, TransactionFailed, stream_se
 from localnet.accounts import TEST_MNEMONIC, accounts
 from localnet.contracts.named_interface import NamedInterface
 from localnet.errors import UnknownBlock
+from localnet.rpc.server.server import serving
 from localnet.traces.trace import Trace, call_json
 from localnet.traces.trace_report import describe
 from store.cid import RAW, cid_of, show
@@ -110,7 +111,7 @@ def test_failed_transaction_trace_shows_revert_reason(network: Network) -> None:
 
 
 def test_failed_creation_has_its_address_and_no_number_under_ethereums_rules() -> None:
-    failing = assemble("0 0 LOG0 0 0 0 0 0 ADDRESS GAS CALL 0 0 REVERT")
+    failing = assemble("0 0 LOG0 0 0 0 0 0 ADDRESS GAS CALL 0 0 0 0 0x1234 GAS DELEGATECALL 0 0 REVERT")
     maker = assemble(f"0x{failing.hex()} 0 MSTORE {len(failing)} {32 - len(failing)} 0 CREATE")
     with Network(rules="ethereum") as network:
         made = network.send(None, 0, deployer(maker)).contract_address
@@ -122,8 +123,18 @@ def test_failed_creation_has_its_address_and_no_number_under_ethereums_rules() -
     assert [(event["emitter"], event["address"]) for event in creation["events"]] == [
         (creation["to"], creation["address"])
     ]
-    assert [call["from"] for call in creation["calls"]] == [creation["to"]]
+    assert [(call["from"], call["to"]) for call in creation["calls"]] == [(creation["to"], creation["to"])] * 2
     assert describe(creation, []).arguments == f"(0x{failing.hex()})"
+
+
+def test_accounts_of_a_fork_have_their_numbers_in_traces() -> None:
+    with Network(rules="ethereum") as remote, serving(remote) as url:
+        made = remote.send(None, 0, deployer(assemble("0 0 LOG0 0 0 0 0 0 ADDRESS GAS CALL STOP"))).contract_address
+        assert made is not None
+        with Network.fork(url, rules="ethereum") as network:
+            actor = network.machine.state_tree.lookup_id(to_filecoin(made))
+            (top,) = network.trace(network.send(made, gas_limit=1_000_000).hash).calls
+    assert (top["to"], top["events"][0]["emitter"], top["calls"][0]["from"]) == (f"f0{actor}",) * 3
 
 
 def test_failure_without_data_shows_only_exit_code(network: Network) -> None:
