@@ -16,6 +16,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.parameters import calldata_of
+from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
 from store.keccak import keccak
 
@@ -76,18 +77,42 @@ def log_text(calldata: bytes) -> str:
 
 def decoded_text(calldata: bytes) -> str | None:
     """Return the text that a call writes, unchanged; None if it matches no signature."""
-    from eth_abi.abi import decode
-    from eth_abi.exceptions import DecodingError
-
     types = log_signatures().get(calldata[:4])
-    if types is None:
-        return None
     try:
-        found = decode(["bytes" if kind == "string" else kind for kind in types], calldata[4:])
-    except (DecodingError, OverflowError, ValueError):
+        return None if types is None else _format(decoded(types, calldata[4:]), types)
+    except InvalidInput:
         return None
-    pairs = zip(found, types, strict=True)  # as in forge, bytes that are not UTF-8 become U+FFFD
-    return _format([value.decode(errors="replace") if kind == "string" else value for value, kind in pairs], types)
+
+
+def decoded(types: Sequence[str], data: bytes) -> list[Any]:
+    """Return the arguments of a `log`; unused bits are ignored. Raises InvalidInput with forge's message."""
+    return [_decode(kind, data, 32 * index) for index, kind in enumerate(types)]
+
+
+def _decode(kind: str, data: bytes, at: int) -> Any:
+    word = _part(data, at, 32)
+    if kind in ("string", "bytes"):
+        place = _size(word)
+        content = _part(data, place + 32, _size(_part(data, place, 32)))
+        return content.decode(errors="replace") if kind == "string" else content  # invalid UTF-8 becomes U+FFFD
+    if kind == "address":
+        return EthAddress(word[12:])
+    if kind.startswith("bytes"):
+        return word[: int(kind[5:])]
+    number = int.from_bytes(word, "big", signed=kind == "int256")
+    return number != 0 if kind == "bool" else number
+
+
+def _size(word: bytes) -> int:
+    if any(word[:-8]):
+        raise InvalidInput(f'type check failed for "offset (usize)" with data: {word.hex()}')
+    return int.from_bytes(word, "big")
+
+
+def _part(data: bytes, at: int, size: int) -> bytes:
+    if at + size > len(data):
+        raise InvalidInput("ABI decoding failed: buffer overrun while deserializing")
+    return data[at : at + size]
 
 
 def _format(values: Sequence[Any], types: Sequence[str]) -> str:
@@ -134,20 +159,20 @@ def _format_value(value: Any, kind: str) -> str:
         case bool():
             return "true" if value else "false"
         case bytes():
-            return f"0x{value.hex()}"
-        case str() if kind == "address":
-            return checksummed(bytes.fromhex(value[2:]))
+            return checksummed(value) if kind == "address" else f"0x{value.hex()}"
         case _:
             return str(value)
 
 
 @cache
-def log_signatures() -> Mapping[bytes, tuple[str, ...]]:
-    """Return the types of the arguments of each `log` by selector."""
+def log_signatures(is_strict: bool = False) -> Mapping[bytes, tuple[str, ...]]:
+    """Return the types of the arguments of each `log` by selector; with `is_strict` only forge's, all named `log`."""
     found: dict[bytes, tuple[str, ...]] = {}
     for types in _argument_lists():
         arguments = ",".join(types)
         found[_selector(f"log({arguments})")] = types
+        if is_strict:
+            continue
         found.setdefault(_selector(f"log({re.sub(r'int256', 'int', arguments)})"), types)
         if len(types) == 1:
             name = _NAMED.get(types[0], types[0].capitalize())

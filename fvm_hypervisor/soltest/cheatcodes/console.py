@@ -14,8 +14,9 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from bridge.filecoin.receipts import Log
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, no_selector, write_text
 from fvm_hypervisor.soltest.cheatcodes.values import decode
+from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
-from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, decoded_text, log_signatures, log_text
+from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, decoded, log_signatures, log_text
 from store.keccak import keccak
 
 _ONE: Final = {
@@ -44,12 +45,12 @@ class LogConsole:
         self.lines: list[str] = []
         self.logs: list[tuple[EthAddress, Log]] = []
 
-    def call(self, data: bytes, value: int) -> str | None:
-        """Append the lines in a call's data; return why the call reverts: with value, if it is no `log` function."""
-        if value and decoded_text(data) is None:
-            return _refusal(data)
-        self.write(data)
-        return None
+    def call(self, data: bytes) -> str | None:
+        """Append the lines in a call's data; return why the call reverts if it is no `log` function."""
+        refusal = _refusal(data)
+        if refusal is None:
+            self.write(data)
+        return refusal
 
     def write(self, data: bytes) -> None:
         """Append the lines in a call's data; forge skips empty ones."""
@@ -79,13 +80,18 @@ class LogConsole:
             self.logs.append((emitter, log))
 
 
-def _refusal(data: bytes) -> str:
-    """Return forge's message for a call that is no `log` function."""
+def _refusal(data: bytes) -> str | None:
+    """Return forge's message for a call that is no `log` function, else None."""
     if len(data) < 4:
         return no_selector("ConsoleCalls", data)
-    if data[:4] in log_signatures():
-        return "ABI decoding failed: buffer overrun while deserializing"
-    return f"unknown selector `0x{data[:4].hex()}` for ConsoleCalls"
+    types = log_signatures(is_strict=True).get(data[:4])
+    if types is None:
+        return f"unknown selector `0x{data[:4].hex()}` for ConsoleCalls"
+    try:
+        decoded(types, data[4:])
+    except InvalidInput as error:
+        return str(error)
+    return None
 
 
 def _line_log(line: str) -> Log:

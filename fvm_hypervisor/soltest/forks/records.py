@@ -15,6 +15,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet.fork.urls import redacted_url
+from runtimes.evm.ethereum import NO_WARMTH
 
 if TYPE_CHECKING:
     from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
@@ -76,8 +77,8 @@ class SavedForkState(NamedTuple):
     actors: Mapping[ActorID, ActorState | None]
     context: MachineContext | None = None
     randomness: bytes | None = None
-    warmth: bytes = b""
-    """Warm addresses and slots of a session (`ObservedCall.warmth`)."""
+    warmth: bytes = NO_WARMTH
+    """What the call of a session had beside the state (`ObservedCall.warmth`)."""
 
     def __deepcopy__(self, _memo: object) -> SavedForkState:
         """Return itself, since it is immutable."""

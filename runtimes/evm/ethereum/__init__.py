@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from runtimes.evm.ethereum.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.ethereum.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
-from runtimes.evm.ethereum.exchanges import split_warmth
+from runtimes.evm.ethereum.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.forks import (
     ALIASES,
@@ -115,6 +115,7 @@ __all__ = [
     "LATEST_FORK",
     "MESSAGES",
     "NO_CHECK",
+    "NO_WARMTH",
     "PAID",
     "PAUSES",
     "RECORDS",

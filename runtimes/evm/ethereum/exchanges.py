@@ -14,18 +14,25 @@ from bridge.ethereum.addresses import EthAddress
 from hypervisor.state.state_tree import StateEngine, TreeMark
 from runtimes.evm.ethereum.session import StateSession
 
-_WARM: Final = Struct("<20sI")
+_COUNT: Final = Struct("<I")
+_TRANSIENT_SIZE: Final = 20 + 32 + 32
+_WARM: Final = Struct("<20sII")
 _WARM_SLOT_SIZE: Final = 32 + 4 + 32
+NO_WARMTH: Final = bytes(_COUNT.size)
 
 
-def split_warmth(warmth: bytes) -> dict[EthAddress, bytes]:
-    """Return the parts of warm accounts (`write_warmth` in exchange.rs), which together are one warmth again."""
-    found, at = {}, 0
+def split_warmth(warmth: bytes) -> tuple[bytes, dict[EthAddress, bytes]]:
+    """Return the transient words and the parts of warm accounts, which in this order are one warmth again.
+
+    Source: `write_warmth` in exchange.rs.
+    """
+    found: dict[EthAddress, bytes] = {}
+    begin = at = _COUNT.size + _TRANSIENT_SIZE * _COUNT.unpack_from(warmth)[0]
     while at < len(warmth):
-        address, count = _WARM.unpack_from(warmth, at)
+        address, _, count = _WARM.unpack_from(warmth, at)
         end = at + _WARM.size + count * _WARM_SLOT_SIZE
         found[EthAddress(address)], at = warmth[at:end], end
-    return found
+    return warmth[:begin], found
 
 
 class Exchanges:

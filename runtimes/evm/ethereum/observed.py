@@ -655,20 +655,24 @@ class ObservedCall:
             self._exchanges.undo_after(count)
 
     def warmth(self) -> bytes:
-        """Return what is warm, with the original words of slots (`split_warmth`)."""
+        """Return what the call has beside the state (`split_warmth`).
+
+        Transient words, and warm accounts and slots, with the original words of slots, and whether the call has created
+        or destroyed the accounts.
+        """
         return self._operate(Operation.WARMTH, ZERO_ADDRESS)
 
     def set_warmth(self, warmth: bytes) -> None:
-        """Set what is warm after the exchange of the state that is going on."""
+        """Set what the call has beside the state after the exchange that is going on."""
         self._next_warmth = warmth
 
     @contextmanager
     def exchange(self) -> Iterator[StateTree]:
         """Let the context change the state tree, which has what the call has changed.
 
-        What is warm stays so, unless the context sets what is so then (`set_warmth`). What the context has changed is
-        undone if it raises an exception, or if the frame that has made the requested call fails. Transactions of the
-        context run in a session of their own.
+        What the call has beside the state stays, unless the context sets it (`set_warmth`). What the context has
+        changed is undone if it raises an exception, or if the frame that has made the requested call fails.
+        Transactions of the context run in a session of their own.
         """
         if self._is_exchanging:
             yield self._session.machine.state_tree

@@ -1,6 +1,6 @@
 """Forks under Ethereum's rules: accounts and slots of a node.
 
-What is warm stays so on its fork; persistent accounts are carried with it.
+What is warm stays so on its fork, and transient words stay on it; persistent accounts are carried with what is warm.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def _leave(context: Context) -> None:
         records.left[active] = SavedForkState(actors, context.machine.context, randomness, run.warmth())
         return
     created = {tree.lookup_id(delegated_address(address)) for address in run.created}
-    records.first = SavedForkState({actor: state for actor, state in actors.items() if actor in created})
+    own = {actor: state for actor, state in actors.items() if actor in created}
+    records.first = SavedForkState(own, warmth=run.warmth())
 
 
 def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkState | None) -> None:
@@ -115,9 +116,10 @@ def _enter(context: Context, number: int, fork: NetworkFork, left: SavedForkStat
     changed, change = origin.change(origin.last_change)
     actors[changed] = change
     tree.restore_image(TreeImage(tree.image().root, actors))
-    kept, known = {row.address for row in carried}, split_warmth(begun.warmth)
-    known |= {address: part for address, part in split_warmth(run.warmth()).items() if address in kept}
-    run.set_warmth(b"".join(known.values()))
+    kept = {row.address for row in carried}
+    (words, known), (_, own) = split_warmth(begun.warmth), split_warmth(run.warmth())
+    known |= {address: part for address, part in own.items() if address in kept}
+    run.set_warmth(b"".join((words, *known.values())))
     _set_block(context, fork, left)
 
 

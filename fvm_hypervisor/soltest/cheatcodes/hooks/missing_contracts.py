@@ -105,7 +105,7 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         )
         return calls.trace_intercepted(call, _result(cheats.run_cheatcode(context, data)))
     if target == CONSOLE_ADDRESS:
-        refusal = cheats.console.call(data, call.value)
+        refusal = cheats.console.call(data)
         if refusal is None and call.value:
             return proceed(call)
         outcome = SubcallOutcome(True) if refusal is None else SubcallOutcome(False, failure_data(refusal, ERROR))

@@ -177,7 +177,7 @@ class TestObserver:
         return None
 
     def _console(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
-        refusal = self._cheats.console.call(request.data, request.value)
+        refusal = self._cheats.console.call(request.data)
         if refusal is not None:
             return SubcallOutcome(False, failure_data(refusal, ERROR))
         if request.value:

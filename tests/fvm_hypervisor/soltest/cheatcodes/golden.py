@@ -15,7 +15,7 @@ FILE: Final = HERE / "golden.json.xz"
 SOURCES: Final = (
     "Pranks", "Env", "Expect", "Texts", "Mappings", "Delegations", "Typed", "Fails", "Filecoin", "Hostile",
     "Rollbacks", "Numbers", "Scripts", "Logs", "Metering", "Instructions", "Targets",
-    "Payments", "Creations",
+    "Payments", "Creations", "Exchanges",
 )  # fmt: skip
 
 RUNS: Final = (

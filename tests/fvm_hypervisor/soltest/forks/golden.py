@@ -12,7 +12,10 @@ from tests.fvm_hypervisor.soltest.golden import artifacts, configuration, of_for
 
 HERE: Final = Path(__file__).parent
 FILE: Final = HERE / "golden.json.xz"
-SOURCES: Final = ("Counter.sol", *(f"{name}.t.sol" for name in ("Forks", "Url", "Own", "Codes", "Access", "Tipsets")))
+SOURCES: Final = (
+    "Counter.sol",
+    *(f"{name}.t.sol" for name in ("Forks", "Url", "Own", "Codes", "Access", "Tipsets", "Exchanges")),
+)
 CONFIGURATION: Final = configuration("""
 [rpc_endpoints]
 first = "${FIRST_URL}"

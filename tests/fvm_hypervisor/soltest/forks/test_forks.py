@@ -21,14 +21,13 @@ from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
 from tests.fvm_hypervisor.soltest.forks.running import run
 
 OTHER_GAS: Final = {
-    "test_createdBefore()": "what was created before the first fork is cold on the second",
     "test_roll()": "a fork that was rolled begins cold",
-    "test_same()": "two forks of a block are two states, each of which begins cold",
     "test_transact()": "after a transaction of the network all slots are cold",
     "test_exec()": "the receiver, which the transaction makes, is cold behind it",
     "test_zeroStays()": "slots of a fork that setUp has written are cold in a test",
     "test_overZero()": "writing a slot is priced by what setUp left in it, in forge by what the network has in it",
-    "test_a()": "a fork that is entered for the first time begins cold",
+    "testBurns()": "slots of a fork that setUp has written are cold in a test",
+    "testWords()": "slots of a fork that setUp has written are cold in a test",
 }  # fmt: skip
 OTHER_WORDS: Final = {
     "test_rpcError()": "a node has words of its own for an unknown method",

@@ -1,5 +1,5 @@
 //! Cheatcodes of Foundry that the guest executes itself, while nothing is set that they could meet: `deal` and `prank` by
-//! the first frame, `assume`, and lines of the console. If the transaction stops for its observer after one of them, or
+//! the first frame, `assume`, and calls of the console's `log` functions. If the transaction stops for its observer after one of them, or
 //! a prank is left at its end, it begins again, and the observer executes all of them.
 
 use crate::session::{Exit, Session, mode};
@@ -7,7 +7,8 @@ use revm::context::JournalEntry;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{CallScheme, FrameInput, InstructionResult};
-use revm::primitives::{Address, Bytes, Log, LogData, U256, address};
+use revm::primitives::{Address, Bytes, HashMap, Log, LogData, U256, address, keccak256};
+use std::sync::OnceLock;
 
 pub const CHEATCODES: Address = address!("7109709ecfa91a80626ff3989d68f67f5b1dd12d");
 pub const CONSOLE: Address = address!("000000000000000000636f6e736f6c652e6c6f67");
@@ -37,6 +38,42 @@ pub struct Cheats {
     pub touched: Vec<Address>,
 }
 
+/// Return true if a call of the console is one of a `log` function, whose arguments can be decoded.
+fn is_log(data: &[u8]) -> bool {
+    static LOGS: OnceLock<HashMap<[u8; 4], Vec<bool>>> = OnceLock::new();
+    let Some((selector, values)) = data.split_first_chunk::<4>() else { return false };
+    let word = |at: usize| Some(U256::from_be_slice(values.get(at..at.checked_add(32)?)?));
+    let is_there = |(index, has_size): (usize, &bool)| {
+        let head = word(32 * index)?;
+        if *has_size {
+            let at = usize::try_from(head).ok()?;
+            let end = usize::try_from(word(at)?).ok()?.checked_add(at + 32)?;
+            values.get(..end)?;
+        }
+        Some(())
+    };
+    let logs = LOGS.get_or_init(logs).get(selector);
+    logs.is_some_and(|types| types.iter().enumerate().all(|argument| is_there(argument).is_some()))
+}
+
+/// Return the selectors of the `log` functions, and whether each argument has a size.
+fn logs() -> HashMap<[u8; 4], Vec<bool>> {
+    let types = ["uint256", "string", "bool", "address"].map(String::from);
+    let mut lists = vec![vec![]];
+    let mut begin = 0;
+    for _ in 0..4 {
+        let end = lists.len();
+        let longer = |list: &Vec<String>| types.clone().map(|last| [list.as_slice(), &[last]].concat());
+        lists.extend(lists[begin..end].iter().flat_map(longer).collect::<Vec<_>>());
+        begin = end;
+    }
+    lists.extend((1..=32).map(|size| vec![format!("bytes{size}")]));
+    lists.extend([vec!["int256".into()], vec!["bytes".into()], vec!["string".into(), "int256".into()]]);
+    let selector = |list: &[String]| keccak256(format!("log({})", list.join(",")))[..4].try_into().expect("four bytes");
+    let has_size = |list: Vec<String>| list.iter().map(|kind| kind == "string" || kind == "bytes").collect();
+    lists.into_iter().map(|list| (selector(&list), has_size(list))).collect()
+}
+
 impl Session {
     /// Return the result of a call of a cheatcode that needs no observer; other calls get the sender of a prank. Fails if
     /// a value is missing; the call may then be repeated.
@@ -58,7 +95,7 @@ impl Session {
             {
                 let data = call.input.bytes(&self.evm.ctx);
                 let is_rejected = match address {
-                    CONSOLE if self.borders.cheats.lines + data.len() < MAX_LINES => {
+                    CONSOLE if self.borders.cheats.lines + data.len() < MAX_LINES && is_log(&data) => {
                         self.borders.cheats.lines += data.len() + size_of::<Log>();
                         let is_cold = call.scheme == CallScheme::StaticCall && init.depth == 1;
                         if is_cold && self.running.mode & mode::ISOLATES != 0 {

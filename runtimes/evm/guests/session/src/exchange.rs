@@ -4,13 +4,13 @@
 
 use crate::database::State;
 use crate::native::KERNEL;
-use crate::session::{Changes, Exit, Frames, Session};
+use crate::session::{Changes, Exit, Frames, Session, mode};
 use crate::wire::{Reader, Write};
 use revm::context::JournalEntry;
 use revm::context_interface::journaled_state::JournalCheckpoint;
 use revm::interpreter::interpreter_types::InputsTr;
 use revm::primitives::{Address, AddressMap, HashMap, HashSet, U256};
-use revm::state::EvmState;
+use revm::state::{AccountStatus, EvmState, TransientStorage};
 use std::mem;
 
 /// What was held before an exchange.
@@ -21,6 +21,13 @@ pub struct Exchanged {
     changes: HashMap<Address, Changes>,
     positions: u32,
     access_list: AddressMap<HashSet<U256>>,
+    transient: TransientStorage,
+}
+
+/// What the transaction has made of an account, in `write_warmth`.
+mod status {
+    pub const CREATED: u32 = 1;
+    pub const DESTROYED: u32 = 2;
 }
 
 impl Session {
@@ -33,13 +40,28 @@ impl Session {
         (self.changes, self.positions) = before;
     }
 
-    /// Write the warm accounts and slots, with the slots' original words, for `exchange`.
+    /// Write what the transaction has beside the state, for `exchange`: transient words, and the warm accounts and slots,
+    /// with what it has made of the accounts and the slots' original words.
     pub fn write_warmth(&self, output: &mut Vec<u8>) {
         let inner = &self.evm.ctx.journaled_state.inner;
         let id = inner.transaction_id;
+        let words: Vec<_> = inner
+            .transient_storage
+            .iter()
+            .filter(|(address, _)| **address != KERNEL)
+            .flat_map(|(address, words)| words.iter().map(move |(key, word)| (address, key, word)))
+            .collect();
+        output.u32(words.len() as u32);
+        for (address, key, word) in words {
+            output.raw(address.as_slice());
+            output.word(*key);
+            output.word(*word);
+        }
         for (address, account) in inner.state.iter().filter(|(_, account)| !account.is_cold_transaction_id(id)) {
             let slots = account.storage.iter().filter(|(_, slot)| !slot.is_cold_transaction_id(id));
             output.raw(address.as_slice());
+            let created = if account.is_created_locally() { status::CREATED } else { 0 };
+            output.u32(created | if account.is_selfdestructed_locally() { status::DESTROYED } else { 0 });
             output.u32(slots.clone().count() as u32);
             for (slot, word) in slots {
                 output.word(*slot);
@@ -49,15 +71,28 @@ impl Session {
         }
     }
 
-    /// Forget what is held, but not what is warm. The accounts of frames must be loaded then (`load_open`).
+    /// Forget what is held, but not what the transaction has beside the state (`write_warmth`). The accounts of frames must
+    /// be loaded then (`load_open`).
     pub fn exchange(&mut self, warmth: &[u8]) {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let access_list = inner.warm_addresses.access_list().clone();
         let mut warm = access_list.clone();
         let mut read = Reader(warmth);
         self.originals.clear();
+        self.statuses.clear();
+        let mut transient = TransientStorage::default();
+        if let Some(own) = inner.transient_storage.get(&KERNEL) {
+            transient.insert(KERNEL, own.clone());
+        }
+        for _ in 0..read.u32() {
+            transient.insert_value(read.address(), read.word(), read.word());
+        }
         while !read.0.is_empty() {
             let address = read.address();
+            let status = read.u32();
+            if status != 0 && self.running.mode & mode::ISOLATES == 0 {
+                self.statuses.push((address, status));
+            }
             let slots = warm.entry(address).or_default();
             for _ in 0..read.u32() {
                 let (slot, is_changed, original) = (read.word(), read.u32() != 0, read.word());
@@ -78,11 +113,13 @@ impl Session {
             changes: mem::take(&mut self.changes),
             positions: mem::take(&mut self.positions),
             access_list,
+            transient: mem::replace(&mut inner.transient_storage, transient),
         };
         self.exchanged.push(before);
     }
 
-    /// Load the accounts that frames use without loading them, and slots with other original words. Fails as `load` does.
+    /// Load the accounts that frames use without loading them, those that the transaction has created or destroyed, and
+    /// slots with other original words. Fails as `load` does.
     pub fn load_open(&mut self, output: &mut Vec<u8>) -> Result<(), Exit> {
         let mut open = Vec::new();
         let frames = &mut self.evm.frame_stack;
@@ -102,6 +139,18 @@ impl Session {
             }
             let account = journal.inner.state.get_mut(&address).expect("it was loaded");
             account.storage.get_mut(&slot).expect("it was loaded").original_value = original;
+        }
+        for (address, status) in self.statuses.clone() {
+            self.load(address, output)?;
+            let inner = &mut self.evm.ctx.journaled_state.inner;
+            let account = inner.state.get_mut(&address).expect("it was loaded");
+            if status & status::CREATED != 0 {
+                account.status |= AccountStatus::CreatedLocal; // not `Created`: the state has its slots
+            }
+            if status & status::DESTROYED != 0 {
+                account.mark_selfdestructed_locally();
+                inner.touch(address); // so that it is removed at the end
+            }
         }
         Ok(())
     }
@@ -130,6 +179,7 @@ impl Session {
         inner.state = before.state;
         inner.journal = before.journal;
         inner.warm_addresses.set_access_list(before.access_list);
+        inner.transient_storage = before.transient;
         self.evm.ctx.journaled_state.database.exchange(before.database);
         self.changes = before.changes;
         self.positions = before.positions;

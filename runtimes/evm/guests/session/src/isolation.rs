@@ -71,7 +71,9 @@ fn since(journal: &[JournalEntry], start: usize) -> &[JournalEntry] {
 /// Remove the accounts that an isolated call has destroyed. Fails if the state has more of one than is held.
 fn remove(inner: &mut JournalInner<JournalEntry>) -> Result<(), Exit> {
     for address in std::mem::take(&mut inner.selfdestructed_addresses) {
-        let account = inner.state.get_mut(&address).expect("it was destroyed");
+        // An exchange of the state may have brought it back.
+        let destroyed = inner.state.get_mut(&address).filter(|account| account.is_selfdestructed_locally());
+        let Some(account) = destroyed else { continue };
         if !account.is_created() {
             return Err(Exit::Leave);
         }

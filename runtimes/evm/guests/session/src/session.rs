@@ -207,6 +207,8 @@ pub struct Session {
     pub exchanged: Vec<Exchanged>,
     /// Slots with original words from before the newest exchange.
     pub originals: Vec<(Address, U256, U256)>,
+    /// Accounts that the transaction has created or destroyed before the newest exchange.
+    pub statuses: Vec<(Address, u32)>,
     history: Vec<Kept>,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
@@ -240,6 +242,7 @@ impl Default for Session {
             positions: 0,
             exchanged: Vec::new(),
             originals: Vec::new(),
+            statuses: Vec::new(),
             history: Vec::new(),
             sent: HashSet::default(),
             accessed: Vec::new(),

@@ -33,3 +33,36 @@ contract PaymentsTest is Cheating {
     function testDelegateCallOfConsole() public { through(CONSOLE, abi.encodeWithSignature("log(uint256)", 7)); }
     function testDelegateCallOfCheatcodes() public { through(address(vm), abi.encodeWithSignature("warp(uint256)", 77)); emit log_named_uint("time", block.timestamp); }
 }
+// Calls of the console without value.
+contract ConsoleCallsTest is Cheating {
+    address constant CONSOLE = 0x000000000000000000636F6e736F6c652e6c6f67;
+    event log_named_bytes(string key, bytes val);
+    function ask(bytes memory data) internal {
+        (bool ok, bytes memory result) = CONSOLE.call(data);
+        emit log_named_bytes(ok ? "ok" : "failed", result);
+        (ok, result) = CONSOLE.staticcall(data);
+        emit log_named_bytes(ok ? "ok" : "failed", result);
+    }
+    function testNothing() public { ask(""); }
+    function testBytes() public { ask(hex"aabb"); }
+    function testUnknown() public { ask(hex"aabbccdd00"); }
+    function testCut() public { ask(abi.encodeWithSignature("log(uint256)")); }
+    function testLog() public { ask(abi.encodeWithSignature("log(uint256)", 7)); }
+    function testLong() public { ask(abi.encodeWithSignature("log(uint256)", 7, 8)); }
+    function testOldUint() public { ask(abi.encodeWithSignature("log(uint)", 7)); }
+    function testOldInt() public { ask(abi.encodeWithSignature("log(int)", 7)); }
+    function testOldStringUint() public { ask(abi.encodeWithSignature("log(string,uint)", "a", 7)); }
+    function testBool2() public { ask(abi.encodeWithSignature("log(bool)", 2)); }
+    function testBool1() public { ask(abi.encodeWithSignature("log(bool)", 1)); }
+    function testBoolPair() public { ask(abi.encodeWithSignature("log(bool,bool)", 1, 3)); }
+    function testAddress() public { ask(abi.encodeWithSignature("log(address)", type(uint256).max)); }
+    function testBytes1() public { ask(abi.encodeWithSignature("logBytes1(bytes1)", type(uint256).max)); }
+    function testString() public { ask(abi.encodeWithSignature("log(string)", 32, 3, bytes32("abc"))); }
+    function testStringPadded() public { ask(abi.encodePacked(abi.encodeWithSignature("log(string)", 32, 3), "abc")); }
+    function testStringCut() public { ask(abi.encodePacked(abi.encodeWithSignature("log(string)", 32, 3), "ab")); }
+    function testStringFar() public { ask(abi.encodeWithSignature("log(string)", 64, 3, bytes32("abc"))); }
+    function testStringHuge() public { ask(abi.encodeWithSignature("log(string)", type(uint256).max, 3, bytes32("abc"))); }
+    function testStringInvalid() public { ask(abi.encodeWithSignature("log(string)", 32, 3, bytes32(hex"ffaaff"))); }
+    function testNoArguments() public { ask(abi.encodeWithSignature("log()")); }
+    function testNoArgumentsMore() public { ask(abi.encodeWithSignature("log()", 1)); }
+}
