@@ -61,7 +61,7 @@ def run(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-@pytest.mark.parametrize("contract", ["IsolatedTest", "PlainTest"])
+@pytest.mark.parametrize("contract", ["ExchangedTest", "IsolatedTest", "PlainTest"])
 def test_tests_end_as_in_forge_with_its_gas(contract: str, evm: str, tmp_path: Path) -> None:
     found = run(tmp_path, contract, evm)
     ours = {
@@ -93,7 +93,7 @@ def test_isolation_can_be_disabled(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_gas_report_equals_that_of_forge(tmp_path: Path) -> None:
     collected: list[SuiteCoverage] = []
-    for number, contract in enumerate(("IsolatedTest", "PlainTest")):
+    for number, contract in enumerate(("ExchangedTest", "IsolatedTest", "PlainTest")):
         run(tmp_path / str(number), contract, "fast", report=collected, tests="test_")
     names = ("min", "mean", "median", "max", "calls")
     ours = {

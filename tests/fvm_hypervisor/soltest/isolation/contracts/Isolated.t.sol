@@ -160,3 +160,13 @@ contract PlainTest {
     /// forge-config: default.isolate = true
     function test_inline() public { s.tset(5); require(s.tget() == 0, "transient"); }
 }
+contract Exchanger {
+    function removedBefore() external returns (uint256) { uint256 n = vm.snapshotState(); Store s = new Store(); s.die(payable(address(1))); vm.revertToState(n); return address(s).code.length; }
+    function removedThere() external returns (uint256) { Store s = new Store(); s.die(payable(address(1))); uint256 n = vm.snapshotState(); vm.revertToState(n); return address(s).code.length; }
+}
+contract ExchangedTest is Test {
+    Exchanger e;
+    function setUp() public { e = new Exchanger(); }
+    function test_removedBefore() public { console.log("code", e.removedBefore()); }
+    function test_removedThere() public { console.log("code", e.removedThere()); }
+}
