@@ -386,9 +386,9 @@ class NodeView(NodeReader):
     def run(self, query: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
         """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
-        Raises NeedsPlan if the query needs a plan and has none. Raises ReorganisedDuringQuery if the chain was
-        reorganised or collected states during the query, so that it may have read replaced blocks or deleted states, or
-        if the mempool has changed since the plan was made.
+        Raises NeedsPlan if the query needs a plan and has none, or reads the mempool and blocks follow the plan's head.
+        Raises ReorganisedDuringQuery if the chain was reorganised or collected states during the query, so that it may
+        have read replaced blocks or deleted states.
         """
         self.console, self._plan = self._node.console, plan
         for _ in range(_MOVES if plan is None else 1):
@@ -413,7 +413,7 @@ class NodeView(NodeReader):
             if self._reports:
                 self._write_reports()
             return answer
-        raise ReorganisedDuringQuery
+        raise ReorganisedDuringQuery if plan is None else NeedsPlan
 
     def _check_newest(self) -> None:
         if self._node.point is not self._point:

@@ -83,6 +83,8 @@ RunQuery = Callable[[Query, QueryKind], Awaitable[Any]]
 
 _ATTEMPTS: Final = 3
 """Maximum number of attempts of a query during which the chain was rewritten."""
+_PLANS: Final = 100
+"""Maximum number of plans of the pending block for a query; blocks may follow the plan's head before it is used."""
 
 
 class Executors:
@@ -118,13 +120,13 @@ class Executors:
 
         Raises the query's errors, and RpcError -32000 if it was cancelled or the chain kept changing.
         """
-        query, left = ReaderQuery(read, kind), _ATTEMPTS
+        query, left, plans = ReaderQuery(read, kind), _ATTEMPTS, _PLANS
         work: Callable[[], PendingPlan | None]
-        while left:
+        while left and plans:
             try:
                 return await self.queries.run(query)
             except NeedsPlan:
-                work = self._node.pending_plan
+                work, plans = self._node.pending_plan, plans - 1
             except ReorganisedDuringQuery:
                 left -= 1
                 work = _no_plan if query.plan is None else self._node.pending_plan

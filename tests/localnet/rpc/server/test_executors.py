@@ -523,6 +523,30 @@ def test_pending_query_keeps_its_plan_though_a_block_is_mined(
     assert int(response, 16) == 1
 
 
+def test_pending_query_is_answered_though_blocks_follow_its_plans(monkeypatch: MonkeyPatch) -> None:
+    with Network(rules="ethereum") as network:
+        executors = Executors(Node(network))
+        plan, left = Node.pending_plan, [10]
+
+        def late(node: Node) -> PendingPlan:
+            found = plan(node)
+            if left[0]:
+                left[0] -= 1
+                node.network.mine()
+            return found
+
+        def question(reader: NodeReader) -> int:
+            reader.pending_plan()
+            return reader.network.pending_nonce(network.accounts[0].delegated)
+
+        monkeypatch.setattr(Node, "pending_plan", late)
+        try:
+            assert asyncio.run(executors.query(question)) == 0
+        finally:
+            executors.stop()
+    assert left == [0]
+
+
 def test_receipt_belongs_to_requested_transaction_despite_reorg(monkeypatch: MonkeyPatch) -> None:
     """Receipt look-ups run beside the chain, which may be reverted between reading the height and the execution."""
     with Network(rules="ethereum") as network:
