@@ -72,6 +72,8 @@ class Console:
         self._state = network.head.state
         self._logs = self._may_log()
         self._last_estimate: tuple[tuple[Cid, CallRequest], float] | None = None
+        self._found = self._handled = 0
+        """Number of transactions and calls to explain, and of those that are explained or will not be."""
 
     @cached_property
     def _explanations(self) -> Explanations:
@@ -100,7 +102,11 @@ class Console:
                 if self._explored and not receipt.succeeded:
                     print(f"  page: {page_of(f'0x{receipt.hash.hex()}', self._url)}")
                 self.newest = receipt.hash
-                if remaining and (self._logs or not receipt.succeeded):
+                if not self._logs and receipt.succeeded:
+                    continue
+                if not remaining:
+                    self._found += 1
+                else:
                     remaining -= 1
                     took = self._network.chain.making_took
                     self._explain_in_background("the transaction", took, _explain_transaction(receipt))
@@ -113,9 +119,13 @@ class Console:
     def _explain_in_background(self, what: str, run: float, explain: Callable[[Explanations, TimeLimit], None]) -> None:
         """Print details by re-execution in the background; the execution itself took `run` seconds."""
         limit = TimeLimit(explanation_seconds(run), self.background.should_yield)
+        number = self._found = self._found + 1
 
         def explained() -> None:
             try:
+                if number > self._handled + 1:
+                    print(f"  {number - self._handled - 1} transactions or calls before it are not explained")
+                self._handled = number
                 explanations = self._explanations  # the time limit does not include its imports
                 with limit.running():
                     explain(explanations, limit)

@@ -383,6 +383,21 @@ def test_preempted_explanation_is_silent_and_restarts(network: Network, capsys: 
     assert output.endswith(f"  at {line_of('src/Lib.sol', 'revert TooMuch')}\n")
 
 
+def test_number_of_transactions_that_are_not_explained_is_printed(
+    network: Network, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault = network.deploy(VAULT)
+    queued = list[Callable[[], None]]()
+    with printing(network, PROJECT / "out") as console:
+        console.background = SimpleNamespace(later=queued.append, should_yield=lambda: False)
+        for _ in range(4):
+            failed(network, vault.address, b"")
+        capsys.readouterr()
+        for explained in (queued[0], queued[3]):
+            explained()
+    assert capsys.readouterr().out.count("  2 transactions or calls before it are not explained\n") == 1
+
+
 def test_other_output_between_lines_adds_hash_to_call_trace(
     network: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
