@@ -124,7 +124,7 @@ class Console:
         def explained() -> None:
             try:
                 if number > self._handled + 1:
-                    print(f"  {number - self._handled - 1} transactions or calls before it are not explained")
+                    print(f"  {number - self._handled - 1} transactions or calls before this one are not explained")
                 self._handled = number
                 explanations = self._explanations  # the time limit does not include its imports
                 with limit.running():

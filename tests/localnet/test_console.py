@@ -386,7 +386,7 @@ def test_preempted_explanation_is_silent_and_restarts(network: Network, capsys: 
 def test_number_of_transactions_that_are_not_explained_is_printed(
     network: Network, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vault = network.deploy(VAULT)
+    vault = network.deploy(VAULT, 1)
     queued = list[Callable[[], None]]()
     with printing(network, PROJECT / "out") as console:
         console.background = SimpleNamespace(later=queued.append, should_yield=lambda: False)
@@ -395,7 +395,7 @@ def test_number_of_transactions_that_are_not_explained_is_printed(
         capsys.readouterr()
         for explained in (queued[0], queued[3]):
             explained()
-    assert capsys.readouterr().out.count("  2 transactions or calls before it are not explained\n") == 1
+    assert capsys.readouterr().out.count("  2 transactions or calls before this one are not explained\n") == 1
 
 
 def test_other_output_between_lines_adds_hash_to_call_trace(
