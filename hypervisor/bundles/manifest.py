@@ -32,6 +32,8 @@ class Manifest:
     codes: tuple[Cid, ...]
     account_codes: frozenset[Cid] = field(init=False, repr=False, compare=False)
     """Code CIDs of actors that can send messages, including placeholders."""
+    ethereum_codes: frozenset[Cid] = field(init=False, repr=False, compare=False)
+    """Code CIDs of contracts and of `account_codes`; other actors are native."""
     _by_name: dict[str, Cid] = field(init=False, repr=False, compare=False)
     _by_code: dict[Cid, str] = field(init=False, repr=False, compare=False)
 
@@ -41,6 +43,7 @@ class Manifest:
         object.__setattr__(self, "_by_name", by_name)
         object.__setattr__(self, "_by_code", dict(reversed([*zip(self.codes, ACTOR_NAMES, strict=True)])))
         object.__setattr__(self, "account_codes", frozenset(by_name[name] for name in ACCOUNT_TYPES))
+        object.__setattr__(self, "ethereum_codes", self.account_codes | {by_name["evm"]})
 
     def __repr__(self) -> str:
         return one_line("Manifest", f"{len(self.codes)} actors", cid_text(self.data))

@@ -115,9 +115,9 @@ def _is_precompile_mock(context: Context, account: EthAddress) -> bool:
 
 def _refuse_native(context: Context, account: EthAddress) -> None:
     """Raise CheatcodeFailure for a native actor, which has no EVM code or slots."""
-    actor, manifest = unmask_id(account), context.machine.manifest
-    state = None if actor is None else context.machine.state_tree.get_actor(actor)
-    if state is not None and state.code not in {manifest.code("evm"), *manifest.account_codes}:
+    actor, machine = unmask_id(account), context.machine
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if state is not None and state.code not in machine.manifest.ethereum_codes:
         raise CheatcodeFailure(f"{checksummed(account)} is a native actor, which has no EVM code or slots")
 
 

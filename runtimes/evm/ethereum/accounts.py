@@ -198,6 +198,7 @@ class Accounts:
         """True if the message has touched `_RIPEMD160`, even if that was rolled back."""
         self.evm_code = contracts.evm_code
         self.account_codes = machine.manifest.account_codes
+        self.ethereum_codes = machine.manifest.ethereum_codes
 
     # --- addresses --------------------------------------------------------------------------------------------
 

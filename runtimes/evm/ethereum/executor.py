@@ -353,10 +353,11 @@ class EthereumExecutor:
 
     def _apply_implicit(self, transaction: Transaction, sender: EthAddress, entry: Entry | None) -> TransactionResult:
         """Run a message without checks and fees; it leaves the sender's nonce. Raises InvalidTransaction."""
-        actor, creates = self._accounts().find(sender), transaction.to is None
+        accounts, creates = self._accounts(), transaction.to is None
+        actor = accounts.find(sender)
         if actor is None:
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
-        nonce = self._accounts().nonce(actor)
+        nonce = accounts.nonce(actor)
         result = self._in_session(transaction, sender, KEEP | IMPLICIT | (NONCE if creates else 0), None, entry)
         if creates:
             self._accounts().set_nonce(actor, nonce)

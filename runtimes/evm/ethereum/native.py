@@ -219,9 +219,8 @@ class NativeCalls(EthereumCalls):
             is_native, was_native = self._is_native(state), self._is_native(old)
             flags = _IS_NATIVE if is_native and not was_native else _NO_CODE if was_native and not is_native else 0
             balance, nonce = (0, 0) if state is None else (state.balance, state.nonce)
-            if (
-                state is None or state.code != self.accounts.evm_code
-            ):  # the guest has nonce, code and slots of contracts
+            # The guest has nonce, code and slots of contracts.
+            if state is None or state.code != self.accounts.evm_code:
                 flags |= _HAS_NONCE
             address = address_of_state(actor, cast(ActorState, old if state is None else state))
             fields = _BALANCE.pack(balance.to_bytes(32, "big"), nonce, flags)
@@ -234,8 +233,7 @@ class NativeCalls(EthereumCalls):
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
 
     def _is_native(self, state: ActorState | None) -> bool:
-        accounts = self.accounts
-        return state is not None and state.code != accounts.evm_code and state.code not in accounts.account_codes
+        return state is not None and state.code not in self.accounts.ethereum_codes
 
     def base(self, actor: ActorID, state: ActorState | None) -> ActorState | None:
         """Return an actor, whose present state is given, as it was before the transaction."""

@@ -796,8 +796,8 @@ class StateSession:
                 state = self._machine.state_tree.get_actor(masked)
             elif address in self.filecoin_precompiles and (state is None or state.code != evm):
                 flags |= _PRECOMPILE
-        accounts = self._machine.manifest.account_codes
-        if state is not None and state.code != evm and state.code not in accounts:
+        codes = self._machine.manifest.ethereum_codes
+        if state is not None and state.code not in codes:
             flags |= _NATIVE
         if flags != 1 and calls is None:
             return None
@@ -810,7 +810,7 @@ class StateSession:
             contract = self._contracts.of(state)
             nonce, code_hash = contract.nonce, contract.bytecode_hash
             flags |= 0 if contract.storage == EMPTY_KAMT else _HAS_SLOTS
-        elif state.code not in accounts:
+        elif state.code not in codes:
             code_hash = NATIVE_CODE_HASH
         self._ids[address] = actor
         own = None if state.delegated_address is None or calls is None else ethereum_address(state.delegated_address)
@@ -1073,7 +1073,7 @@ class StateSession:
         if masked is not None and tree.get_actor(masked) is not None:  # the kernel has created it
             actor, state = masked, tree.get_actor(masked)
         code, contracts = None if state is None else state.code, self._contracts
-        is_native = code != contracts.evm_code and code not in self._machine.manifest.account_codes
+        is_native = code not in self._machine.manifest.ethereum_codes
         if actor is not None and state is not None and (is_native or state.delegated_address != delegated):
             if address in self.aliases:
                 received[actor] = int.from_bytes(amount, "big") - self.aliases[address]
