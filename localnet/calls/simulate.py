@@ -92,7 +92,7 @@ def estimate(
         rules = rules_of(machine)
         apply_pending(machine, pending)
         highest = min(_highest(machine, request), _affordable(machine, request))
-        first = _trial(machine, lambda: rules.calls.call_as_message(machine, request, highest))
+        first = _trial(machine, partial(rules.calls.call_as_message, machine, request, highest))
         _check_allowance(rules, first, highest)
         output_of(rules, first)
         limit = _with_margin(rules, first.result.gas_used, highest)
@@ -152,8 +152,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallOut
     """Execute the message as a block would, without fees, and revert its effects."""
     if machine.short is not None:
         machine.short.check()
-    with machine.trial():
-        return rules_of(machine).calls.call_as_message(machine, request, limit)
+    return _trial(machine, partial(rules_of(machine).calls.call_as_message, machine, request, limit))
 
 
 def _trial(machine: Hypervisor, run: Callable[[], T]) -> T:

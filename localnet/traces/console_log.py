@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import product
 from typing import Any, Final
@@ -71,17 +72,11 @@ def log_line(calldata: bytes) -> str:
 
 def log_text(calldata: bytes) -> str:
     """Return the text that a call writes, unchanged; its bytes if it matches no signature."""
-    text = decoded_text(calldata)
-    return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS] if text is None else text
-
-
-def decoded_text(calldata: bytes) -> str | None:
-    """Return the text that a call writes, unchanged; None if it matches no signature."""
     types = log_signatures().get(calldata[:4])
-    try:
-        return None if types is None else _format(decoded(types, calldata[4:]), types)
-    except InvalidInput:
-        return None
+    if types is not None:
+        with suppress(InvalidInput):
+            return _format(decoded(types, calldata[4:]), types)
+    return f"0x{calldata[:MAX_CHARACTERS].hex()}"[:MAX_CHARACTERS]
 
 
 def decoded(types: Sequence[str], data: bytes) -> list[Any]:

@@ -288,7 +288,9 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     for node in nodes:  # iterative, since calls are up to 1,024 deep
         nodes.extend(node.calls)
     found = ((node.actor, node.start.to) for node in reversed(nodes))  # the first call is the creation, by address
-    missing = {actor: to for actor, to in found if actor is not None and actor >= FIRST_MISSING}
+    missing: dict[ActorID | None, Address] = {
+        actor: to for actor, to in found if actor is not None and actor >= FIRST_MISSING
+    }
     written: dict[int, dict[str, Any]] = {}
     schemas: dict[str, str] = {}
     for node in reversed(nodes):
@@ -318,7 +320,7 @@ def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str,
     return call_json(machine, node)
 
 
-def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID, Address]) -> dict[str, Any]:
+def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID | None, Address]) -> dict[str, Any]:
     """Return a call without its calls; `missing` has the addresses of accounts without an actor."""
     start, end = call.start, call.end
     actor, runs = called_actor(machine, call), called_code(machine, call)
@@ -326,12 +328,11 @@ def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID, Address
     kind = "" if runs is None else machine.manifest.name_of(runs) or "actor"
     own = runs if kind == "actor" else None
     precompile = _precompile(machine, start)
+    to = start.to if actor is None else Address.id(actor)
     return {
         "runtime": call.runtime,
         "from": str(missing.get(start.from_) or Address.id(start.from_)),
-        "to": str(start.to if call.actor is None else missing.get(call.actor, start.to))
-        if actor is None
-        else f"f0{actor}",
+        "to": str(missing.get(call.actor, to)),
         "address": _address_of(machine, call, actor),
         "actor": kind,
         "code": None if own is None else show(own),

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -168,7 +169,7 @@ def test_call_cost_does_not_grow_with_preceding_calls(steps: str, callee: str, m
         install_alloc(made.machine, {
             CONTRACT: AllocAccount(0, 1, assemble(code)), CALLEE: AllocAccount(0, 1, assemble(callee)),
         })  # fmt: skip
-        counts.append(lines_of(lambda made=made: made.call(SENDER, CONTRACT, b""), monkeypatch))  # type: ignore[misc]
+        counts.append(lines_of(partial(made.call, SENDER, CONTRACT, b""), monkeypatch))
         made.close()
     _, first, second, third = counts
     assert second - first > 30
