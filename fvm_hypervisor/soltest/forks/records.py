@@ -78,7 +78,7 @@ class SavedForkState(NamedTuple):
     context: MachineContext | None = None
     randomness: bytes | None = None
     warmth: bytes = NO_WARMTH
-    """What the call of a session had beside the state (`ObservedCall.warmth`)."""
+    """State of a session's call that the state tree lacks (`ObservedCall.warmth`)."""
 
     def __deepcopy__(self, _memo: object) -> SavedForkState:
         """Return itself, since it is immutable."""

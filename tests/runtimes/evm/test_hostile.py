@@ -277,7 +277,7 @@ def test_overflowing_value_fails_transaction_with_all_gas(twins: Twins) -> None:
 
 @pytest.mark.parametrize("balance", [MAX_BALANCE - 5, MAX_BALANCE])
 def test_a_full_coinbase_gets_no_tip(twins: Twins, balance: int) -> None:
-    """As in revm (`reward_beneficiary`)."""
+    """Source: revm's `reward_beneficiary`."""
     block = EthereumBlock("Osaka", COINBASE, gas_limit=1 << 60)
     after = twins.on("fast", "COINBASE BALANCE 2 SSTORE", "", {COINBASE: AllocAccount(balance)}, block=block)
     assert after.result.gas.miner_tip > 5

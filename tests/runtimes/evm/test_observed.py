@@ -455,7 +455,7 @@ def test_touched_words_are_those_at_the_end(machine: Hypervisor) -> None:
 
 
 def test_slots_of_an_account_that_does_not_exist_are_written(machine: Hypervisor) -> None:
-    """As in forge, whose database does not clear empty accounts (EIP-161)."""
+    """forge's database does not clear empty accounts (EIP-161) either."""
 
     def write(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome:
         before = run.load(OTHER, 1)
@@ -583,7 +583,7 @@ def test_a_long_call_goes_on_once_it_has_stopped(machine: Hypervisor) -> None:
 
 
 def test_many_calls_may_be_entered_within_each_other(machine: Hypervisor) -> None:
-    """As many as without an observer."""
+    """The limit is that of calls without an observer."""
     code = f"{calling(TO)} 1 SLOAD 1 ADD 1 SSTORE"
     numbers = []
     for depth in (0, ALL_DEPTHS):

@@ -160,7 +160,7 @@ def test_simulations_need_the_funds_for_their_value(
 
 @pytest.mark.parametrize(("fee", "cost"), [(0, 0), (5, GAS_PER_BLOB)])
 def test_simulated_blobs_without_fee_are_free(machine: Hypervisor, fee: int, cost: int) -> None:
-    """Contracts see the block's fee, which is 1; SENDER's balance is what is left after the call's costs."""
+    """Contracts see the block's fee, which is 1, and SENDER's balance after the call's costs."""
     code = assemble(f"BLOBBASEFEE 0 MSTORE {word(SENDER)} BALANCE 32 MSTORE 64 0 RETURN")
     install_alloc(machine, {COUNTER: AllocAccount(0, 1, code)})
     hashes = (b"\x01" + bytes(31),)
@@ -498,7 +498,7 @@ def test_transactions_need_a_block_with_randomness() -> None:
 
 @pytest.mark.parametrize("base_fee", [(1 << 64) - 1, 1 << 64])
 def test_a_base_fee_has_64_bits(machine: Hypervisor, base_fee: int) -> None:
-    """As in revm; a transaction that pays it needs funds below 128 bits."""
+    """revm has this limit; a transaction that pays such a fee needs funds below 128 bits."""
     machine.advance(base_fee=TokenAmount(base_fee))
     executor, free = EthereumExecutor(machine), SimulatedCall(SENDER, COUNTER, Gas(100_000))
     if base_fee < 1 << 64:

@@ -262,7 +262,7 @@ def test_tracer_of_other_events_does_not_take_the_record() -> None:
 
 
 def test_tracer_that_takes_no_record_gets_each_event_when_it_happens() -> None:
-    """What an instruction does is reported before its cost, and the next instruction has not run."""
+    """An instruction's effects are reported before its cost, and the next instruction has not run."""
     seen: list[str] = []
 
     class Listening:
