@@ -382,9 +382,11 @@ class NativeCalls(EthereumCalls):
     def emit(self, events: Iterable[StampedEvent]) -> None:
         emitted = list(events)
         super().emit(emitted)
-        for event in emitted if self.on_log is not None else ():
+        if self.on_log is None:
+            return
+        for event in emitted:
             log = entries_to_log(event.entries)
-            if self.on_log is not None and log is not None:
+            if log is not None:
                 self.on_log(self.accounts.address_of(event.emitter), log)
 
     # --- the end ----------------------------------------------------------------------------------------------
