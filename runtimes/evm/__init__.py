@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtimes.evm.code import CODE_TOO_LONG
     from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameStopped, SubcallInputs, SubcallOutcome
     from runtimes.evm.engines import PLAIN_ENGINE, check_engine
+    from runtimes.evm.host import NATIVE_CODE
     from runtimes.evm.opcodes import OPCODE_NUMBERS
     from runtimes.evm.rules import CodeLimit, filecoin_evm_rules
     from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
@@ -23,6 +24,7 @@ __all__ = [
     "CODE_TOO_LONG",
     "ENGINE_OPTION",
     "INVOKE_CONTRACT_DELEGATE",
+    "NATIVE_CODE",
     "OPCODE_NUMBERS",
     "PLAIN_ENGINE",
     "CallInputs",
@@ -47,6 +49,7 @@ _MODULES: Final = {
     "EvmRuntime": "runtimes.evm.runtime",
     "FrameStopped": "runtimes.evm.engine",
     "INVOKE_CONTRACT_DELEGATE": "runtimes.evm.calls",
+    "NATIVE_CODE": "runtimes.evm.host",
     "OPCODE_NUMBERS": "runtimes.evm.opcodes",
     "PLAIN_ENGINE": "runtimes.evm.engines",
     "SubcallInputs": "runtimes.evm.engine",

@@ -35,6 +35,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEP
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import ActorID, TokenAmount
 from localnet.errors import NodeError
+from runtimes.evm import NATIVE_CODE
 from runtimes.evm.ethereum import InvalidTransaction, ObservedCall, TransactionResult
 from store.untrusted import parse_json
 
@@ -54,16 +55,7 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
         return
     if context.state.forks.forks:
         note_etched(context, account)
-    _set_code(context, account, code)
-
-
-def _set_code(context: Context, account: EthAddress, code: bytes) -> None:
-    """Set the runtime code; at a precompile, calls run that of another account, which has the same."""
-    _refuse_native(context, account)
     context.ledger.set_code(account, code)
-    if context.run is not None and account in context.precompiles:
-        context.state.etched[account] = other = EthAddress(account[::-1])
-        context.ledger.set_code(other, code)
 
 
 @cheatcode("load(address,bytes32)", returns="bytes32")
@@ -81,7 +73,7 @@ def _store(context: Context, account: EthAddress, slot: bytes, word: bytes) -> N
         raise CheatcodeFailure(f"cannot use precompile {checksummed(account)} as an argument")
     if _is_precompile_mock(context, account):
         return
-    _refuse_native(context, account)
+    _require_slots(context, account)
     number, value = int.from_bytes(slot, "big"), int.from_bytes(word, "big")
     note_write(context, account, number, value)
     context.state.may_have_failed |= account == VM_ADDRESS
@@ -97,7 +89,7 @@ def _clone(context: Context, source: EthAddress, target: EthAddress) -> None:
     ledger.set_balance(target, ledger.balance(source))
     code = ledger.code(source)
     if code:
-        _set_code(context, target, code)
+        ledger.set_code(target, code)
     ledger.set_nonce(target, ledger.nonce(source))
     _copy_slots(context, source, target)
 
@@ -113,16 +105,24 @@ def _is_precompile_mock(context: Context, account: EthAddress) -> bool:
     return context.settings.real_filecoin and _is_filecoin(account)
 
 
-def _refuse_native(context: Context, account: EthAddress) -> None:
-    """Raise CheatcodeFailure for a native actor, which has no EVM code or slots."""
-    actor, machine = unmask_id(account), context.machine
+def _require_slots(context: Context, account: EthAddress) -> None:
+    """Raise CheatcodeFailure for the masked ID of an actor, which has slots only if a test etches code there."""
+    actor, machine, ledger = unmask_id(account), context.machine, context.ledger
     state = None if actor is None else machine.state_tree.get_actor(actor)
-    if state is not None and state.code not in machine.manifest.ethereum_codes:
-        raise CheatcodeFailure(f"{checksummed(account)} is a native actor, which has no EVM code or slots")
+    if state is None:
+        return
+    own = None if state.delegated_address is None else from_delegated(state.delegated_address)
+    seen = (
+        NATIVE_CODE if state.code not in machine.manifest.ethereum_codes else b"" if own is None else ledger.code(own)
+    )
+    if ledger.code(account) == seen:
+        raise CheatcodeFailure(
+            f"{checksummed(account)} is the masked ID of f0{actor}, which has no slots at this address; etch code there first"
+        )
 
 
 def _copy_slots(context: Context, source: EthAddress, target: EthAddress) -> None:
-    _refuse_native(context, target)
+    _require_slots(context, target)
     context.state.may_have_failed |= target == VM_ADDRESS
     for slot in context.ledger.slots(target):
         context.ledger.store(target, slot, 0)

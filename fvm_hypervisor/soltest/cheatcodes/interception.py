@@ -220,4 +220,4 @@ def _function(state: State, request: InterceptedCall) -> EthAddress | None:
     if request.kind is None:
         return None
     functions = state.functions.get(request.target, {})
-    return functions.get(request.data) or functions.get(request.data[:4]) or state.etched.get(request.target)
+    return functions.get(request.data) or functions.get(request.data[:4])

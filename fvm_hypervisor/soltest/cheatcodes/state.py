@@ -347,8 +347,6 @@ class State:
     creates: list[ExpectedCreate] = field(default_factory=list)
     mocks: dict[EthAddress, list[Mock]] = field(default_factory=dict)
     functions: dict[EthAddress, dict[bytes, EthAddress]] = field(default_factory=dict)
-    etched: dict[EthAddress, EthAddress] = field(default_factory=dict)
-    """Accounts with the code of precompiles at which a test has etched some."""
     block: BlockValues = field(default_factory=BlockValues)
     labels: dict[EthAddress, str] = field(default_factory=dict)
     logs: list[RecordedLog] | None = None
@@ -476,7 +474,6 @@ class State:
             or self.creates
             or self.mocks
             or self.functions
-            or self.etched
             or self.logs is not None
             or self.diff is not None
             or self.arbitrary

@@ -18,7 +18,7 @@ from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, log_to_entries
 from bridge.gas import DEFAULT_RATE
-from hypervisor.errors import LongExecution, OutOfGas, SyscallError
+from hypervisor.errors import ActorFatal, LongExecution, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.kernel.blocks import Block
@@ -108,6 +108,9 @@ class EthereumCallRules:
                 return calls.invoke(call, actor, state)
         except OutOfGas as error:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
+        except ActorFatal as error:  # as a halting contract: it ends this call only, which uses all its gas
+            self.exhaust(calls)
+            return CallResult(ExitCode.SYS_ASSERTION_FAILED, message=str(error))
 
     # --- precompiles ------------------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ _BALANCE: Final = Struct("<32sQI")
 _NUMBER: Final = Struct("<I")
 _HAS_NONCE, _NO_CODE, _IS_NATIVE = 1, 2, 4
 """Flags of an account's change, in addition to its balance (`change` in guests/session/src/native.rs)."""
+_REPLACED: Final = 4
+"""Flag of an account that the guest has changed: an observer has set code at a masked ID (`write_changes`)."""
 _LINK: Final = "session"
 
 
@@ -191,10 +193,15 @@ class NativeCalls(EthereumCalls):
         return at
 
     def _write(self, address: EthAddress, balance: TokenAmount, nonce: int, flags: int) -> None:
-        """Write an account of the guest to the tree; the nonce, code and slots of a contract are written at the end."""
-        if address in self._session.aliases:  # the session adds what it has received at the end
-            return
+        """Write an account of the guest to the tree; the nonce, code and slots of a contract are written at the end.
+
+        Code that an observer sets at a masked ID makes an account of its own there, which calls by contracts reach.
+        """
         tree, accounts = self.tree, self.accounts
+        if flags & _REPLACED and tree.lookup_id(delegated_address(address)) is None:
+            accounts.create_account(address)
+        elif address in self._session.aliases:  # the session adds what it has received at the end
+            return
         actor = accounts.find(address)
         state = None if actor is None else tree.get_actor(actor)
         if actor is None or state is None:
@@ -215,6 +222,9 @@ class NativeCalls(EthereumCalls):
             state = self.tree.get_actor(actor)
             if _amounts(old) == _amounts(state):
                 continue
+            address = address_of_state(actor, cast(ActorState, old if state is None else state))
+            if self.tree.lookup_id(self.accounts.filecoin_address(address)) != actor:
+                continue  # an observer has replaced the actor there
             self._base.setdefault(actor, old)
             is_native, was_native = self._is_native(state), self._is_native(old)
             flags = _IS_NATIVE if is_native and not was_native else _NO_CODE if was_native and not is_native else 0
@@ -222,7 +232,6 @@ class NativeCalls(EthereumCalls):
             # The guest has nonce, code and slots of contracts.
             if state is None or state.code != self.accounts.evm_code:
                 flags |= _HAS_NONCE
-            address = address_of_state(actor, cast(ActorState, old if state is None else state))
             fields = _BALANCE.pack(balance.to_bytes(32, "big"), nonce, flags)
             operations.append(_OPERATION.pack(_SET_ACCOUNT, address) + fields)
         emit = _OPERATION.pack(_EMIT, KERNEL)

@@ -708,14 +708,14 @@ class StateSession:
     ) -> tuple[bytes, bytes]:
         """Return the fork's rules and the others. Raises InvalidInput."""
         code, init_code = code_limits(block, fork)
-        blobs, precompiles = fork.blobs, (*fork.precompiles, *filecoin)
+        blobs = fork.blobs
         head = _RULES.pack(
             account_spec(fork), self._machine.context.chain_id, MAX_TOTAL_MEMORY,
             _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.execution_gas_cap or fork.transaction_gas_cap or 0, PAUSE_STEPS, RECORD_SIZE, len(precompiles),
+            fork.execution_gas_cap or fork.transaction_gas_cap or 0, PAUSE_STEPS, RECORD_SIZE, len(fork.precompiles),
         )  # fmt: skip
-        return fork_message(fork), head + b"".join(precompiles)
+        return fork_message(fork), b"".join((head, *fork.precompiles, _COUNT.pack(len(filecoin)), *filecoin))
 
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
@@ -1065,12 +1065,13 @@ class StateSession:
         at += _CHANGE.size
         end: int = at + size + _WORDS.size * count
         address = EthAddress(raw)
-        delegated, actor = delegated_address(address), self._ids.get(address)
+        has_code = flags & _HAS_NEW_CODE and data[at : at + size] != NATIVE_CODE
+        delegated, actor = delegated_address(address), None if has_code else self._ids.get(address)
         if actor is None:
             actor = tree.lookup_id(delegated)
         state = None if actor is None else tree.get_actor(actor)
         masked = unmask_id(address) if actor is None and self._block.filecoin_addresses else None
-        if masked is not None and tree.get_actor(masked) is not None:  # the kernel has created it
+        if masked is not None and not has_code and tree.get_actor(masked) is not None:  # the kernel has created it
             actor, state = masked, tree.get_actor(masked)
         code, contracts = None if state is None else state.code, self._contracts
         is_native = code not in self._machine.manifest.ethereum_codes
@@ -1090,6 +1091,8 @@ class StateSession:
             return end
         if actor is None:
             actor = tree.register_address(delegated)
+        if has_code:  # a masked ID with code is an account of its own, no longer its actor
+            self._ids[address] = actor
         balance = TokenAmount(int.from_bytes(amount, "big"))
         if state is None or flags & _WIPED:
             state = ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated)

@@ -329,7 +329,7 @@ def test_call_of_an_actor_without_its_syscall_is_fatal(tmp_path: Path, disabled:
         assert (result.exit_code, result.fatal) == (ExitCode.OK, None)
         return
     assert (result.exit_code, result.gas_used) == (ExitCode.SYS_ASSERTION_FAILED, GAS)
-    assert "the import debug.enabled is a syscall that this network version does not have" in str(result.fatal)
+    assert "the import debug.enabled is a syscall that this network version does not have" in result.message
 
 
 def test_overlay_cannot_disable_syscalls(tmp_path: Path) -> None:

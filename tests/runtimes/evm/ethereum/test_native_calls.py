@@ -25,6 +25,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
+from hypervisor.threads import LEVELS_PER_STACK
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum import EthereumExecutor
@@ -35,7 +36,7 @@ from store.codec import encode
 from tests.crossing.trees import Script, puppet
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import call, word
-from tests.runtimes.wasm.guests import imports, install_actor, wasm
+from tests.runtimes.wasm.guests import guest, imports, install_actor, wasm
 
 RATE = 444_000
 SENDER, CALLER, STORER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
@@ -339,6 +340,26 @@ def test_a_trap_is_an_exit_as_under_filecoins_rules() -> None:
     assert (success, int.from_bytes(data[:32], "big")) == (1, 4)
 
 
+def test_fatal_actor_fails_its_call_and_uses_all_its_gas() -> None:
+    exits = guest("(call $exit (i32.const 40) (i32.const 77) (i32.const 0) (i32.const 0))", "vm.exit")
+    masked = int.from_bytes(masked_id(ActorID(PUPPET + 1)), "big")
+    world = Machine({CALLER: calls(b"", to=masked, gas="1000000")})
+    install_actor(world.machine, exits, PUPPET + 1)
+    result = world.invoke(to_filecoin(CALLER))
+    assert answer(result) == (0, b"")
+    assert result.gas_used > 1_000_000
+    direct = world.message(Address.id(PUPPET + 1), 2, b"")
+    assert (direct.exit_code, direct.gas_used, direct.fatal) == (10, 5_000_000, None)
+    assert f"f0{PUPPET + 1} exited with a block that does not exist" in direct.message
+
+
+def test_transaction_to_filecoin_precompile_calls_an_account_without_code() -> None:
+    # as on Filecoin, where only contracts call precompiles
+    world = Machine()
+    result = world.invoke(to_filecoin(EthAddress(CALL_ACTOR_ID.to_bytes(20, "big"))), b"\1")
+    assert (result.exit_code, result.return_data) == (0, b"")
+
+
 def test_contract_revert_is_exit_code_for_native_caller() -> None:
     refuser = EthAddress(b"\xdd" * 20)
     world = Machine({refuser: assemble("1 0 SSTORE 0 0 LOG0 7 0 MSTORE 32 0 REVERT")})
@@ -430,6 +451,29 @@ def test_bridge_recursion_ends_at_evm_depth_limit() -> None:
     assert deepest(recorder.events) == 1026  # a transaction's first frame, 1,024 below it, and the one that is refused
     ended = [event for event in recorder.events if isinstance(event, CallEnded)]
     assert "nest deeper than 1025" in ended[0].message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("border", ["masked ID", "precompile", "puppet", "precompile and puppet"])
+def test_recursion_over_each_border_has_bounded_depth_and_stacks(border: str) -> None:
+    own = Machine({CALLER: b"\0"}).machine.state_tree.lookup_id(to_filecoin(CALLER))
+    assert own is not None
+    by_puppet = padded(script(to=to_filecoin(CALLER)))
+    code = {
+        "masked ID": calls(b"", to=int.from_bytes(masked_id(own), "big")),
+        "precompile": asks(INVOKE_EVM, byte_string(b""), actor=own),
+        "puppet": calls(by_puppet),
+        "precompile and puppet": asks(INVOKE_EVM, byte_string(by_puppet)),
+    }[border]
+    world = Machine({CALLER: code})
+    recorder = world.machine.tracer = Recorder()
+    gas = Gas((1 << 63) - 1)
+    result = world.machine.apply_implicit(
+        Message(to_filecoin(CALLER), to_filecoin(SENDER), method=MethodNumber(INVOKE_EVM), gas_limit=gas)
+    )
+    assert result.exit_code == 0, result.message
+    assert 500 < deepest(recorder.events) <= 1026
+    assert len(world.machine.stacks._workers) <= 2 * (1 + 1026 // LEVELS_PER_STACK)  # of the kernel and of the guest
 
 
 # --- what is called ---------------------------------------------------------------------------------------------------

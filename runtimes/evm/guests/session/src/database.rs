@@ -47,7 +47,7 @@ pub struct State {
     slots: HashMap<(Address, U256), U256>,
     zero_ranges: HashMap<Address, Vec<ZeroRange>>,
     with_slots: HashSet<Address>,
-    natives: HashMap<Address, Native>,
+    natives: HashMap<Address, (Native, B256)>,
     codes: HashMap<B256, Bytecode>,
     code_bytes: usize,
     hashes: HashMap<u64, B256>,
@@ -114,13 +114,13 @@ impl State {
         self.with_slots.insert(address);
     }
 
-    /// How the kernel takes part in calls of an address, if it does.
-    pub fn native(&self, address: &Address) -> Option<Native> {
+    /// How the kernel takes part in calls of an address, and the hash of the code that contracts see there.
+    pub fn native(&self, address: &Address) -> Option<(Native, B256)> {
         if self.natives.is_empty() { None } else { self.natives.get(address).copied() }
     }
 
-    pub fn supply_native(&mut self, address: Address, native: Native) {
-        self.natives.insert(address, native);
+    pub fn supply_native(&mut self, address: Address, native: Native, code_hash: B256) {
+        self.natives.insert(address, (native, code_hash));
     }
 
     pub fn supply_account(&mut self, address: Address, info: Option<AccountInfo>, has_slots: bool) {

@@ -171,7 +171,7 @@ fn extcodehash(input: In<'_>) -> InstructionExecResult {
     let instruction = InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host };
     accesses::account(instruction, opcode::EXTCODEHASH, stopping_extcodehash)?;
     let native = input.host.journaled_state.database.native(&Address::from_word(address.into()));
-    if native == Some(Native::Precompile)
+    if matches!(native, Some((Native::Precompile, _)))
         && let Some(top) = input.interpreter.stack.data_mut().last_mut()
         && top.is_zero()
     {

@@ -88,18 +88,34 @@ impl Session {
     /// True if the kernel runs a call.
     fn is_native(&self, init: &FrameInit) -> bool {
         let FrameInput::Call(inputs) = &init.frame_input else { return false };
+        if self.borders.natives.has_called(init.depth) {
+            return false; // the kernel has sent it here
+        }
         if self.running.mode & mode::FIRST != 0 && init.depth == 0 && self.borders.natives.suspended.is_empty() {
             return true;
         }
         let is_call = matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall);
-        if is_call && self.running.mode & mode::INTERCEPTS != 0 && !self.borders.natives.has_called(init.depth) {
+        if is_call && self.running.mode & mode::INTERCEPTS != 0 {
             return true;
         }
         match self.evm.ctx.journaled_state.database.native(&inputs.bytecode_address) {
             None => false,
-            Some(Native::Actor) => is_call,
-            Some(Native::Precompile) => init.depth > 0,
+            Some(_) if self.is_replaced(&inputs.bytecode_address) => false,
+            Some((Native::Actor, _)) => is_call,
+            Some((Native::Precompile, _)) => init.depth > 0,
         }
+    }
+
+    /// True if an observer has set code where the kernel would run calls: the address is an account like any other.
+    fn is_replaced(&self, address: &Address) -> bool {
+        let journal = &self.evm.ctx.journaled_state;
+        let Some((_, code_hash)) = journal.database.native(address) else { return false };
+        journal.inner.state.get(address).is_some_and(|account| {
+            let has_native_code = |code: &Bytecode| code.original_byte_slice() == NATIVE_CODE.as_ref();
+            account.info.code_hash != code_hash
+                && !account.info.is_empty_code_hash()
+                && !account.info.code.as_ref().is_some_and(has_native_code)
+        })
     }
 
     /// Return the exit if the transaction stops before a call for the kernel.
@@ -143,7 +159,8 @@ impl Session {
             output.raw(address.as_slice());
             output.word(account.info.balance);
             output.u64(account.info.nonce);
-            output.u32(!account.info.is_empty_code_hash() as u32 | (account.is_created_locally() as u32) << 1);
+            let (has_code, is_created) = (!account.info.is_empty_code_hash(), account.is_created_locally());
+            output.u32(has_code as u32 | (is_created as u32) << 1 | (self.is_replaced(&address) as u32) << 2);
         }
     }
 

@@ -23,16 +23,19 @@ const LONG_PAIRING: usize = 4;
 #[derive(Default)]
 pub struct Precompiles {
     addresses: AddressSet,
+    /// `addresses`, and those of the precompiles that the kernel runs.
+    warm: AddressSet,
     changed: bool,
     spec: SpecId,
     pub answer: Option<Outcome>,
 }
 
 impl Precompiles {
-    pub fn set(&mut self, spec: SpecId, addresses: impl Iterator<Item = Address>) {
-        let addresses: AddressSet = addresses.collect();
-        self.changed |= addresses != self.addresses;
-        self.addresses = addresses;
+    pub fn set(&mut self, spec: SpecId, addresses: Vec<Address>, of_kernel: Vec<Address>) {
+        self.addresses = addresses.iter().copied().collect();
+        let warm: AddressSet = addresses.into_iter().chain(of_kernel).collect();
+        self.changed |= warm != self.warm;
+        self.warm = warm;
         self.spec = spec;
     }
 
@@ -121,7 +124,7 @@ impl PrecompileProvider<Ctx> for Precompiles {
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        &self.addresses
+        &self.warm
     }
 }
 

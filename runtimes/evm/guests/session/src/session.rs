@@ -317,8 +317,8 @@ impl Session {
         self.gas_cap = read.u64();
         self.steps = read.u32();
         self.record_size = read.u32();
-        let precompiles = read.list(|read| read.address());
-        self.evm.precompiles.set(spec, precompiles.into_iter());
+        let (precompiles, of_kernel) = (read.list(|read| read.address()), read.list(|read| read.address()));
+        self.evm.precompiles.set(spec, precompiles, of_kernel);
         0
     }
 
@@ -428,6 +428,7 @@ impl Session {
                     let (balance, nonce, code_hash) = (read.word(), read.u64(), read.hash());
                     AccountInfo { balance, nonce, code_hash, account_id: None, code: None }
                 });
+                let code_hash = info.as_ref().map_or(KECCAK_EMPTY, |info| info.code_hash);
                 let info = info.map(|mut info| {
                     if info.code_hash == KECCAK_EMPTY {
                         info.code = Some(Bytecode::default());
@@ -439,7 +440,7 @@ impl Session {
                 state.supply_account(address, info, flags & 2 != 0);
                 if flags & 12 != 0 {
                     let native = if flags & 4 != 0 { Native::Actor } else { Native::Precompile };
-                    state.supply_native(address, native);
+                    state.supply_native(address, native, code_hash);
                 }
             }
             2 => {
@@ -930,7 +931,7 @@ impl Session {
         match &init.frame_input {
             FrameInput::Call(inputs) => {
                 let precompiles = &self.evm.precompiles;
-                if precompiles.answer.is_some() || !precompiles.warm_addresses().contains(&inputs.bytecode_address) {
+                if precompiles.answer.is_some() {
                     return None;
                 }
                 let data = inputs.input.as_bytes(&self.evm.ctx);
