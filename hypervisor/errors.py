@@ -13,6 +13,7 @@
     |- OutOfGas                unwinds to the nearest caller that still has gas
     |- LongExecution           a machine limited to short executions stopped one; unwinds the message, without effect
     `- Fatal                   a defect of this project or of the store; never silently turned into a receipt
+       `- ActorFatal           an actor's doing that ends the whole message, with a receipt
 
 Execution distinguishes SyscallError, exits (ActorExit, OutOfGas) and Fatal strictly. `store` has its own errors
 (`store.blockstore.StoreError`). A missing block of reachable state is `Fatal`; any other store error during execution
@@ -97,3 +98,10 @@ class Fatal(HypervisorError):
     """Raised when execution cannot continue: a missing block, a malformed state tree, missing code."""
 
     has_lines = True
+
+
+class ActorFatal(Fatal):
+    """Raised when an actor does what is fatal on the network, such as an exit with a block that does not exist.
+
+    The message ends with exit code 10 and uses its whole gas limit. Source: ref-fvm fvm/src/executor/default.rs.
+    """

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.context import InvocationContext
-from hypervisor.errors import Fatal, OutOfGas, SyscallError
+from hypervisor.errors import ActorFatal, Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.kernel.actor_log import truncate
@@ -228,7 +228,7 @@ class Kernel:
             try:
                 self.calls.transfer(self.context.receiver, BURNT_FUNDS_ACTOR, actor.balance)
             except (SyscallError, OutOfGas) as error:  # network rule: any failure is fatal
-                raise Fatal(f"burning the balance of f0{self.context.receiver}: {error}") from error
+                raise ActorFatal(f"burning the balance of f0{self.context.receiver}: {error}") from error
         self.calls.delete_actor(self.context.receiver)
 
     def self_destruct_to(self, beneficiary: Address) -> None:

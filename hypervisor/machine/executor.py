@@ -7,7 +7,7 @@ fvm/src/executor/default.rs.
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
+from hypervisor.errors import ActorFatal, Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, GasTracker, gas_outputs
 from hypervisor.kernel.blocks import Block
@@ -41,10 +41,11 @@ class ApplyResult:
     """Result of a message: the receipt, the gas costs, the events and descriptions of a failure.
 
     `message` comes from the first call, `reason` describes the original failure if that explains it
-    (`hypervisor.kernel.call`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and
-    uses the whole gas limit, as on the network, and the error has the context. `block_gas` is the gas that counts for
-    the block, or None if the receipt's gas does. `return_codec` is the IPLD codec of the return value, or None without
-    one. `event_blocks` are the blocks of the events' AMT, whose root the receipt has.
+    (`hypervisor.kernel.call`). `fatal` is set if this machine could not continue, such as for missing state; the
+    receipt then has exit code 10 and uses the whole gas limit, as on the network, and the error has the context.
+    `block_gas` is the gas that counts for the block, or None if the receipt's gas does. `return_codec` is the IPLD
+    codec of the return value, or None without one. `event_blocks` are the blocks of the events' AMT, whose root the
+    receipt has.
     """
 
     receipt: Final[Receipt]
@@ -210,6 +211,8 @@ class Executor:
             return _failure(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
         except SyscallError as error:
             return _failure(refusal_exit(error.number), gas.gas_used(), error.message)
+        except ActorFatal as error:
+            return _failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error))
         except Fatal as error:
             return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data, returned_codec = (result.block.data, result.block.codec) if result.block else (b"", None)

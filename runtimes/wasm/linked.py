@@ -22,7 +22,7 @@ from threading import get_ident
 from typing import Final
 
 from hypervisor.bounded_cache import BoundedCache
-from hypervisor.errors import Fatal, InvalidModule, SyscallError, UnlinkableModule
+from hypervisor.errors import ActorFatal, Fatal, InvalidModule, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
@@ -392,7 +392,7 @@ class LinkedRuntime:
             text = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
             if rules.installs_code and not isinstance(error, UnlinkableModule):
                 raise SyscallError(ErrorNumber.NOT_FOUND, text) from error
-            raise Fatal(text) from error
+            raise ActorFatal(text) from error
         self._digests.setdefault(code, cid_of(wasm, RAW))
         return program
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
-from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
+from hypervisor.errors import ActorExit, ActorFatal, Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
@@ -63,7 +63,8 @@ class WasmRuntime:
         """Run the actor's `invoke` with the block `params`.
 
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), a missing `invoke` (exit 5), an
-        invalid block handle (exit 11). Raises OutOfGas, and Fatal if code is missing, invalid or cannot be linked.
+        invalid block handle (exit 11). Raises OutOfGas, Fatal for missing code, and ActorFatal for code that is invalid
+        or cannot be linked.
         """
         return self._run(kernel, code, params, None)
 
@@ -106,7 +107,7 @@ class WasmRuntime:
                 text = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
                 if rules.installs_code and not isinstance(error, UnlinkableModule):
                     raise SyscallError(ErrorNumber.NOT_FOUND, text) from error
-                raise Fatal(text) from error
+                raise ActorFatal(text) from error
         return module
 
     def _digest(self, code: Cid, wasm: bytes) -> Cid:
@@ -137,11 +138,11 @@ def run_guest(
         if not instance.find_function(_UPGRADE):
             return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `upgrade`")
         if module.facts.has_wrong_upgrade:
-            raise Fatal("the module's `upgrade` does not take two i32 and return one")
+            raise ActorFatal("the module's `upgrade` does not take two i32 and return one")
     elif not module.facts.has_entry or not instance.find_function(_ENTRY):
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `invoke`")
     elif module.facts.has_wrong_entry:
-        raise Fatal("the module's `invoke` does not take one i32 and return one")
+        raise ActorFatal("the module's `invoke` does not take one i32 and return one")
     invocation.locate(_GAS)
     invocation.set_gas_counter()
     handle, trap_ = 0, None
@@ -177,7 +178,7 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
         trap = caught
     error = module.linked.take_unattached_call_error(invocation) if trap else None
     if error is not None:
-        raise Fatal("an actor's start function makes a syscall, which crashes the network's machine") from error
+        raise ActorFatal("an actor's start function makes a syscall, which crashes the network's machine") from error
     module.linked.attach(invocation)
     invocation.charge_execution()
     if trap is None:
@@ -196,7 +197,7 @@ def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
     try:
         kernel.ipld.find(failure.block)
     except SyscallError as error:
-        raise Fatal(f"f0{kernel.context.receiver} exited with a block that does not exist: {error}") from error
+        raise ActorFatal(f"f0{kernel.context.receiver} exited with a block that does not exist: {error}") from error
     return Outcome(failure.code, BlockId(failure.block), failure.message)
 
 

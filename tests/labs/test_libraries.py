@@ -348,7 +348,7 @@ class TestInstalled:
         with pytest.raises(InvalidModule, match="is not installed: install it first"):
             machine.install(module)
         result = call(machine, install_actor(machine, module))
-        assert "is not installed: install it first" in str(result.fatal)
+        assert "is not installed: install it first" in result.message
 
     def test_installed_library_survives_flush_before_linking(self, machine: Hypervisor) -> None:
         module = actor("(call $count)", from_library(machine.install(wasm(LIBRARY)), "count"))
@@ -553,8 +553,8 @@ def test_a_library_that_a_state_has_lost_is_a_clear_error(machine: Hypervisor) -
     assert end(machine, module).exit_code == 101
     other = Hypervisor.open(rules="lab:libraries")
     result = call(other, install_actor(other, module))
-    assert result.fatal is not None
-    assert "is not installed: install it first" in str(result.fatal)
+    assert result.exit_code == 10
+    assert "is not installed: install it first" in result.message
 
 
 def test_libraries_are_unavailable_without_lab() -> None:

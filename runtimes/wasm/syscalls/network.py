@@ -7,7 +7,7 @@ Syscalls `rand.*`: randomness of the chain, in both forms. Source: ref-fvm sysca
 
 import struct
 
-from hypervisor.errors import Fatal
+from hypervisor.errors import ActorFatal
 from hypervisor.types import ChainEpoch
 from runtimes.wasm.syscalls.invocation import WasmInvocation
 from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, RANDOMNESS, TOKEN_AMOUNT, U32, Syscall, token_amount
@@ -23,7 +23,7 @@ def context(call: WasmInvocation) -> bytes:
             now.epoch, now.timestamp, token_amount(now.base_fee), now.chain_id, now.network.number
         )
     except struct.error:  # a test may set values that only contracts can read
-        raise Fatal(f"epoch {now.epoch} at {now.timestamp} s does not fit the syscall's result") from None
+        raise ActorFatal(f"epoch {now.epoch} at {now.timestamp} s does not fit the syscall's result") from None
 
 
 def tipset_cid(call: WasmInvocation, epoch: int, buffer: int, length: int) -> bytes:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hypervisor.errors import Fatal
+from hypervisor.errors import ActorFatal
 from runtimes.wasm.module.parser import I32, I64
 
 
@@ -105,7 +105,7 @@ class Syscall:
 
 
 def token_amount(amount: int) -> bytes:
-    """Pack an amount in attoFIL for the guest; raises Fatal if it does not fit in 128 bits."""
+    """Pack an amount in attoFIL for the guest; raises ActorFatal if it does not fit in 128 bits."""
     if not 0 <= amount >> 128 < 1:
-        raise Fatal(f"an amount of {amount} attoFIL does not fit in 128 bits")
+        raise ActorFatal(f"an amount of {amount} attoFIL does not fit in 128 bits")
     return TOKEN_AMOUNT.pack(amount & _HALF, amount >> 64)

@@ -446,7 +446,7 @@ def test_module_of_missing_feature_is_refused_with_its_name() -> None:
 def test_code_that_needs_a_feature_names_it_where_it_runs(boundary: str) -> None:
     with Hypervisor.open(options={"boundary": boundary}) as machine:
         result = install_and_call(machine, FIRST.read_bytes())
-        assert "`hypervisor node --feature upgrade-actor`" in str(result.fatal)
+        assert "`hypervisor node --feature upgrade-actor`" in result.message
 
 
 def test_reverted_code_install_is_not_found_despite_compilation() -> None:

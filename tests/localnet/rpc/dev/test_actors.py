@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.state.state_tree import ActorState
+from hypervisor.types import ActorID
 from localnet import Network
 from localnet.rpc.node import Node
 from store.cid import RAW, cid_of, show
@@ -52,6 +54,24 @@ def test_installed_actor_is_created_and_called(rpc: Client) -> None:
     }
     assert call(rpc, jar["address"], 633974955, TIP) == (0, b64encode(b"\x01").decode())
     assert rpc.node.network.balance(jar["id"]) == 7
+
+
+def test_fatal_actor_gets_a_receipt_with_exit_10_and_the_gas_limit(rpc: Client) -> None:
+    """Source: ref-fvm fvm/src/executor/default.rs, `ExecutionError::Fatal`."""
+    tree, address = rpc.node.network.machine.state_tree, f"f0{1 << 40}"
+    exits = guest("(call $exit (i32.const 40) (i32.const 77) (i32.const 0) (i32.const 0))", "vm.exit")
+    rpc("hypervisor_installActor", b64encode(exits).decode())
+    tree.set_actor(ActorID(1 << 40), ActorState(cid_of(exits, RAW)))
+    rpc.node.network.chain.keep_changes()
+    assert call(rpc, address, 2, b"") == (10, None)
+    sender = rpc.node.network.accounts[0]
+    nonce = rpc("Filecoin.MpoolGetNonce", str(sender.native))
+    message = {"To": address, "From": str(sender.native), "Nonce": nonce, "Method": 2, "GasLimit": 5_000_000,
+               "GasFeeCap": "200000", "GasPremium": "100000", "Value": "0", "Params": ""}  # fmt: skip
+    cid = rpc("Filecoin.MpoolPush", rpc("Filecoin.WalletSignMessage", str(sender.native), message))
+    receipt = rpc("Filecoin.StateSearchMsg", None, cid, -1, True)["Receipt"]
+    assert (receipt["ExitCode"], receipt["GasUsed"]) == (10, 5_000_000)
+    assert rpc("Filecoin.MpoolGetNonce", str(sender.native)) == nonce + 1
 
 
 def test_a_constructor_takes_cbor_and_its_refusal_is_an_answer(rpc: Client) -> None:
