@@ -11,6 +11,7 @@
     |- SyscallError            returned to the guest as an error number; the guest continues
     |- ActorExit               an actor exited; unwinds to its caller
     |- OutOfGas                unwinds to the nearest caller that still has gas
+    |- MemoryExhausted         executions that share memory have none left; unwinds the message, without effect
     |- LongExecution           a machine limited to short executions stopped one; unwinds the message, without effect
     `- Fatal                   a defect of this project or of the store; never silently turned into a receipt
        `- ActorFatal           an actor's doing that ends the whole message, with a receipt
@@ -88,6 +89,10 @@ class ActorExit(HypervisorError):
 
 class OutOfGas(HypervisorError):
     """Raised when the current gas limit is reached; all gas within that limit is used."""
+
+
+class MemoryExhausted(HypervisorError):
+    """Raised where executions exceed the memory that they share (`hypervisor.threads`); the message has no effect."""
 
 
 class LongExecution(HypervisorError):

@@ -1,4 +1,4 @@
-"""Threads: deep call nesting, time-limited executions, the GIL, and values computed once per process.
+"""Threads: deep call nesting, limits of time and memory, the GIL, and values computed once per process.
 
 Call nesting is independent of the size of Python's own stack. 1,024 nested calls cross Python, ctypes and WASM. From
 Python 3.12 on, C frames are counted per thread against a fixed limit, and a WASM guest may use 4 MiB of native stack
@@ -13,6 +13,8 @@ may `adopt`: its executions begin on its own stack, without another thread.
 Executions are time-limited on a thread that must not block for long, such as an event loop's. Time that requests spend
 waiting for a module to be compiled does not count against their limits: it is compiled once, and the next request finds
 it in a cache.
+
+Requests may share memory: what the messages of a request reserve for the memory of actors counts until its end.
 
 A runtime that executes machine code may hold the GIL, which makes an actor's syscalls faster when other threads are
 busy. A server should release it, so that its other thread does not wait for an actor. Runtimes check
@@ -30,7 +32,7 @@ from functools import update_wrapper
 from queue import SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from hypervisor.errors import LongExecution
+from hypervisor.errors import LongExecution, MemoryExhausted
 
 T = TypeVar("T")
 
@@ -322,8 +324,56 @@ def _dismiss(workers: list[_Worker]) -> None:
         worker.dismiss()
 
 
+class SharedMemory:
+    """Memory of `size` bytes that actors in requests on several threads share."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._free = size
+        self._lock = threading.Lock()
+        self._held: dict[int, int] = {}
+        """Bytes of each request, by its thread: the maximum of its messages."""
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count the memory of the calling thread's request, in this context, until its end."""
+        thread = request_thread()
+        self._held[thread], _shared[thread] = 0, self
+        try:
+            yield
+        finally:
+            del _shared[thread]
+            with self._lock:
+                self._free += self._held.pop(thread)
+
+    def hold(self, thread: int, size: int) -> None:
+        """Let a request hold at least `size` bytes. Raises MemoryExhausted."""
+        with self._lock:
+            more = size - self._held[thread]
+            if more <= 0:
+                return
+            if more > self._free:
+                raise MemoryExhausted(f"execution exceeds the {self.size >> 20} MiB of memory that its kind shares")
+            self._held[thread] += more
+            self._free -= more
+
+
+_shared: dict[int, SharedMemory] = {}
+"""Shared memory by the thread of a request."""
+
+
+def hold_memory(size: int) -> None:
+    """Reserve `size` bytes for a message of the calling thread's request. Raises MemoryExhausted."""
+    thread = request_thread()
+    shared = _shared.get(thread)
+    if shared is not None:
+        shared.hold(thread, size)
+
+
 SECONDS: Final = 0.002
 """Time limit of an execution: processor time of its thread, so that a busy machine does not change the outcome."""
+_SHORT_MEMORY: Final = 16 << 20
+"""Maximum bytes of memory of an execution's actors."""
 _PAUSE: Final = 100
 """Length of the pause after a long execution, as a multiple of its time."""
 
@@ -346,6 +396,7 @@ class ShortExecutions:
     def __init__(self) -> None:
         self._end = self._resume = 0.0
         self._is_first = True
+        self._memory = SharedMemory(_SHORT_MEMORY)
 
     def run(self, machine: ShortMachine, execute: Callable[[], T]) -> T:
         """Return the result of executions on a machine. Raises their errors, and LongExecution."""
@@ -359,10 +410,14 @@ class ShortExecutions:
         machine.short = self
         is_long = False
         try:
-            return execute()
+            with self._memory.request():
+                return execute()
         except LongExecution:
             is_long = True
             raise
+        except MemoryExhausted as error:
+            is_long = True
+            raise LongExecution(str(error)) from error
         finally:
             machine.short = None
             now = time.thread_time()

@@ -27,6 +27,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
+from hypervisor.threads import hold_memory
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 from store.codec import encode
@@ -99,10 +100,15 @@ class MemoryBudget:
     used: int = 0
 
     def grow(self, current: int, wanted: int) -> bool:
-        """Reserve memory to grow an instance from `current` to `wanted` bytes; return False if not allowed."""
-        if wanted > MAX_INSTANCE_MEMORY or self.used + wanted - current > MAX_TOTAL_MEMORY:
+        """Reserve memory to grow an instance from `current` to `wanted` bytes; return False if not allowed.
+
+        Raises MemoryExhausted if requests share memory, and none is left.
+        """
+        used = self.used + wanted - current
+        if wanted > MAX_INSTANCE_MEMORY or used > MAX_TOTAL_MEMORY:
             return False
-        self.used += wanted - current
+        hold_memory(used)
+        self.used = used
         return True
 
 

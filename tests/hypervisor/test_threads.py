@@ -21,12 +21,14 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor import threads
 from hypervisor.bounded_cache import BoundedCache
-from hypervisor.errors import LongExecution, OutOfGas
+from hypervisor.errors import LongExecution, MemoryExhausted, OutOfGas
 from hypervisor.threads import (
     LEVELS_PER_STACK,
     STACK_BYTES,
+    SharedMemory,
     ShortExecutions,
     Stacks,
+    hold_memory,
     needs_fresh_stack,
     once,
     request_thread,
@@ -460,6 +462,32 @@ def test_machine_is_limited_during_an_execution_only(clock: Clock) -> None:
     with pytest.raises(ZeroDivisionError):
         limit.run(limited, fail)
     assert limited.short is None
+
+
+def test_execution_that_takes_too_much_memory_is_long(clock: Clock) -> None:
+    limited = machine()
+    limit = begun(limited)
+    limit.run(limited, lambda: hold_memory(16 << 20))
+    with pytest.raises(LongExecution):
+        limit.run(limited, lambda: hold_memory((16 << 20) + 1))
+
+
+def test_requests_hold_the_maximum_of_their_messages_until_they_end() -> None:
+    shared = SharedMemory(100)
+    with shared.request():
+        for size in (60, 20, 70):
+            hold_memory(size)
+        with ThreadPoolExecutor(1) as other:
+            with pytest.raises(MemoryExhausted):
+                other.submit(_hold, shared, 31).result()
+            other.submit(_hold, shared, 30).result()
+    with shared.request():
+        hold_memory(100)
+
+
+def _hold(shared: SharedMemory, size: int) -> None:
+    with shared.request():
+        hold_memory(size)
 
 
 def test_pause_is_a_hundred_times_as_long_as_the_stopped_execution(clock: Clock) -> None:

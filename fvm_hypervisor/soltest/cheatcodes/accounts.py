@@ -117,7 +117,7 @@ def _require_slots(context: Context, account: EthAddress) -> None:
     )
     if ledger.code(account) == seen:
         raise CheatcodeFailure(
-            f"{checksummed(account)} is the masked ID of f0{actor}, which has no slots at this address; etch code there first"
+            f"{checksummed(account)} is the masked ID of f0{actor}, which has no slots at this address; etch code first"
         )
 
 

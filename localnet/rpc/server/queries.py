@@ -20,7 +20,8 @@ from functools import partial
 from math import inf
 from typing import Any, Final
 
-from hypervisor.threads import compile_seconds
+from hypervisor.errors import MemoryExhausted
+from hypervisor.threads import SharedMemory, compile_seconds
 from localnet.calls.pace import SHORT_EXECUTION, Pace, Turns
 from localnet.chain.block_production import PendingPlan
 from localnet.rpc.errors import SERVER_ERROR, RpcError
@@ -51,11 +52,15 @@ MAX_TRACES: Final = 10
 """Maximum number of concurrent traces; the remaining threads stay available for other queries."""
 
 
+MAX_MEMORY: Final = 2 << 30
+"""Maximum bytes of memory of all queries' actors together: what the network allows one message."""
+
+
 class QueryThread:
     """A query thread with its own view."""
 
-    def __init__(self, node: Node, turns: Turns) -> None:
-        self._node = node
+    def __init__(self, node: Node, turns: Turns, memory: SharedMemory) -> None:
+        self._node, self._memory = node, memory
         self._view: NodeView | None = None
         self._pace = Pace(turns)
         self._thread = RequestThread("queries")
@@ -118,7 +123,11 @@ class QueryThread:
             self._view = NodeView(self._node)
         pace.began = time.monotonic()
         try:
-            return self._view.run(query.read, query.plan)
+            with self._memory.request():
+                return self._view.run(query.read, query.plan)
+        except MemoryExhausted:
+            limit = f"the {MAX_MEMORY >> 20} MiB of memory that contracts in all queries share"
+            raise RpcError(SERVER_ERROR, f"execution aborted: it exceeds {limit}; repeat it later") from None
         finally:
             if pace.has_turn:
                 pace.pass_on()
@@ -149,6 +158,7 @@ class QueryPool:
     def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
         self._node, self._busy = node, busy
         self._turns = Turns(self._others_wait)
+        self._memory = SharedMemory(MAX_MEMORY)
         self._lock = threading.Lock()
         self.threads: set[QueryThread] = set()
         self._idle: list[QueryThread] = []
@@ -252,7 +262,7 @@ class QueryPool:
         if self._idle:
             thread = self._idle.pop()  # the most recently used thread, whose caches are warm
         elif len(self.threads) < MAX_THREADS:
-            thread = QueryThread(self._node, self._turns)
+            thread = QueryThread(self._node, self._turns, self._memory)
             self.threads.add(thread)
         else:
             return None

@@ -107,7 +107,7 @@ def test_slots_of_actor_without_etched_code_are_refused(run_contracts: Run) -> N
     stores = {at: call_of_cheatcode("store(address,bytes32,bytes32)", at, bytes(32), bytes(32)) for at in ACTORS}
     found = failures(run_contracts({"Mocks": {f"test{at}()": [*store, "00"] for at, store in stores.items()}}))
     assert len(found) == len(ACTORS)
-    assert all("which has no slots at this address; etch code there first" in reason for reason in found)
+    assert all("which has no slots at this address; etch code first" in reason for reason in found)
 
 
 def test_recursion_of_code_at_masked_id_ends(run_contracts: Run) -> None:

@@ -137,6 +137,20 @@ def test_time_to_compile_modules_does_not_count(executors: Executors) -> None:
     assert asyncio.run(executors.query(query))
 
 
+def test_queries_share_a_limit_of_memory(monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.rpc.server.queries.MAX_MEMORY", 64 << 20)
+    grows = "0x60016302625a0053"  # MSTORE8 at 40,000,000
+    recurses = grows + "5f5f5f5f5f305af1"
+    with served(NodeLimits(query=60)) as server, NodeClient(server.url) as client:
+
+        def call(code: str) -> Any:
+            return client.request("eth_call", {"to": NOBODY}, "latest", {NOBODY: {"code": code}})
+
+        with pytest.raises(NodeError, match="exceeds the 64 MiB of memory that contracts in all queries share"):
+            call(recurses)
+        assert [call(grows) for _ in range(2)] == ["0x", "0x"]
+
+
 @pytest.mark.slow
 def test_client_may_disconnect_at_query_timeout(executors: Executors) -> None:
     """Clients often have the same timeout, such as 30 s; an exception in `leave` would keep the connection counted."""
