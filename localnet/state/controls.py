@@ -205,7 +205,7 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
         state = contract_state(machine, actor)
         if state is None:
             evm_state = state_with_storage(machine, actor)
-            state = ContractState(None, None if evm_state is None else evm_state.storage, max(1, actor.nonce))
+            state = ContractState(None, None if evm_state is None else evm_state.storage, actor.nonce)
         return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
 
     _change(machine, owner, changed)

@@ -19,7 +19,7 @@ from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ActorID
 from localnet import Network
 from localnet.errors import TransactionFailed, TransactionRefused
-from localnet.state.controls import code_of, storage_of
+from localnet.state.controls import code_of, nonce_of, storage_of
 from store.car.files import read_car
 from store.car.transfer import write_blocks
 from store.cid import cid_of
@@ -41,6 +41,8 @@ class TestCode:
         deployed = either.machine.actor(to_filecoin(counter.address))
         assert deployed is not None
         either.set_code(NOBODY, code_of(either.machine, to_filecoin(counter.address)))
+        assert nonce_of(either.machine, to_filecoin(NOBODY)) == 0  # as in geth and anvil
+        either.set_nonce(NOBODY, 1)
         given = either.machine.actor(to_filecoin(NOBODY))
         assert given is not None
         assert (given.code, given.head) == (deployed.code, deployed.head)  # byte for byte the same state

@@ -77,9 +77,6 @@ OTHER_WORDS: Final = {
     "test_bigBlock()": f"vm.createFork: {_FUTURE.format((1 << 64) - 1)}",
     "test_future()": f"vm.createFork: {_FUTURE.format(999999)}",
     "test_futureSelect()": f"vm.createSelectFork: {_FUTURE.format(999999)}",
-    # an etched contract begins with nonce 1, so it creates another address
-    "test_make()": "cheatcodes are not enabled for 0x1FCb066abB2C4B85A0696105A32dc04d5462565b; see "
-    "`vm.allowCheatcodes(address)`",
     "test_rollDown()": f"vm.rollFork: {_FUTURE.format(999999)}",
     # a node has its own message for an unknown method
     "test_rpcError()": 'vm.rpc: "eth_nothing": server returned an error response: error code -32601: the method '
