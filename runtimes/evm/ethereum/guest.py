@@ -202,7 +202,7 @@ class Guest:
                 code = pause[PAUSE.size :]
                 hot = self._hot[code_hash] = code, HotCode(region_compiler().regions(code, rules))
             if hot is not None:
-                region_compiler().request(hot[1].found, hot[0], rules, counter)
+                region_compiler().request(hot[1].found, hot[0], rules, counter, hot[1].is_installed)
                 self._awaited.add(code_hash)
         for code_hash in tuple(self._awaited):
             code, regions = self._hot[code_hash]

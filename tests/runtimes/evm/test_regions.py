@@ -308,6 +308,17 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
     assert pool(TIERED) is not pool(INTERPRETED)
 
 
+def test_hot_jumpdest_at_edge_of_installed_region_gets_its_own_region() -> None:
+    body = "7 MUL " * 60
+    code = assemble(f"0 first: {body} @second JUMP second: {body} @third JUMP third: {body} @second JUMP")
+    first, second, third = sorted(jumpdests_of(code))
+    compiler = InlineCompiler(own_engine(), ModuleCache(None), limit=6_000)
+    found = compiler.regions(code, RULES)
+    for root, is_installed in ((first, False), (second, False), (second, True), (second, True)):
+        compiler.request(found, code, RULES, root, is_installed)
+    assert [set(region.entries) for region in found.compiled] == [{first, second}, {second, third}]
+
+
 @pytest.mark.slow
 def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
     """Every jumpdest requests a region, most of whose blocks belong to others too."""

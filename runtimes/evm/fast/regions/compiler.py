@@ -54,13 +54,13 @@ class CompiledRegion:
 class CodeRegions:
     """The compiled regions of one code under one set of rules.
 
-    `entries` are those of all regions, `rejected` the roots without a region, `waiting` the number of queued regions,
-    `size` the bytes of their WASM; `is_full` is True if the next region was too large.
+    `entries` are those of all regions, `roots` the jumpdests around which a region was requested, `waiting` the number
+    of queued regions, `size` the bytes of their WASM; `is_full` is True if the next region was too large.
     """
 
     compiled: list[CompiledRegion] = field(default_factory=list)
     entries: set[int] = field(default_factory=set)
-    rejected: set[int] = field(default_factory=set)
+    roots: set[int] = field(default_factory=set)
     waiting: int = 0
     size: int = 0
     is_full: bool = False
@@ -72,6 +72,11 @@ class HotCode:
 
     found: CodeRegions
     put_in: int = 0
+
+    @property
+    def is_installed(self) -> bool:
+        """True if the guest has all of its compiled regions."""
+        return self.put_in == len(self.found.compiled)
 
 
 class RegionCompiler:
@@ -97,15 +102,22 @@ class RegionCompiler:
             self._codes.move_to_end(key)
         return found
 
-    def request(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
-        """Request the region around a jumpdest, unless it was requested before or too many are queued."""
+    def request(
+        self, found: CodeRegions, code: bytes, rules: EngineRules, root: int, is_installed: bool = False
+    ) -> None:
+        """Request the region around a hot jumpdest, unless it was requested before or too many are queued.
+
+        A jumpdest that is hot although the guest has all compiled regions (`is_installed`) may be at the edge of one,
+        where entering it saves nothing.
+        """
         with self._lock:
             if self._queue.qsize() >= _MAX_QUEUED or found.waiting >= _MAX_QUEUED_PER_CODE:
                 return
-            if root in found.entries or root in found.rejected:
+            if root in found.roots or (root in found.entries and not is_installed):
                 return
-            if found.is_full or len(found.compiled) + len(found.rejected) >= _MAX_REGIONS:
+            if found.is_full or len(found.roots) >= _MAX_REGIONS:
                 return
+            found.roots.add(root)
             found.waiting += 1
         self._enqueue(found, code, rules, root)
 
@@ -118,8 +130,9 @@ class RegionCompiler:
 
     def compile_all(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
         """Compile a whole code now, except for parts unreachable from any jumpdest."""
-        if not found.compiled and not found.rejected:
+        if not found.roots:
             with self._lock:
+                found.roots.add(0)
                 found.waiting += 1
             self._compile(found, code, rules, 0, *sorted(jumpdests_of(code)))
 
@@ -129,12 +142,9 @@ class RegionCompiler:
 
     def _compile(self, found: CodeRegions, code: bytes, rules: EngineRules, *roots: int) -> None:
         try:
-            if found.entries.issuperset(roots):
-                return
             region, wasm = self._emit(code, rules, roots)
-            new = tuple(entry for entry in region.entries if entry not in found.entries)
+            new = tuple(entry for entry in region.entries if entry == roots[0] or entry not in found.entries)
             if not new:
-                found.rejected.add(roots[0])
                 return
             if found.compiled and found.size + len(wasm) > _MAX_CODE_SIZE:
                 found.is_full = True
@@ -146,10 +156,8 @@ class RegionCompiler:
                 found.size += len(wasm)
                 self._evict(found)
         except (RegionTooLarge, InvalidModule) as problem:
-            found.rejected.add(roots[0])
             _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)
         except Exception:  # noqa: BLE001  # a bug: the code stays interpreted, and the thread continues
-            found.rejected.add(roots[0])
             _log.exception("a region of %d bytes of EVM code was not compiled", len(code))
         finally:
             with self._lock:
@@ -266,8 +274,8 @@ class InstanceRegions:
             for index in range(count):
                 number, jumpdest, which = self.hot[3 * index + 1 : 3 * index + 4]
                 data = self._data(number, command)
-                found = self._code(number, which, data, rules[which]).found
-                self._compiler.request(found, data, rules[which], jumpdest)
+                code = self._code(number, which, data, rules[which])
+                self._compiler.request(code.found, data, rules[which], jumpdest, code.is_installed)
                 if (number, which) not in self.awaited:
                     self.awaited.append((number, which))
         if self.awaited:

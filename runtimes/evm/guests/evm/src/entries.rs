@@ -62,10 +62,11 @@ impl Entries {
         }
     }
 
-    /// Let a region be entered at a place.
+    /// Let a region be entered at a place, instead of an earlier one.
     pub fn add(&self, place: usize, slot: u16) {
-        if let Some((entry, _)) = self.0.get(place) {
+        if let Some((entry, credit)) = self.0.get(place) {
             entry.set(slot);
+            credit.set(0);
         }
     }
 }
