@@ -92,6 +92,9 @@ _SHOWN: Final = 60
 _POWERS: Final = {1 << bits: f"2^{bits}" for bits in (32, 53, 62, 63, 64, 127, 256)}
 
 
+_COINS: Final = {"attoFIL": ", 1 FIL is 10**18 attoFIL", "wei": ", 1 ether is 10**18 wei"}
+
+
 def whole_number(
     value: Any, what: str, minimum: int | None = 0, maximum: int | None = None, *, unit: str = "", reason: str = ""
 ) -> int:
@@ -106,10 +109,9 @@ def whole_number(
         and (maximum is None or value <= maximum)
     ):
         return int(value)  # a plain int, since a `PrintedAmount` would be encoded as text
+    hint = _COINS.get(unit, "")
     if isinstance(value, int):
         hint = f"; {reason}" if reason else ""
-    else:
-        hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" else ""
     raise InvalidInput(
         f"{_format(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"
         f"{_bounds(minimum, maximum)}{hint}"

@@ -107,7 +107,7 @@ class DevelopmentChain(BlockProduction):
     def set_next_base_fee(self, base_fee: int) -> None:
         """Set the next block's base fee in attoFIL per gas; it continues from there. Raises InvalidInput."""
         highest = self.rules.limits.base_fee
-        whole_number(base_fee, "a base fee", 0, highest, unit="attoFIL")
+        whole_number(base_fee, "a base fee", 0, highest, unit=self.rules.unit)
         self.chain.set_next_base_fee(TokenAmount(base_fee))
 
     # --- blocks under Ethereum's rules ------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_min_gas_price(self, price: int) -> None:
         """Set the minimum fee cap of later transactions, in attoFIL per gas. Raises InvalidInput."""
-        whole_number(price, "a gas price", 0, MAX_FILECOIN_BALANCE, unit="attoFIL")
+        whole_number(price, "a gas price", 0, MAX_FILECOIN_BALANCE, unit=self.rules.unit)
         self._set(min_gas_price=TokenAmount(price))
 
     def set_next_randomness(self, randomness: bytes) -> None:

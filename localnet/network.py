@@ -178,7 +178,7 @@ class AccountChain(DevelopmentChain):
             filecoin_address(to),
             from_,
             nonce=self.pending_nonce(from_),
-            value=_amount(value),
+            value=self._amount(value),
             method=MethodNumber(whole_number(method, "a method's number", 0, _MAX_METHOD)),
             params=octets(params, "parameters"),
             gas_limit=self.rules.limits.message_gas if gas_limit is None else _gas(gas_limit),
@@ -258,7 +258,11 @@ class AccountChain(DevelopmentChain):
     def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> CallRequest:
         receiver = None if to is None else self.address(to)
         from_ = self.accounts[0].address if sender is None else self.address(sender)
-        return CallRequest(receiver, octets(data, "a transaction's data"), _amount(value), from_)
+        return CallRequest(receiver, octets(data, "a transaction's data"), self._amount(value), from_)
+
+    def _amount(self, value: int) -> TokenAmount:
+        """Return the value of a message in attoFIL; the rules check its bounds."""
+        return TokenAmount(whole_number(value, "a value", None, unit=self.rules.unit))
 
     def trace(self, transaction_hash: bytes) -> Trace:
         """Return the call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
@@ -318,11 +322,6 @@ class AccountChain(DevelopmentChain):
         from localnet.traces.trace import trace
 
         return trace(self.chain, receipt, self.interfaces)
-
-
-def _amount(value: int) -> TokenAmount:
-    """Return the value of a message in attoFIL; the rules check its bounds."""
-    return TokenAmount(whole_number(value, "a value", None, unit="attoFIL"))
 
 
 def _gas(limit: int) -> Gas:

@@ -215,13 +215,14 @@ class Opening:
     @classmethod
     def of(cls, path: str | Path, settings: NetworkSettings) -> Opening:
         """Return the opening of a network with these settings. Raises InvalidInput."""
+        rules = None if settings.rules is None else canonical_rules(settings.rules)
         if settings.balance is not None:
-            whole_number(settings.balance, "the balance of each account", None, unit="attoFIL")
+            unit = "wei" if rules == ETHEREUM else "attoFIL"
+            whole_number(settings.balance, "the balance of each account", None, unit=unit)
         count = 10
         if settings.account_count is not None:
             count = whole_number(settings.account_count, "a number of accounts", 1, MAX_ACCOUNTS)
         unlocked = accounts(settings.mnemonic, count, settings.derivation_path)
-        rules = None if settings.rules is None else canonical_rules(settings.rules)
         return cls(path, settings, unlocked, rules, load_overlay(settings.overlay))
 
     @property

@@ -75,6 +75,12 @@ def from_delegated(address: Address | None) -> EthAddress | None:
     return EthAddress(subaddress)
 
 
+def ethereum_text(address: Address) -> str:
+    """Return 0x... for an f410 address, and the Filecoin text of any other."""
+    found = from_delegated(address)
+    return str(address) if found is None else f"0x{found.hex()}"
+
+
 def to_ethereum(actor: ActorID, delegated: Address | None) -> EthAddress:
     """Return the address of an actor as seen by contracts: its f410 subaddress if it has one, else its masked ID."""
     return from_delegated(delegated) or masked_id(actor)

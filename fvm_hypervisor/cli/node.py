@@ -83,6 +83,7 @@ _TRACE_TIME = "Time limit of a request for a trace."
 _PARALLEL = "Number of processes that execute a block's messages. Results do not depend on it."
 _OPEN_FILES = 10_240
 """Maximum number of open files that macOS accepts."""
+_THROWS = "Respond with an error to eth_sendTransaction and eth_sendRawTransaction if execution fails, as Hardhat does."
 _FUNDS = "Genesis balance of each account in FIL, at its Ethereum and its native address (default: 10000)."
 
 
@@ -153,6 +154,9 @@ def node(
     unlock: Annotated[bool, _account_option("--unlock", help="Sign for all clients, including remote ones.")] = False,
     auto_impersonate: Annotated[
         bool, _account_option("--auto-impersonate", help="Allow eth_sendTransaction from any address.")
+    ] = False,
+    throw_on_transaction_failures: Annotated[
+        bool, _server_option("--throw-on-transaction-failures", help=_THROWS)
     ] = False,
     timestamp: Annotated[int | None, _chain_option(min=0, metavar="SECONDS", help=_TIMESTAMP)] = None,
     block_base_fee_per_gas: Annotated[
@@ -333,6 +337,7 @@ def node(
             signs=signs,
             keep_states=None if state is None else keep_states,
             impersonates=auto_impersonate,
+            throws=throw_on_transaction_failures,
             pages=verification.wrap(None if no_explorer else pages),
             addresses=AddressIndex(None if state is None else state / FILE) if index else None,
         )

@@ -149,6 +149,8 @@ class Backtrace:
 
     frames: list[BacktraceFrame] = field(default_factory=list)
     cause: str = ""
+    text_of: Callable[[Address], str] = str
+    """Function that returns the text of an actor's address."""
 
     @property
     def is_empty(self) -> bool:
@@ -160,7 +162,7 @@ class Backtrace:
         """Description of the original failure; empty if only exit codes are known."""
         if self.cause or not self.frames:
             return self.cause
-        return f"{self.frames[0].source}: {self.frames[0].message}"
+        return f"{self.text_of(self.frames[0].source)}: {self.frames[0].message}"
 
     def clear(self) -> None:
         """Discard the failure, when a call begins or succeeds."""

@@ -215,7 +215,7 @@ class CallManager:
         except BaseException as error:
             self.rollback(mark)
             if isinstance(error, SyscallError) and error.number != ErrorNumber.INSUFFICIENT_FUNDS:
-                self.backtrace.set_cause(f"{call.to}: {error.message}")
+                self.backtrace.set_cause(f"{self.backtrace.text_of(call.to)}: {error.message}")
             raise
         if result.exit_code == ExitCode.OK:
             self.tree.commit()
@@ -264,7 +264,7 @@ class CallManager:
         """Transfer the value and run the code of a resolved receiver."""
         state = self.get_actor(actor)
         if state is None:
-            raise SyscallError(ErrorNumber.NOT_FOUND, f"actor {call.to} does not exist")
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"actor f0{actor} does not exist")
         if self.tracer is not None:
             self.tracer.event(ActorFound(actor, state))
         if call.value != 0:

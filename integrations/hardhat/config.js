@@ -8,14 +8,17 @@ const PLACEHOLDER = "http://127.0.0.1:8545";
 function validate(options = {}) {
   const problem = (path, message) => ({ path: ["hypervisor", ...path], message });
   const errors = Object.keys(options)
-    .filter((key) => !["command", "args"].includes(key))
-    .map((key) => problem([key], `unknown option '${key}': expected command or args`));
+    .filter((key) => !["command", "args", "throwOnTransactionFailures"].includes(key))
+    .map((key) => problem([key], `unknown option '${key}': expected command, args or throwOnTransactionFailures`));
   if (options.command !== undefined && typeof options.command !== "string") {
     errors.push(problem(["command"], "expected the path of the hypervisor command, as a string"));
   }
   const { args = [] } = options;
   if (!Array.isArray(args) || args.some((each) => typeof each !== "string")) {
     errors.push(problem(["args"], "expected a list of strings, the options of `hypervisor node`"));
+  }
+  if (!["undefined", "boolean"].includes(typeof options.throwOnTransactionFailures)) {
+    errors.push(problem(["throwOnTransactionFailures"], "expected true or false"));
   }
   return errors;
 }
@@ -50,7 +53,8 @@ export default async () => ({
 
   async resolveUserConfig(userConfig, resolveConfigurationVariable, next) {
     const resolved = await next(userConfig, resolveConfigurationVariable);
-    const hypervisor = { command: "hypervisor", args: [], ...userConfig.hypervisor };
+    const defaults = { command: "hypervisor", args: [], throwOnTransactionFailures: false };
+    const hypervisor = { ...defaults, ...userConfig.hypervisor };
     const network = resolved.networks[NETWORK];
     const ours = userConfig.networks?.[NETWORK]?.url === PLACEHOLDER;
     const networks = ours

@@ -6,6 +6,8 @@ export interface HypervisorUserConfig {
   command?: string;
   /** More options of `hypervisor node`, such as `["--network", "nv27"]`. */
   args?: string[];
+  /** Throw from sending a transaction whose execution fails, as Hardhat's own network does (default: false). */
+  throwOnTransactionFailures?: boolean;
 }
 
 /** Filecoin methods of a connection to the network `filecoin`. */

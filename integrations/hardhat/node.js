@@ -14,10 +14,11 @@ function exitReason(command, failure, output) {
   return `the command '${command}' was not found: ${remedy}`;
 }
 
-export async function startNode({ command, args }) {
+export async function startNode({ command, args, throwOnTransactionFailures }) {
   const folder = await mkdtemp(path.join(tmpdir(), "hardhat-fvm-"));
   const ready = path.join(folder, "url");
-  const node = spawn(command, ["node", "--port", "0", "--silent", "--ready-file", ready, ...args], {
+  const failures = throwOnTransactionFailures ? ["--throw-on-transaction-failures"] : [];
+  const node = spawn(command, ["node", "--port", "0", "--silent", "--ready-file", ready, ...failures, ...args], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let output = "";

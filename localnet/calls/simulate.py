@@ -75,7 +75,7 @@ def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
 
 def gas_limit(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> Gas:
     """Return the default gas limit of a transaction. Raises TransactionRefused for funds, and as `estimate`."""
-    require_funds(machine.balance(to_filecoin(request.sender)), request.sender, request.value)
+    require_funds(rules_of(machine), machine.balance(to_filecoin(request.sender)), request.sender, request.value)
     return estimate(machine, request, overrides=overrides)
 
 
@@ -137,7 +137,7 @@ def _affordable(machine: Hypervisor, request: CallRequest) -> Gas:
     if not request.max_fee:
         return limit
     balance = machine.balance(to_filecoin(request.sender))
-    require_funds(balance, request.sender, request.value)
+    require_funds(rules_of(machine), balance, request.sender, request.value)
     gas = min(limit, (balance - request.value) // request.max_fee)
     if not gas:
         raise BelowInclusionCost(ExitCode.SYS_OUT_OF_GAS, b"", "", lambda _: _exceeds_allowance(0))

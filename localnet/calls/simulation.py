@@ -268,7 +268,7 @@ class _Block:
         sender = self._rules.messages.sender(self._machine, candidate.bare.from_)
         needed = candidate.required_funds if sender is None or sender.sends else candidate.bare.value
         try:
-            require_funds(0 if sender is None else sender.balance, candidate.sender, needed)
+            require_funds(self._rules, 0 if sender is None else sender.balance, candidate.sender, needed)
         except TransactionRefused as refused:
             raise _as_refusal(refused) from None
 

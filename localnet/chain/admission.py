@@ -40,7 +40,7 @@ from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
-from localnet.rules.parts import MessageRules, SenderInfo, rules_of
+from localnet.rules.parts import MessageRules, NetworkRules, SenderInfo, rules_of
 from store.cid import show
 
 _BLOBS_READ: Final = 2
@@ -122,7 +122,7 @@ def _from_transaction(
 def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     """Return the candidate of a signed Filecoin message. Raises TransactionRefused."""
     message, signature = signed.message, signed.signature
-    _require_unsigned_amounts(message)
+    _require_unsigned_amounts(machine, message)
     if signature.type is SignatureType.DELEGATED:
         chain_id = machine.context.chain_id
         try:
@@ -136,7 +136,8 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
             )
         candidate = _from_transaction(rules_of(machine).messages, machine, carried, sender)
         if candidate.bare.from_ != message.from_:
-            raise TransactionRefused("signature", f"the signature is not that of {message.from_}")
+            owner = rules_of(machine).address_text(message.from_)
+            raise TransactionRefused("signature", f"the signature is not that of {owner}")
         return candidate
     verify = verify_bls if signature.type is SignatureType.BLS else verify_secp256k1
     if not verify(signature.data, message.from_, message.cid()):
@@ -147,7 +148,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
 
 def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
     """Return the candidate of an unsigned message. Raises TransactionRefused."""
-    _require_unsigned_amounts(message)
+    _require_unsigned_amounts(machine, message)
     signed = SignedMessage(message, NO_SIGNATURE)
     digest = bytes(signed.cid()[-32:])
     return Candidate(digest, IMPERSONATED, signed, display_address(machine, message.from_), _receiver(machine, message))
@@ -174,12 +175,12 @@ def from_unsigned(machine: Hypervisor, transaction: Transaction, sender: EthAddr
     return Candidate(digest, IMPERSONATED, signed, sender, to, chain_id=machine.context.chain_id)
 
 
-def _require_unsigned_amounts(message: Message) -> None:
+def _require_unsigned_amounts(machine: Hypervisor, message: Message) -> None:
     """Reject negative amounts of a native message: a negative tip would create money, and no transaction has one."""
     amounts = {"value": message.value, "gas fee cap": message.gas_fee_cap, "gas premium": message.gas_premium}
     for name, amount in amounts.items():
         if amount < 0:
-            raise TransactionRefused("fee", f"negative {name}: {amount} attoFIL")
+            raise TransactionRefused("fee", f"negative {name}: {amount} {rules_of(machine).unit}")
 
 
 def check(
@@ -201,22 +202,23 @@ def check(
     sender = rules.messages.sender(machine, message.from_)
     nonce, balance, pays = (0, 0, True) if sender is None else sender
     if not pays and candidate.kind != IMPERSONATED:
-        raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
+        owner = rules.address_text(message.from_)
+        raise TransactionRefused("sender", f"{owner} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
+    require_funds(rules, balance, candidate.sender, candidate.required_funds if pays else message.value)
     if min_gas_price is not None and message.gas_fee_cap < min_gas_price:
         text = f"transaction underpriced: fee cap {message.gas_fee_cap}, the node takes at least {min_gas_price}"
         raise TransactionRefused("underpriced", text)
     return sender
 
 
-def require_funds(balance: int, sender: EthAddress, needed: int) -> None:
+def require_funds(rules: NetworkRules, balance: int, sender: EthAddress, needed: int) -> None:
     """Raise TransactionRefused for a sender with less than `needed` attoFIL."""
     if balance < needed:
         raise TransactionRefused(
             "funds",
-            f"insufficient funds for gas * price + value: 0x{sender.hex()} has {balance:d} attoFIL, "
+            f"insufficient funds for gas * price + value: 0x{sender.hex()} has {balance:d} {rules.unit}, "
             f"the transaction may cost {needed}",
         )
 

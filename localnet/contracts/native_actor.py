@@ -89,7 +89,7 @@ class NativeActor:
         """Call a method without a message and return its CBOR return value. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.message(method, params, cbor)
-        whole_number(value, "a value", None, unit="attoFIL")
+        whole_number(value, "a value", None, unit=self._network.rules.unit)
         limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         return native_output_of(self._network.rules, self._network.machine.call(message))
@@ -205,7 +205,7 @@ class NativeActors:
                 f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
                 "`hypervisor actor install WASM --schema FILE` does, or with a section ipld.schema"
             )
-        whole_number(value, "a balance", 0, MAX_FILECOIN_BALANCE, unit="attoFIL")
+        whole_number(value, "a balance", 0, MAX_FILECOIN_BALANCE, unit=self._network.rules.unit)
         created = machine.create(code, data, TokenAmount(value))
         self._network.chain.keep_changes()
         return self.unknown(created.address)

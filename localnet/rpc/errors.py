@@ -17,6 +17,7 @@ from localnet.errors import (
     CallFailed,
     NodeError,
     NotReproduced,
+    TransactionFailed,
     TransactionRefused,
     UnknownBlock,
     UnknownTransaction,
@@ -116,6 +117,9 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(REJECTED, str(error))
         case CallFailed():
             return RpcError(EXECUTION_REVERTED, str(error), f"0x{error.data.hex()}")
+        case TransactionFailed():  # the data has the form of Hardhat's own network
+            found = {"txHash": f"0x{error.receipt.hash.hex()}", "data": f"0x{error.data.hex()}"}
+            return RpcError(EXECUTION_REVERTED, str(error), {"message": str(error), **found})
         case TransactionRefused():
             return RpcError(REJECTED, str(error))
         case UnknownBlock() | UnknownTransaction():

@@ -12,8 +12,8 @@ from functools import lru_cache, partial
 from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol
 
-from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.addresses import EthAddress, ethereum_text
+from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.execution import BlobRules, ForkFacts
 from bridge.ethereum.transactions import SignedTransaction, Transaction
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE
@@ -235,6 +235,15 @@ class NetworkRules:
     """Limits and fees of blobs; None if there are no blob transactions."""
     access_list: Callable[[Hypervisor], bytes] | None = None
     """Returns the encoded access list of a block that was executed (EIP-7928); None if blocks have no such list."""
+
+    @property
+    def unit(self) -> str:
+        """Smallest unit of amounts, as errors name it."""
+        return "wei" if self.name == ETHEREUM else "attoFIL"
+
+    def address_text(self, address: Address) -> str:
+        """Return an address as errors show it: under Ethereum's rules, an f410 address as 0x..."""
+        return ethereum_text(address) if self.name == ETHEREUM else str(address)
 
     def blob_base_fee(self, excess: int) -> int:
         """Return the blob base fee of a block with this excess of blob gas; 0 without blob transactions."""

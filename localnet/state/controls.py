@@ -163,9 +163,8 @@ def set_balance(
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
-    checked = whole_number(
-        amount, "a balance", 0, limit, unit="attoFIL", reason=_SIGNED_128_BIT if limit == MAX_FILECOIN_BALANCE else ""
-    )
+    unit, reason = ("attoFIL", _SIGNED_128_BIT) if limit == MAX_FILECOIN_BALANCE else ("wei", "")
+    checked = whole_number(amount, "a balance", 0, limit, unit=unit, reason=reason)
     _change(machine, owner, lambda actor: actor.with_balance(checked))
 
 

@@ -166,7 +166,7 @@ class MessageTester:
         from_, target = self._id(sender), self._address(to)
         interface = self._interface(to)
         number, data = interface.message(method, _plain(params), cbor)
-        whole_number(value, "a value", 0, unit="attoFIL")
+        whole_number(value, "a value", 0, unit=self._network.rules.unit)
         limit = self._network.rules.limits.call_gas
         message = Message(target, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         trees, before = CallTrees(), self._machine.tracer

@@ -5,8 +5,10 @@
 """
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.clients.conftest import HERE, PROJECT, node_process, run, start
+from tests.clients.conftest import HERE, PROJECT, missing, node_process, run, start
 
 pytestmark = pytest.mark.long
 
@@ -116,6 +118,47 @@ def test_a_missing_command_is_reported_with_the_remedy(clients: Path, plugin_pro
     done = run_tests(clients, plugin_project, HYPERVISOR="no-such-command")
     assert done.returncode != 0
     assert "the command 'no-such-command' was not found: activate the Python environment" in done.stdout + done.stderr
+
+
+# Resolves the plugin's configuration with the options in the environment, and sends a transaction to INVALID.
+SEND_FAILING = """
+const { default: handlers } = await import(`${process.env.PLUGIN}/config.js`);
+const hooks = await handlers();
+const hypervisor = { command: process.env.HYPERVISOR, ...JSON.parse(process.env.OPTIONS) };
+const problems = await hooks.validateUserConfig({ hypervisor });
+if (problems.length) throw new Error(problems[0].message);
+const user = await hooks.extendUserConfig({ hypervisor }, async (config) => config);
+const { networks } = await hooks.resolveUserConfig(user, undefined, async (config) => ({ networks: config.networks }));
+const url = await networks.filecoin.url.getUrl();
+const request = async (method, ...params) => {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+  return (await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body })).json();
+};
+const to = `0x${"ab".repeat(20)}`;
+await request("anvil_setCode", to, "0xfe");
+const [from] = (await request("eth_accounts")).result;
+const sent = await request("eth_sendTransaction", { from, to, gas: "0x989680" });
+console.log(sent.error === undefined ? "sent" : sent.error.data.data);
+process.exit();
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "sent"),
+        ({"throwOnTransactionFailures": False}, "sent"),
+        ({"throwOnTransactionFailures": True}, "0x"),
+        ({"throwOnTransactionFailures": "yes"}, "expected true or false"),
+    ],
+)
+def test_plugin_option_makes_failed_transactions_errors(options: dict[str, object], expected: str) -> None:
+    if shutil.which("node") is None:
+        missing("Node.js is not installed")
+    variables = {"PLUGIN": str(PLUGIN), "HYPERVISOR": str(COMMAND), "OPTIONS": json.dumps(options)}
+    command = ["node", "--input-type=module", "--eval", SEND_FAILING]
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+    assert expected in (done.stdout if done.returncode == 0 else done.stderr), done.stderr
 
 
 def test_ignition_deploys_on_the_network_of_the_plugin(clients: Path, plugin_project: Path) -> None:

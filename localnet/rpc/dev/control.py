@@ -1,7 +1,9 @@
 """Methods of development nodes that control blocks: mining, time, snapshots, reorganisations and block settings.
 
-Names and parameters are anvil's; aliases are the names that other nodes use. A reorganisation replaces the newest
-blocks by others, and subscribers are notified. Methods about blobs of transactions return null for an unknown blob.
+Names and parameters are anvil's; aliases are the names that other nodes use. `hardhat_mine`, `hardhat_reset` and
+`hardhat_dropTransaction` are methods of their own, with the results of Hardhat's own network. A reorganisation replaces
+the newest blocks by others, and subscribers are notified. Methods about blobs of transactions return null for an
+unknown blob.
 
 Properties of the next blocks under Ethereum's rules are stored with the chain, and evm_revert reverts them. Under
 Filecoin's rules they are refused with code -32004 (EIP-1474).
@@ -75,6 +77,16 @@ def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
     for _ in range(blocks):
         node.network.increase_time(interval)
         node.network.mine()
+
+
+def hardhat_mine(node: Node, blocks: int = 1, interval: int = 1) -> bool:
+    """Mine N blocks like evm_mine; each but the first is the interval in seconds later than the one before it."""
+    _check_count(node, blocks)
+    for index in range(blocks):
+        if index:
+            node.network.set_next_timestamp(node.network.head.timestamp + max(1, interval))
+        node.network.mine()
+    return True
 
 
 def mine_after_null_rounds(node: Node, null_rounds: int) -> str:
@@ -168,6 +180,14 @@ def reset(node: Node, options: Any = None) -> None:
     node.instance = new_instance()
 
 
+def hardhat_reset(node: Node, options: Any = None) -> bool:
+    """Restart the chain like anvil_reset, and mine transactions as at the node's start."""
+    reset(node, options)
+    node.network.automine, seconds = node.first_mining
+    node.interval.set(seconds)
+    return True
+
+
 def _fork_source(node: Node, options: dict[str, Any]) -> ForkSource:
     """Return the fork that `anvil_reset` names; omitted parts are those of the current fork."""
     request = options.get("forking")
@@ -190,6 +210,13 @@ def drop_transaction(node: Node, transaction_hash: bytes) -> str | None:
         return None
     node.network.mempool.drop(candidate)
     return as_data(transaction_hash)
+
+
+def hardhat_drop_transaction(node: Node, transaction_hash: bytes) -> bool:
+    """Remove a pending transaction; return false if it is unknown. It is an error if a block contains it."""
+    if node.network.chain.index.receipt(transaction_hash) is not None:
+        raise invalid_params(f"transaction {as_data(transaction_hash)} cannot be dropped: a block contains it")
+    return drop_transaction(node, transaction_hash) is not None
 
 
 def drop_all_transactions(node: Node) -> None:
@@ -404,7 +431,8 @@ METHODS = (
     Method("evm_snapshot", (), snapshot, aliases=("anvil_snapshot",)),
     Method("evm_revert", (number,), revert, aliases=("anvil_revert",)),
     Method("evm_mine", (optional(any_value),), mine_one),
-    Method("anvil_mine", (optional(number), optional(number)), mine, aliases=("hardhat_mine",)),
+    Method("anvil_mine", (optional(number), optional(number)), mine),
+    Method("hardhat_mine", (optional(number), optional(number)), hardhat_mine),
     Method("evm_increaseTime", (number,), increase_time, aliases=("anvil_increaseTime",)),
     Method("evm_setNextBlockTimestamp", (number,), set_next_block_timestamp, aliases=("anvil_setNextBlockTimestamp",)),
     Method("evm_setAutomine", (boolean,), set_automine, aliases=("anvil_setAutomine",)),
@@ -422,8 +450,10 @@ METHODS = (
     ),
     Method("evm_mine_detailed", (optional(any_value),), mine_detailed, aliases=("anvil_mine_detailed",)),
     Method("anvil_rollback", (optional(number),), rollback),
-    Method("anvil_reset", (optional(any_value),), reset, aliases=("hardhat_reset",)),
-    Method("anvil_dropTransaction", (hash32,), drop_transaction, aliases=("hardhat_dropTransaction",)),
+    Method("anvil_reset", (optional(any_value),), reset),
+    Method("hardhat_reset", (optional(any_value),), hardhat_reset),
+    Method("anvil_dropTransaction", (hash32,), drop_transaction),
+    Method("hardhat_dropTransaction", (hash32,), hardhat_drop_transaction),
     Method("anvil_dropAllTransactions", (), drop_all_transactions, aliases=("hardhat_dropAllTransactions",)),
     Method("anvil_removePoolTransactions", (address,), remove_pool_transactions),
     Method("anvil_getGenesisTime", (), genesis_time),

@@ -37,6 +37,7 @@ from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
 from localnet.rpc.shapes import pending_json, receipt_json, transaction_json, unsigned_json
 from localnet.rpc.values import address, as_data, as_quantity, data, format_value, hash32, number, quantity
+from localnet.rules.parts import transaction_failed
 from localnet.state.controls import nonce_of
 from localnet.typed_data import typed_data_digest
 
@@ -49,7 +50,15 @@ def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
 
     One of type 3 is in the network form, with its blobs, commitments and proofs.
     """
-    return as_data(node.network.submit(request))
+    return _sent(node, node.network.submit(request))
+
+
+def _sent(node: Node, transaction_hash: bytes) -> str:
+    """Return a sent transaction's hash. Raises TransactionFailed for a failed one if the node `throws`."""
+    receipt = node.network.find_receipt(transaction_hash) if node.throws else None
+    if receipt is not None and not receipt.succeeded:
+        raise transaction_failed(node.network.rules, receipt)
+    return as_data(transaction_hash)
 
 
 def send_raw_transaction_sync(node: Node, request: bytes | BlobTransaction, timeout: int = 0) -> dict[str, Any]:
@@ -70,10 +79,17 @@ def _receipt_in_time(node: Node, sent: bytes, timeout: int) -> dict[str, Any]:
 
 def send_transaction(node: Node, request: TransactionRequest) -> str:
     """Submit a transaction of an unlocked account or an impersonated address; return its hash."""
-    sender = _sender(request)
-    if _is_unsigned(node, sender):
-        return send_unsigned_transaction(node, request)
-    return as_data(node.network.submit(_sign(node, request)))
+    return _sent(node, _submit(node, request))
+
+
+def _submit(node: Node, request: TransactionRequest) -> bytes:
+    if _is_unsigned(node, _sender(request)):
+        return _submit_unsigned(node, request)
+    return node.network.submit(_sign(node, request))
+
+
+def _submit_unsigned(node: Node, request: TransactionRequest) -> bytes:
+    return node.network.submit_unsigned_transaction(_complete(node, request), _sender(request))
 
 
 def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], bytes] | None:
@@ -88,12 +104,12 @@ def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], byte
 
 def send_transaction_sync(node: Node, request: TransactionRequest, timeout: int = 0) -> dict[str, Any]:
     """Send a transaction and return its receipt, like `eth_sendRawTransactionSync`."""
-    return _receipt_in_time(node, bytes.fromhex(send_transaction(node, request)[2:]), timeout)
+    return _receipt_in_time(node, _submit(node, request), timeout)
 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
     """Submit an unsigned transaction from any address; return its hash."""
-    return as_data(node.network.submit_unsigned_transaction(_complete(node, request), _sender(request)))
+    return _sent(node, _submit_unsigned(node, request))
 
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:

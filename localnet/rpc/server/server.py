@@ -154,6 +154,7 @@ class Server:
         signs: bool | None = None,
         keep_states: int | None = None,
         impersonates: bool = False,
+        throws: bool = False,
         pages: MakePages | None = None,
         addresses: AddressIndex | None = None,
     ) -> None:
@@ -161,9 +162,9 @@ class Server:
 
         `host` is the listening address; if other machines can reach it (`is_external`), the node signs only with
         `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
-        address without a key. `pages` creates the explorer (`localnet.explorer`). The index `addresses` follows
-        the chain and is closed at the end. Raises InvalidInput if the port is in use, or if `keep_states` is set
-        without a folder.
+        address without a key. With `throws`, sending a transaction that fails is an error. `pages` creates the explorer
+        (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. Raises InvalidInput if
+        the port is in use, or if `keep_states` is set without a folder.
         """
         self.network = network
         self._socket = _bind(host, port)
@@ -177,6 +178,7 @@ class Server:
             signs=signs,
             keep_states=keep_states,
             impersonates_all=impersonates,
+            throws=throws,
             addresses=addresses,
         )
         self._follower = None if addresses is None else _follower(node, addresses)

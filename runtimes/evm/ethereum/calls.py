@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.addresses import EthAddress, ethereum_text
 from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, log_to_entries
@@ -222,6 +222,7 @@ class EthereumCalls(CallManager):
         self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses, None, fork.clears_empty)
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, MessageOrigin(origin, origin_address, nonce), None, self.accounts.journal)
+        self.backtrace.text_of = ethereum_text
         if fork.transfer_logs:
             self.accounts.set_address(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         self.prices = FREE

@@ -902,13 +902,13 @@ class StateSession:
             return "a contract exists at this address already", ""
         if ended.end == OUT_OF_FUNDS:
             balance = account_of(self._machine, sender).balance
-            return f"0x{sender.hex()} cannot send {value} attoFIL: it has {balance}", ""
+            return f"0x{sender.hex()} cannot send {value} wei: it has {balance}", ""
         if ended.end == PRECOMPILE_ERROR and to is not None:
             gas = GasTracker(transaction.gas_limit - required_gas(transaction, self.fork, sender)[0], per_gas=1)
             return precompile_failure(self.fork, self.fork.precompiles[to], transaction.data, gas), ""
         to = create_address(sender, transaction.nonce) if to is None else to
         text = text_of(ended.end, ended.output, value, to)
-        return text, f"{delegated_address(to)}: {text}" if ended.end == RESERVED_CODE else text
+        return text, f"0x{to.hex()}: {text}" if ended.end == RESERVED_CODE else text
 
     def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...]:
         """Return the logs as events. What a simulation creates has the numbers of the next actors."""

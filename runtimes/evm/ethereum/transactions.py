@@ -8,7 +8,7 @@ parameters charged like calldata.
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.addresses import EthAddress, ethereum_text, masked_id
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import (
     DYNAMIC_FEE,
@@ -56,7 +56,7 @@ def transaction_of(machine: MachineState, message: Message) -> tuple[EthAddress,
     """
     sender = _address(machine, message.from_)
     if sender is None:
-        raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, f"{message.from_} does not exist")
+        raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, f"{ethereum_text(message.from_)} does not exist")
     calldata, to, entry = _calldata(message), ethereum_address(message.to), None
     creates = message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR)
     if calldata is None or not (creates or (message.method == INVOKE_EVM and to is not None)):

@@ -416,7 +416,7 @@ class TestControls:
         assert rpc("evm_mine") == "0x0"
         assert rpc("eth_blockNumber") == "0x1"
         assert rpc("anvil_mine", "0x5") is None
-        assert rpc("hardhat_mine", 2, 60) is None
+        assert rpc("hardhat_mine", 2, 60) is True
         assert rpc("eth_blockNumber") == "0x8"
         times = [int(rpc("eth_getBlockByNumber", at, False)["timestamp"], 16) for at in ("0x7", "0x8")]
         assert times[1] - times[0] == 60

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storagepower
+from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor import installation
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import RULES_GROUP, rule_names
@@ -21,7 +22,7 @@ from hypervisor.machine.rules import RuleSet, executor_factory, rule_set
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import POWER_ACTOR, TokenAmount
-from localnet import CallFailed, Network, TransactionFailed
+from localnet import CallFailed, Network, TransactionFailed, TransactionRefused
 from localnet.rules.filecoin import FilecoinMessages, filecoin_rules
 from localnet.rules.parts import NetworkRules, exit_text, rules_named
 from tests.command import run
@@ -184,3 +185,42 @@ def test_builtin_actor_error_names_exit_code(network: Network) -> None:
     with pytest.raises(TransactionFailed) as sent:
         network.invoke(Address.id(POWER_ACTOR), storagepower.miner_power(7))
     assert str(sent.value).startswith(begin)
+
+
+UNITS = {"filecoin": "attoFIL", "ethereum": "wei"}
+
+
+@pytest.mark.parametrize(("rules", "unit"), UNITS.items())
+def test_amounts_in_errors_have_the_unit_of_the_rules(rules: str, unit: str) -> None:
+    with Network(rules=rules) as network:
+        alice, bob, poor = network.accounts[0], network.accounts[1].address, EthAddress(b"\7" * 20)
+        for wrong in (
+            lambda: network.send(bob, 1, sender=poor, gas_limit=10_000_000),
+            lambda: network.send(bob, 0.5),  # type: ignore[arg-type]  # as from code without types
+            lambda: network.set_balance(bob, -1),
+            lambda: network.set_next_base_fee(1 << 250),
+            lambda: network.set_min_gas_price(1 << 250),
+            lambda: network.send_native(bob, value=-1, sender=alice),
+            lambda: network.actors.at("f04").call("CurrentTotalPower", value="1"),
+            lambda: Network(rules=rules, balance="1"),
+        ):
+            with pytest.raises((InvalidInput, TransactionRefused), match=rf"[\d'.] {unit}\b"):
+                wrong()
+
+
+@pytest.mark.parametrize(("rules", "text"), [("filecoin", r"f410f[a-z2-7]{39}"), ("ethereum", f"0x{'ab' * 20}")])
+def test_delegated_addresses_in_errors_have_the_form_of_the_rules(rules: str, text: str) -> None:
+    contract = EthAddress(b"\xab" * 20)
+    with Network(rules=rules) as network:
+        network.set_code(contract, b"\0")
+        with pytest.raises(TransactionFailed, match=f"{text}: the EVM actor has no method 99"):
+            network.send_native(to_filecoin(contract), 99)
+
+
+def test_created_contract_with_reserved_code_has_its_address_in_the_error() -> None:
+    """The code begins with 0xEF (EIP-3541); the address is that of the sender's first creation."""
+    with Network(rules="ethereum") as network:
+        with pytest.raises(TransactionFailed) as failed:
+            network.send(None, data=bytes.fromhex("60ef5f5360015ff3"), gas_limit=100_000)
+        created = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
+        assert failed.value.error_message == f"{created}: code begins with the reserved byte 0xef"

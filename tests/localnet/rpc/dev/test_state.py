@@ -10,7 +10,7 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from localnet import Artifact, Network
 from localnet.rpc.dev.state import MAX_SLOTS
-from localnet.rpc.node import Node
+from localnet.rpc.node import BlockTimer, Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NO_HASH, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed, refusal
@@ -77,7 +77,7 @@ class TestTheChain:
     def test_reset_restarts_chain_at_genesis(self, fresh: Client) -> None:
         fresh("evm_increaseTime", 1_000)
         fresh("anvil_mine", 3)
-        assert fresh("hardhat_reset") is None
+        assert fresh("anvil_reset") is None
         assert fresh("eth_blockNumber") == "0x0"
         with refusal(-32602, "start a node with --fork-url"):
             fresh("anvil_reset", {"forking": {"jsonRpcUrl": "http://127.0.0.1:1"}})
@@ -85,7 +85,7 @@ class TestTheChain:
     def test_drop_transaction_removes_pending_ones(self, rpc: Client) -> None:
         rpc("evm_setAutomine", False)
         sent = [rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "nonce": hex(_nonce(rpc) + n)}) for n in range(3)]
-        assert rpc("hardhat_dropTransaction", sent[0]) == sent[0]
+        assert rpc("anvil_dropTransaction", sent[0]) == sent[0]
         assert rpc("anvil_dropTransaction", NO_HASH) is None
         assert rpc("eth_getTransactionByHash", sent[0]) is None
         rpc("anvil_removePoolTransactions", BOB)
@@ -296,8 +296,54 @@ def test_blocks_at_an_interval_advance_the_clock_before_each(rpc: Client) -> Non
     before, height = time(), int(rpc("eth_blockNumber"), 16)
     assert rpc("anvil_mine", 10, 60) is None
     assert (time() - before, int(rpc("eth_blockNumber"), 16) - height) == (600, 10)
-    assert rpc("hardhat_mine", "0x2", "0x1e") is None
-    assert time() - before == 660
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "expected"),
+    [
+        (None, ["0x3", "0x258"], [1, 601, 1201]),
+        (None, ["0x3"], [1, 2, 3]),
+        (None, ["0x3", "0x0"], [1, 2, 3]),
+        (("evm_increaseTime", 100), ["0x3", "0x258"], [100, 700, 1300]),
+        (("evm_setNextBlockTimestamp", 1_000), ["0x3", "0x258"], [1_000, 1_600, 2_200]),
+    ],
+)
+def test_hardhat_mine_applies_the_interval_after_its_first_block(
+    before: tuple[str, int] | None, options: list[str], expected: list[int]
+) -> None:
+    """The times are those of hardhat 2.28.4's network (`npx hardhat node`)."""
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc, head = Client(Node(network)), network.head.timestamp
+        if before is not None:
+            method, seconds = before
+            rpc(method, seconds + (head if method == "evm_setNextBlockTimestamp" else 0))
+        assert rpc("hardhat_mine", *options) is True
+        assert [network.block(height).timestamp - head for height in (1, 2, 3)] == expected
+        assert rpc("hardhat_mine", "0x0") is True
+        assert network.block_number == 3
+
+
+def test_hardhat_drop_transaction_returns_a_boolean(rpc: Client) -> None:
+    mined = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+    rpc("evm_setAutomine", False)
+    sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
+    assert [rpc("hardhat_dropTransaction", sent) for _ in range(2)] == [True, False]
+    with refusal(-32602, "cannot be dropped"):
+        rpc("hardhat_dropTransaction", mined)
+
+
+@pytest.mark.parametrize(("automine", "seconds"), [(True, 0), (False, 0), (False, 1_000)])
+def test_hardhat_reset_restores_the_mining_of_the_start(automine: bool, seconds: int) -> None:
+    """In hardhat 2.28.4, a node with automine has it again, and timed blocks end."""
+    with Network(clock=Clock()) as network:
+        network.automine = automine
+        rpc = Client(Node(network, interval=BlockTimer(seconds)))
+        rpc("evm_setIntervalMining", 7)
+        rpc("evm_setAutomine", not automine)
+        assert rpc("anvil_reset") is None
+        assert rpc("hardhat_getAutomine") is not automine
+        assert rpc("hardhat_reset") is True
+        assert (rpc("hardhat_getAutomine"), rpc("anvil_getIntervalMining")) == (automine, seconds or None)
 
 
 def test_evm_set_time_returns_seconds_to_new_time(rpc: Client) -> None:

@@ -13,8 +13,9 @@ from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from store.rocks.database import RocksStore
+from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH, NOBODY
-from tests.localnet.rpc.conftest import Client, Failed
+from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.localnet.test_accounts import MAIL
 
 
@@ -170,3 +171,38 @@ def test_missing_typed_data_field_is_named(rpc: Client, field: str) -> None:
 def test_a_stranger_cannot_sign(rpc: Client) -> None:
     with pytest.raises(Failed, match="the node has no private key"):
         rpc("eth_signTypedData_v4", NOBODY, MAIL)
+
+
+REVERTS = "0x08c379a0" + f"{32:064x}{2:064x}" + b"no".hex().ljust(64, "0")
+"""Solidity's Error("no")."""
+FAILING = {
+    # CODECOPY of the revert data behind the 12 bytes of code, and REVERT; INVALID; an endless loop
+    "revert": (f"0x6064600c60003960646000fd{REVERTS[2:]}", REVERTS),
+    "invalid opcode": ("0xfe", "0x"),
+    "out of gas": ("0x5b5f56", "0x"),
+}
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+@pytest.mark.parametrize("kind", FAILING)
+def test_failed_transaction_is_an_error_of_a_node_that_throws(rules: str, kind: str) -> None:
+    """The transaction is mined, and the error's data is that of hardhat 2.28.4's network: message, txHash and data."""
+    code, output = FAILING[kind]
+    with Network(clock=Clock(), rules=rules) as network:
+        rpc = Client(Node(network, throws=True))
+        rpc("anvil_setCode", NOBODY, code)
+        request = {"from": ALICE, "to": NOBODY, "gas": hex(10**7)}
+        with refusal(3) as failed:
+            rpc("eth_sendTransaction", request)
+        error = failed.value
+        receipt = rpc("eth_getTransactionReceipt", error.data["txHash"])
+        assert (receipt["status"], receipt["blockNumber"]) == ("0x0", "0x1")
+        assert error.data == {"message": error.message, "txHash": receipt["transactionHash"], "data": output}
+        with refusal(3):
+            rpc("eth_sendRawTransaction", rpc("eth_signTransaction", request))
+        batch = [{"jsonrpc": "2.0", "id": n, "method": "eth_sendTransaction", "params": [request]} for n in range(2)]
+        assert [answer["error"]["code"] for answer in rpc.send(json.dumps(batch).encode())] == [3, 3]
+        assert rpc("eth_getTransactionCount", ALICE) == "0x4"
+        rpc("evm_setAutomine", False)
+        assert len(rpc("eth_sendTransaction", request)) == 66
+        assert len(rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})) == 66
