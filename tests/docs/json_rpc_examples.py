@@ -161,6 +161,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "anvil_setERC20Allowance": ["$BOB", "$ALICE", "$TOKEN", "0x5"],
     "anvil_reset": [],
     "anvil_dropTransaction": ["$NO_HASH"],
+    "hardhat_dropTransaction": ["$NO_HASH"],
     "anvil_removePoolTransactions": ["$ALICE"],
     "hypervisor_mineAfterNullRounds": [2],
     "hypervisor_upgrade": [
@@ -310,7 +311,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
 }
 
 
-_FORGETTING: Final = ("evm_revert", "anvil_reorg", "anvil_rollback", "anvil_loadState", "anvil_reset")
+_FORGETTING: Final = ("evm_revert", "anvil_reorg", "anvil_rollback", "anvil_loadState", "anvil_reset", "hardhat_reset")
 """Methods that invalidate the placeholders, in the order in which they can be called."""
 
 

@@ -125,7 +125,7 @@ def test_pending_response_at_shutdown_is_last_of_connection(
     with Network() as network:
         with serving(network) as url:
             connection = socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=30)
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "hardhat_mine", "params": ["0x100"]})
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "anvil_mine", "params": ["0x100"]})
             connection.sendall(
                 f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
             )
