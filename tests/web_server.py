@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -18,8 +18,10 @@ class Handler(BaseHTTPRequestHandler):
     def posted(self) -> bytes:
         return self.rfile.read(int(self.headers["content-length"]))
 
-    def answer(self, body: bytes, status: int = 200) -> None:
+    def answer(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import orjson
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.text import printable
-from localnet.fork.urls import redacted_url
+from localnet.fork.urls import redacted_url, redirect_text
 from store.keccak import keccak
 
 _TIMEOUT: Final = 60.0
@@ -64,6 +64,13 @@ def request_of(metadata: Mapping[str, Any], texts: Mapping[str, str], transactio
     }
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    """A handler that raises HTTPError for a redirect."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return None, so that no request is sent."""
+
+
 class VerificationService:
     """A service at a URL, such as a node's."""
 
@@ -73,7 +80,7 @@ class VerificationService:
             raise InvalidInput(
                 f"{redacted_url(url)} is not the URL of a verification service: expected http://HOST:PORT"
             )
-        self._url, self._opener = url.rstrip("/"), build_opener(ProxyHandler({}))
+        self._url, self._opener = url.rstrip("/"), build_opener(ProxyHandler({}), _NoRedirects())
 
     def verify(self, chain: int, address: str, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Return the summary of a verified contract.
@@ -112,19 +119,23 @@ class VerificationService:
     def _request(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON object of a response. Raises InvalidInput."""
         request = Request(f"{self._url}/v2/{path}", data, {"Content-Type": "application/json"})  # noqa: S310  # http(s)
+        redirect: str | None = None
         try:
             try:
                 with self._opener.open(request, timeout=_TIMEOUT) as response:
                     status, content = response.status, response.read(_MAX_RESPONSE_BYTES + 1)
             except HTTPError as error:
                 with error:
+                    redirect = redirect_text(self._url, error.code, error.headers.get("location"))
                     status, content = error.code, error.read(_MAX_RESPONSE_BYTES + 1)
-            found = orjson.loads(content)
+            found = orjson.loads(content) if redirect is None else None
         except (OSError, HTTPException, ValueError) as error:
             raise InvalidInput(
                 f"no verification service answers at {redacted_url(self._url)} ({error!s:.200}): start a node with "
                 "`hypervisor node`, or name another service with --verifier-url"
             ) from None
+        if redirect is not None:
+            raise InvalidInput(redirect)
         if not isinstance(found, dict):
             raise InvalidInput(f"{redacted_url(self._url)} is not a verification service: it returned other JSON")
         return status, found

@@ -31,7 +31,7 @@ from weakref import WeakSet, finalize
 from hypervisor.errors import InvalidInput
 from localnet.errors import NodeError as NodeError
 from localnet.fork.response_cache import ResponseCache
-from localnet.fork.urls import redacted_url
+from localnet.fork.urls import redacted_url, redirect_text
 from store.untrusted import parse_json
 
 if TYPE_CHECKING:
@@ -421,6 +421,9 @@ class NodeClient:
         data = response.read(_MAX_RESPONSE_BYTES + 1)
         if len(data) > _MAX_RESPONSE_BYTES:
             raise ValueError(f"the response exceeds {_MAX_RESPONSE_BYTES} bytes")
+        redirect = redirect_text(self.url, response.status, response.getheader("location"))
+        if redirect is not None:
+            raise NodeError(redirect)
         temporary = is_temporary(response.status)
         if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MAX_WORDS].decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""Redaction of nodes' URLs for messages and logs.
+"""Redaction of nodes' URLs for messages and logs, and the text of a redirect, which no client of JSON follows.
 
 A separate module, so that naming a node does not import its client.
 """
@@ -22,3 +22,15 @@ def redacted_url(url: str) -> str:
     user = "***@" if "@" in found[0] else ""
     rest = "/***" if url[found.end() :].strip("/") else url[found.end() :]
     return f"{scheme}{user}{host}{port}{rest}"
+
+
+def redirect_text(url: str, status: int, location: str | None) -> str | None:
+    """Return the error text for a response with a redirect (RFC 9110, section 15.4), None for another status.
+
+    The body of a redirect is no response to the request. A client that follows it sends the request to a server that
+    the user has not named.
+    """
+    if status // 100 != 3:
+        return None
+    target = "to no URL" if location is None else f"to {redacted_url(location)}"
+    return f"{redacted_url(url)} redirects {target} (HTTP {status}): redirects are not followed, so pass the final URL"

@@ -1,6 +1,7 @@
 """`hypervisor verify-contract` against a node; tests/clients runs it with a compiler."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def answers() -> Iterator[tuple[str, list[tuple[int, bytes]]]]:
     class Answering(Handler):
         def do_GET(self) -> None:
             status, body = queue.pop(0)
-            self.answer(body, status)
+            self.answer(body, status, {"location": f"{url}/elsewhere"} if status // 100 == 3 else {})
 
         def do_POST(self) -> None:
             self.posted()
@@ -161,6 +162,20 @@ def test_hostile_services_are_reported(
     queue += sent
     with pytest.raises(kind, match=words):
         VerificationService(url).verify(1, "0x00", {}, 1)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("earlier", [[], [ACCEPTED]])
+def test_redirect_of_service_is_not_followed(
+    answers: tuple[str, list[tuple[int, bytes]]], earlier: list[tuple[int, bytes]], status: int
+) -> None:
+    url, queue = answers
+    contract = b'{"verificationId": "a-1", "isJobCompleted": true, "contract": {"match": "match"}}'
+    queue += [*earlier, (status, contract), (200, contract), (200, contract)]
+    words = rf"^{re.escape(url)} redirects to {re.escape(url)}/\*\*\* \(HTTP {status}\): .* pass the final URL"
+    with pytest.raises(InvalidInput, match=words):
+        VerificationService(url).verify(1, "0x00", {}, 1)
+    assert len(queue) == 2
 
 
 def test_contracts_verified_earlier_are_found(answers: tuple[str, list[tuple[int, bytes]]]) -> None:

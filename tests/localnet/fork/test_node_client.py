@@ -236,12 +236,7 @@ def refusing_server(
                 self.close_connection = True
                 self.connection.shutdown(SHUT_RDWR)
                 return
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body, status, headers)
 
     with serving(ErrorReportingGroup) as url:
         yield url
@@ -284,6 +279,29 @@ def test_other_refusals_are_final(status: int, body: bytes) -> None:
         pytest.raises(NodeError),
     ):
         client.request("eth_getLogs")
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("headers", "target"),
+    [
+        ({"location": "https://mainnet.example/v3/SECRET"}, r"to https://mainnet\.example/\*\*\*"),
+        ({"location": "/login?token=SECRET"}, r"to /\*\*\*"),
+        ({}, "to no URL"),
+    ],
+)
+def test_redirect_is_an_error_that_names_its_target(status: int, headers: dict[str, str], target: str) -> None:
+    """The body is a valid response, which a server other than a node may send, too."""
+    body, seen = b'{"jsonrpc": "2.0", "id": 1, "result": "0x1"}', list[tuple[float, Message]]()
+    with (
+        refusing_server([(status, body, headers)], seen) as url,
+        NodeClient(url, options=_ONE_RETRY) as client,
+        pytest.raises(
+            NodeError, match=rf"^{re.escape(url)} redirects {target} \(HTTP {status}\): .* pass the final URL"
+        ),
+    ):
+        client.request("eth_chainId")
     assert len(seen) == 1
 
 
