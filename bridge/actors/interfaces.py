@@ -28,7 +28,7 @@ from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import METHOD_SEND, MethodNumber, octets, whole_number
-from store.cid import CidError, parse_cid, show
+from store.cid import CidError, from_public, parse_cid, show, split_cid
 from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
 from store.schema import Record, Schema, SchemaError
 from store.schema.language import parse
@@ -122,7 +122,8 @@ class Interface:
         """Encode a method's parameters from Python or JSON values as CBOR; empty if the method takes none.
 
         Structs are mappings, or lists of all fields in order; amounts integers or decimal text, addresses `Address` or
-        text in any form, byte strings bytes or 0x and hex digits, links {"/": CID}. Raises InvalidInput, with the path.
+        text in any form, byte strings bytes or 0x and hex digits, links a CID (bytes, text or `multiformats.CID`) or
+        {"/": CID}. Raises InvalidInput, with the path.
         """
         term = self._method(method)[1].params
         if term is None or isinstance(self.schema.type_of(term), Unit):
@@ -387,8 +388,15 @@ def _link(value: Any) -> Any:
                 return link(parse_cid(text))
             case str():
                 return link(parse_cid(value))
-            case _:
+            case bytes():
+                split_cid(value)
+                return link(value)
+            case _ if kind_of(value) == "link":
                 return value
+            case _:
+                from multiformats import CID
+
+                return link(from_public(value)) if isinstance(value, CID) else value
     except CidError as error:
         raise SchemaError(str(error)) from None
 

@@ -23,7 +23,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
 from hypervisor.text import printable
-from hypervisor.types import MAX_FILECOIN_BALANCE, TokenAmount, octets, whole_number
+from hypervisor.types import MAX_FILECOIN_BALANCE, ActorID, TokenAmount, octets, whole_number
 from localnet.accounts import Account
 from localnet.addresses import Target, filecoin_address
 from localnet.contracts.network import Messages
@@ -60,6 +60,15 @@ class NativeActor:
         self._network = network
         self.address = address
         self.interface = interface
+
+    @property
+    def id(self) -> ActorID:
+        """The actor's ID, the number in its f0 address. Raises InvalidInput if there is no actor any more."""
+        machine = self._network.machine
+        found = machine.state_tree.lookup_id(self.address)
+        if found is None or machine.state_tree.get_actor(found) is None:
+            raise InvalidInput(f"there is no actor {self.address}")
+        return found
 
     def call(
         self,

@@ -78,7 +78,7 @@ class StoredSchemas:
 
     def __call__(self, actor: ActorState) -> ActorSchema:
         """Return the schema of a user's actor. An invalid one gives a fault, never an error."""
-        known = schema_of_code(self.store, actor.code)
+        known = schema_of_code(self.store, actor.code, self.blocks)
         if known.is_local:
             return ActorSchema(known.text, actor.code)
         fault = known.fault

@@ -13,7 +13,7 @@ from hypervisor.bounded_cache import BoundedCache
 from hypervisor.bundles.bundle import check_sections, custom_section
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.kernel.actor_log import NAME_PREFIX
-from store.blockstore import Store, StoreError
+from store.blockstore import Blockstore, Store, StoreError
 from store.cid import Cid, show, write_uvarint
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def stored_schema(store: Store, code: Cid) -> str | None:
     return schema_of_code(store, code).text
 
 
-def schema_of_code(store: Store, code: Cid) -> KnownSchema:
-    """Return the schema stored for code, else the one in the code."""
+def schema_of_code(store: Store, code: Cid, blocks: Blockstore | None = None) -> KnownSchema:
+    """Return the schema stored for code, else the one in the code, which `blocks` (default: the store) may have."""
     text = store.metadata(_INTERFACE_PREFIX + code)
-    return _cached_schema(store, code) if text is None else KnownSchema(text.decode(), is_local=True)
+    return _cached_schema(blocks or store, code) if text is None else KnownSchema(text.decode(), is_local=True)
 
 
 def schema_in_module(module: bytes) -> str | None:
@@ -113,7 +113,7 @@ def _with_length(data: bytes) -> bytes:
     return write_uvarint(len(data)) + data
 
 
-def _cached_schema(store: Store, code: Cid) -> KnownSchema:
+def _cached_schema(store: Blockstore, code: Cid) -> KnownSchema:
     """Return the schema in code; none if the code cannot be read."""
     known = _in_code.get(code)
     if known is not None:

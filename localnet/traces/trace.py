@@ -295,7 +295,7 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     schemas: dict[str, str] = {}
     for node in reversed(nodes):
         inner = [written.pop(id(below)) for below in node.calls]
-        written[id(node)] = {**_call(machine, node, missing), **_schema_of(machine, node, schemas), "calls": inner}
+        written[id(node)] = {**_call(machine, node, missing), **schema_of_call(machine, node, schemas), "calls": inner}
     return {**written[id(call)], "schemas": dict(sorted(schemas.items()))}
 
 
@@ -409,14 +409,14 @@ def called_code(machine: Hypervisor, call: CallNode) -> Cid | None:
     return None if state is None else state.code
 
 
-def _schema_of(machine: Hypervisor, call: CallNode, schemas: dict[str, str]) -> dict[str, str]:
+def schema_of_call(machine: Hypervisor, call: CallNode, schemas: dict[str, str]) -> dict[str, str]:
     """Add the schema of a users' actor to `schemas`; return the call's fields about it."""
     actor, code = called_actor(machine, call), called_code(machine, call)
     if code is None or machine.manifest.name_of(code) is not None:
         return {}
     state = None if actor is None else machine.state_tree.get_actor(actor)
     if state is None or state.code != code:  # the creation was reverted, or other code runs
-        known = schema_of_code(machine.base, code)
+        known = schema_of_code(machine.base, code, machine.store)
         found = ActorSchema(known.text, code, known.fault)
     else:
         found = StoredSchemas.of_machine(machine)(state)

@@ -6,6 +6,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
+from hypervisor.text import PrintedCid
 from hypervisor.types import ActorID
-from store.cid import CBOR, RAW
-from store.codec import encode
+from store.cid import CBOR, RAW, parse_cid
+from store.codec import encode, link
 
 TEMPLATE = Path(__file__).parents[2] / "hypervisor" / "builtin_actors" / "template" / "tip_jar" / "interface.ipldsch"
 
@@ -55,6 +57,10 @@ type PingReturn unit representation null
 """
 
 
+def link_of(text: str) -> Any:
+    return link(parse_cid(text))
+
+
 @pytest.fixture(scope="module")
 def shapes() -> Interface:
     return Interface.parse(SHAPES)
@@ -75,6 +81,15 @@ def test_structs_accept_maps_or_lists_and_encode_as_tuples(shapes: Interface) ->
     as_map = {"to": "f0100", "amount": "10", "note": "hi", "memo": None, "parts": [part]}
     assert shapes.params("Pay", as_map) == expected
     assert shapes.params("Pay", [Address.id(100), 10, "hi", None, [["a", cid]]]) == expected
+
+
+@pytest.mark.parametrize("form", [parse_cid, lambda text: PrintedCid(parse_cid(text)), CID.decode, str, link_of])
+def test_links_accept_cids_in_every_form(shapes: Interface, form: Callable[[str], Any]) -> None:
+    cid = "bafk2bzacedfvut2myeleyq67fljcrw4kkmn5pb5dpyozovj7jpoez5irnc3ro"
+    interface = Interface.parse(f"{SHAPES}type KeepParams &Any\ntype KeepReturn &Any")
+    encoded = interface.params("Keep", form(cid))
+    assert encoded == dag_cbor.encode(CID.decode(cid))
+    assert interface.params("Keep", interface.decode_return("Keep", encoded)) == encoded
 
 
 def test_addresses_come_in_every_form(shapes: Interface) -> None:
@@ -139,6 +154,8 @@ def test_hooks_are_methods_of_built_in_actors_handling_them() -> None:
         ("Pay", {"to": 5}, "to: expected an address, found int"),
         ("Pay", ["f0100", 1, "", "zz", []], "memo: 'zz' is not valid bytes"),
         ("Pay", ["f0100", 1, "", None, [{"name": "a", "link": {"/": "?"}}]], "parts/0/link"),
+        ("Pay", ["f0100", 1, "", None, [["a", b"no CID"]]], "parts/0/link: unsupported CID version 110"),
+        ("Pay", ["f0100", 1, "", None, [["a", 5]]], "parts/0/link: expected a link, found an integer"),
         (
             "Pay",
             {"to": "f0100", "amount": 1, "note": "", "memo": None, "parts": [], "more": 1},

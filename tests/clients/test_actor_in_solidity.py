@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bridge.filecoin.method_numbers import method_number
+from localnet.state.named_code import with_schema
 
 TEMPLATE = Path(__file__).parents[2] / "hypervisor" / "builtin_actors" / "template" / "tip_jar"
 TEST = """// SPDX-License-Identifier: MIT
@@ -99,6 +100,15 @@ def test_solidity_tests_create_and_call_an_actor(project: Path) -> None:
         "testNoSuchModule()": f'vm.deployActor: failed to open file "{project / "none.wasm"}": No such file or '
         "directory (os error 2)",
     }
+
+
+def test_trace_names_methods_by_the_schema_in_the_module(project: Path) -> None:
+    module, schema = (TEMPLATE / name for name in ("tip_jar.wasm", "interface.ipldsch"))
+    (project / "jar.wasm").write_bytes(with_schema(module.read_bytes(), schema.read_text(encoding="utf-8")))
+    program = Path(sys.executable).with_name("hypervisor")
+    command: list[str | Path] = [program, "test", project, "--trust", "-vvvv", "--match-test", "CountsTips"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.count('actor::Tip{value: 5}(note="x")') == 3, done.stdout + done.stderr
 
 
 def test_solidity_tests_detect_mutants(project: Path) -> None:

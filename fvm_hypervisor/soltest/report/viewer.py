@@ -131,7 +131,7 @@ class TestViewer:
             from fvm_hypervisor.soltest.report.gas_tracer import GasCollector
             from fvm_hypervisor.soltest.trace.trace_names import Names
 
-            names = Names(self._known, machine.manifest, cheatcode_interface())
+            names = Names(self._known, machine.manifest, cheatcode_interface(), machine=machine)
             return GasCollector(names, self._rules, project)
         from fvm_hypervisor.soltest.report.collecting import CoverageCollector
 
@@ -205,7 +205,7 @@ class TestViewer:
         machine, cheatcodes = stage.executor.machine, stage.executor.cheatcodes
         return Names(
             self._known, machine.manifest, cheatcode_interface(), dict(cheatcodes.state.labels),
-            machine.context.precompiles, by_ir=self._by_ir, verbosity=self._verbosity,
+            machine.context.precompiles, machine, by_ir=self._by_ir, verbosity=self._verbosity,
             by_code=by_code or cheatcodes.active_fork is not None,
         )  # fmt: skip
 

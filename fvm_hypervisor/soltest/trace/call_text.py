@@ -24,7 +24,6 @@ from hypervisor.text import printable
 from hypervisor.tracing import CallNode
 from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
-from localnet.traces.trace_report import describe
 
 _WORD: Final = 32
 _MAX_WORDS: Final = 512
@@ -185,7 +184,7 @@ SUCCESSES: Final[Mapping[int, str]] = {0x00: "Stop", 0xF3: "Return", 0xFF: "Self
 def call_texts(frame: CallNode, names: Names) -> tuple[str, str]:
     """Return the function and the arguments of a call other than a creation."""
     if frames.is_actors(frame):
-        text = describe(names.native_call(frame), [])
+        text = names.native_text(frame)
         return text.function, text.arguments[1:-1]
     data, target = frames.input_of(frame), frames.target_of(frame)
     number = int.from_bytes(target, "big")
@@ -260,7 +259,7 @@ def result_text(frame: CallNode, names: Names) -> str:
     if not frame.succeeded:
         return _failure(frame, names)
     if frames.is_actors(frame):
-        found = describe(names.native_call(frame), []).result
+        found = names.native_text(frame).result
         return f"[Return] {found}".rstrip()
     status = status_text(frame, names)
     if frames.creates(frame):

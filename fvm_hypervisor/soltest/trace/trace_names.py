@@ -21,11 +21,14 @@ from fvm_hypervisor.soltest.trace.known_code import KnownCode, KnownContract
 from fvm_hypervisor.soltest.value_text import arguments_text
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.exit_codes import ExitCode
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.text import printable
 from hypervisor.tracing import CallNode, walk
 from localnet.traces.console_log import CONSOLE
-from localnet.traces.trace_report import describe
+from localnet.traces.trace import schema_of_call
+from localnet.traces.trace_report import CallText, describe, schemas_of
+from store.cid import show
 from store.keccak import keccak
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
@@ -59,6 +62,8 @@ class Names:
     labels: Mapping[EthAddress, str] = field(default_factory=dict)
     precompiles: PrecompileTable | None = None
     """Custom precompiles."""
+    machine: Hypervisor | None = None
+    """Machine with the schemas of users' native actors; None if there are none."""
     by_ir: bool = False
     """True if the code was compiled via IR."""
     verbosity: int = 0
@@ -145,13 +150,21 @@ class Names:
 
     def method(self, frame: CallNode) -> str:
         """Return the name of a native call's method."""
-        return describe(self.native_call(frame), []).function
+        return self.native_text(frame).function
 
-    def native_call(self, frame: CallNode) -> dict[str, Any]:
+    def native_text(self, frame: CallNode) -> CallText:
+        """Return the texts of a native call, decoded by the schema of the actor."""
+        schemas: dict[str, str] = {}
+        fields = {} if self.machine is None else schema_of_call(self.machine, frame, schemas)
+        call = self._native_call(frame) | fields
+        return describe(call, [], schemas_of([{"schemas": schemas}]))
+
+    def _native_call(self, frame: CallNode) -> dict[str, Any]:
         """Return a native call as `localnet.traces.trace_report` reads it."""
         start, end = frame.start, frame.end
         return {
             "actor": self.actor(frame),
+            "code": None if frame.code is None else show(frame.code),
             "method": start.method,
             "params": f"0x{start.params.hex()}",
             "paramsCodec": start.params_codec,

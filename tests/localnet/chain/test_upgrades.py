@@ -29,7 +29,7 @@ from localnet.traces.trace import trace
 from runtimes.wasm.module.parser import parse_module
 from store.blockstore import get_object
 from store.cid import RAW, Cid, cid_of
-from store.codec import link, unlink
+from store.codec import unlink
 from store.rocks.collector import GarbageCollector
 from store.rocks.database import RocksStore
 from tests.conftest import data_file, kinds
@@ -351,7 +351,7 @@ def jar(network: Network) -> NativeActor:
 
 def upgrade(jar: NativeActor, code: Cid) -> Any:
     """Return the result of the new code's upgrade entry: the old code's CID."""
-    return jar.return_value("Upgrade", jar.send("Upgrade", {"code": link(code)}))
+    return jar.return_value("Upgrade", jar.send("Upgrade", {"code": code}))
 
 
 def actor_state(network: Network, jar: NativeActor) -> ActorState | None:
@@ -388,7 +388,7 @@ def test_second_version_migrates_state_and_adds_a_field(network: Network, jar: N
 def test_only_the_owner_upgrades(network: Network, jar: NativeActor) -> None:
     second = network.actors.install(SECOND, SECOND_SCHEMA)
     with pytest.raises(TransactionFailed, match="only the owner upgrades") as refused:
-        jar.send("Upgrade", {"code": link(second)}, sender=network.accounts[1])
+        jar.send("Upgrade", {"code": second}, sender=network.accounts[1])
     assert refused.value.exit_code == ExitCode.USR_FORBIDDEN
 
 
@@ -426,7 +426,7 @@ def test_second_version_migrates_only_first_version_state(network: Network, jar:
 @pytest.mark.slow
 def test_an_upgrade_is_profiled_in_both_versions(network: Network, jar: NativeActor) -> None:
     second = network.actors.install(SECOND, SECOND_SCHEMA)
-    receipt = jar.send("Upgrade", {"code": link(second)})
+    receipt = jar.send("Upgrade", {"code": second})
     profile = network.profile(receipt.hash)
     assert (profile.reproduced, profile.gas_used) == (True, receipt.gas_used)
     assert {"actor::upgrade_actor", "self::set_root"} <= {row.name for row in profile.rows}

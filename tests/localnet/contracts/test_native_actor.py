@@ -73,6 +73,12 @@ def test_the_official_actors_know_users_actors_too() -> None:
         assert network.actors.at("f07").call("Name") == "DataCap"
 
 
+def test_native_actor_has_the_id_of_its_address(network: Network, jar: NativeActor) -> None:
+    assert (network.actors.at("f07").id, network.actors.at("f0100").id) == (7, 100)
+    assert Address.id(jar.id) == network.actors.at(f"f0{jar.id}").address
+    assert network.machine.state_tree.lookup_id(jar.address) == jar.id
+
+
 def test_built_in_actors_are_called_by_their_schemas(network: Network) -> None:
     assert network.actors.at("f07").call("Name") == "DataCap"
     assert network.actors.at("f07").call("TotalSupply") == 0

@@ -4,6 +4,7 @@ Expected: the lines of forge 1.7.1 for a contract whose code was etched, called 
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,22 @@ from eth_abi.abi import encode
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.project.solidity_text import SourceTexts
 from fvm_hypervisor.soltest.report.viewer import cheatcode_interface
+from fvm_hypervisor.soltest.trace.call_text import call_texts, result_text
 from fvm_hypervisor.soltest.trace.frames import FrameTracer
 from fvm_hypervisor.soltest.trace.known_code import KnownCode
 from fvm_hypervisor.soltest.trace.stack_trace import stack_trace
 from fvm_hypervisor.soltest.trace.trace_names import VM, Names
 from fvm_hypervisor.soltest.trace.trace_text import trace_text
-from hypervisor import Address, Hypervisor
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.builtin_actors.build import TEMPLATE
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
+from localnet.state.named_code import with_schema
 from store.cid import CBOR
 from store.keccak import keccak
 
@@ -69,6 +73,22 @@ def frame(data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> 
 def lines(names: Names, data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> list[str]:
     """Return the trace of one call."""
     return trace_text([frame(data, exit_code, output, *events)], names).splitlines()
+
+
+def test_native_actor_is_decoded_by_the_schema_in_its_module(names: Names) -> None:
+    """The module is not committed, as in a test that has created its actor by `filecoinVm.deployActor`."""
+    module = with_schema((TEMPLATE / "tip_jar.wasm").read_bytes(), (TEMPLATE / "interface.ipldsch").read_text())
+    with Hypervisor.open() as machine:
+        jar = machine.create(machine.install(module), bytes.fromhex("81420001")).address  # [f01]
+        machine.tracer = tracer = FrameTracer("filecoin")
+        tip = Message(jar, Address.id(0), 0, TokenAmount(0), method_number("Tip"), bytes.fromhex("816178"))  # ["x"]
+        assert machine.call(tip).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
+        total = Message(jar, Address.id(0), 0, TokenAmount(0), method_number("Total"))
+        assert machine.call(total).exit_code == 0
+        found = replace(names, machine=machine)
+        texts = [(*call_texts(root, found), result_text(root, found)) for root in tracer.roots]
+    assert texts[0][:2] == ("Tip", 'note="x"')
+    assert texts[1] == ("Total", "", "[Return] tips=0, received=0")
 
 
 ASK = selector("ask(uint256)")
