@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from fvm_hypervisor.soltest.campaign.run import finding_lines
+from fvm_hypervisor.soltest.campaign.run import LEFT_OUT, finding_lines
 from fvm_hypervisor.soltest.campaign.state import CampaignFolder, CampaignState
 from fvm_hypervisor.soltest.project.consent import write_inside
 from hypervisor.text import printable
@@ -54,6 +54,8 @@ def _mutant_lines(state: CampaignState) -> Iterator[str]:
         score, counts = state.mutants["score"], state.mutants["counts"]
         yield ""
         yield "Mutants: " + ", ".join(f"{number} {status}" for status, number in counts.items())
+        if state.mutants.get("left_out"):
+            yield f"{LEFT_OUT}: {', '.join(state.mutants['left_out'])}"
         if score is not None:
             yield f"Mutation score: {score:.1f}%"
         if state.mutants["alive"]:

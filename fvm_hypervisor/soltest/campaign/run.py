@@ -4,7 +4,8 @@ The first step is a round of fuzz and invariant tests, the second runs symbolic 
 are rounds. A round runs each test with several seeds, from the common corpus. A test with a finding or a proof is left
 out of later rounds. Each step depends only on the sources, the campaign's seed and the state before it, not on the
 number of workers. A step that is interrupted keeps the results of the jobs that have ended, and the next run executes
-the rest; the corpus changes when a step is done. Mutants are repeated.
+the rest; the corpus changes when a step is done. With a limit in time, each job of a round has a share of what is left,
+after which it ends with the runs done by then.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ _SEARCH_SECONDS: Final = 30.0
 _PROVEN: Final = "proven"
 _DYNAMIC: Final = re.compile(r"\[\]|\b(?:bytes|string)\b")
 """A parameter type whose lengths bound a proof."""
+_USED: Final = 0.8
+"""Share of the remaining time for the tests of a round; the rest is for `setUp` and the start of processes."""
+LEFT_OUT: Final = "Mutants are tested without tests of these names, which have findings"
 _LISTED: Final = 1000
 """Maximum number of living mutants in the state."""
 
@@ -76,6 +80,8 @@ class Campaign:
     _begun: float = field(default_factory=monotonic)
     _before: float = 0.0
     """Seconds of earlier runs."""
+    _unshown: set[tuple[str, str]] = field(default_factory=set)
+    """Tests with a finding that is not shown yet, because a job with a lower seed may replace it."""
 
     def run(self) -> None:
         """Run steps. Raises InvalidInput, CompileError, and KeyboardInterrupt in the middle of a step."""
@@ -127,7 +133,7 @@ class Campaign:
         state = self.state
         if state.sources and state.sources != digest:
             self.tell("Sources or settings have changed: the campaign begins again with its corpus")
-            self.state = CampaignState(state.seed, seconds=state.seconds, runs=state.runs, history=state.history)
+            self.state, self._before = CampaignState(state.seed), 0.0
         elif state.quiet >= QUIET_ROUNDS:
             state.quiet = 0
         self.state.sources = digest
@@ -147,10 +153,10 @@ class Campaign:
             if proofs.get(_proof_name(suite, test)) != _PROVEN or _DYNAMIC.search(test.signature)
             for offset in range(SEEDS)
         ]
-        suites = [suite for suite in wanted if _job_of(suite) not in state.ended]
+        suites = sorted((suite for suite in wanted if _job_of(suite) not in state.ended), key=_turn)
         if not wanted:
             return self._no_round(session)
-        self._run(self._job(session), suites)
+        self._run(self._within_time(self._job(session), len(suites)), suites)
         self._finish_round()
         return True
 
@@ -161,6 +167,17 @@ class Campaign:
         invariant = replace(project.invariant, corpus_dir=corpus, failures=os.devnull, shows_metrics=False)
         return replace(session.begun_job(), project=replace(project, fuzz=fuzz, invariant=invariant))
 
+    def _within_time(self, job: Job, count: int) -> Job:
+        """Return the job of a round with `count` jobs, each with an equal share of the remaining time."""
+        if self.seconds is None or not count:
+            return job
+        left = self.seconds - (monotonic() - self._begun)
+        share = max(1, int(_USED * left * min(self.options.workers, count) / count))
+        fuzz, invariant = job.project.fuzz, job.project.invariant
+        fuzz = replace(fuzz, timeout=min(share, fuzz.timeout or share))
+        invariant = replace(invariant, timeout=min(share, invariant.timeout or share))
+        return replace(job, project=replace(job.project, fuzz=fuzz, invariant=invariant))
+
     def _run(self, job: Job, suites: Sequence[Suite]) -> None:
         """Run suites, and store what has ended, even if others are interrupted."""
         if not suites:
@@ -169,8 +186,10 @@ class Campaign:
             with closing(run_suites(job, suites, self.options.workers, self._watch, keeps_corpus=True)) as results:
                 for suite in results:
                     self._take(suite)
+                    self._show_findings([each for each in suites if _job_of(each) not in self.state.ended])
         finally:
             self._store()
+            self._show_findings(())
 
     def _no_round(self, session: SuiteSession) -> bool:
         """Count an empty first round, so that the other steps run; return False for any other."""
@@ -183,17 +202,17 @@ class Campaign:
 
     def _take(self, suite: SuiteResult) -> None:
         """Add the results of a job to the unfinished step. Neither their order nor a repetition matters."""
-        state, found = self.state, len(self.state.findings)
+        state = self.state
         for path, data in suite.corpus:
             place, text = (_place(path) if data else path), b64encode(data).decode()
             state.waiting[place] = min(text, state.waiting.get(place, text))
-        self._add_findings(suite)
+        has_changed = self._add_findings(suite)
         for test in suite.tests:
             if test.kind is CaseKind.SYMBOLIC:
                 state.proofs = {**(state.proofs or {}), _proof_name(suite, test): _outcome(test)}
             else:
                 state.ended[_job_name(suite.name, test.signature, test.seed)] = test.calls or test.runs
-        if len(state.findings) > found:
+        if has_changed:
             self._store()
 
     def _store(self) -> None:
@@ -227,9 +246,12 @@ class Campaign:
             for file in (self.folder.root / folder).iterdir()
         }
 
-    def _add_findings(self, suite: SuiteResult) -> None:
-        """Add the tests of a suite that fail. That of the lowest seed of a round stays."""
-        state, done = self.state, self.state.tests_done()
+    def _add_findings(self, suite: SuiteResult) -> bool:
+        """Add the tests of a suite that fail; return True if one was added.
+
+        That of the lowest seed of a round stays.
+        """
+        state, done, has_changed = self.state, self.state.tests_done(), False
         for test in suite.tests:
             key = suite.name, test.signature
             if test.status is not CaseStatus.FAILURE or key in done:
@@ -240,12 +262,26 @@ class Campaign:
             calls, seconds = [call.text() for call in test.counterexample], round(self._elapsed(), 1)
             finding = Finding(*key, test.kind.value, test.reason or "", calls, test.seed, seconds)
             finding.file = self._write_test(suite, test)
-            if place is not None:
+            if place is None:
+                state.findings.append(finding)
+            else:
                 state.findings[place] = finding
-                continue
-            state.findings.append(finding)
-            for line in finding_lines(finding):
-                self.show(line)
+            self._unshown.add(key)
+            has_changed = True
+        return has_changed
+
+    def _show_findings(self, todo: Iterable[Suite]) -> None:
+        """Show new findings, except those that a job of `todo` with a lower seed may replace, with the unit test."""
+        lowest: dict[tuple[str, str], int] = {}
+        for suite in todo:
+            key, seed = (f"{suite.file}:{suite.contract}", suite.tests[0].signature), suite.seed or 0
+            lowest[key] = min(lowest.get(key, seed), seed)
+        for finding in self.state.findings:
+            seed = finding.seed or 0
+            if finding.key in self._unshown and lowest.get(finding.key, seed) >= seed:
+                self._unshown.remove(finding.key)
+                for line in finding_lines(finding):
+                    self.show(line)
 
     def _write_test(self, suite: SuiteResult, test: TestResult) -> str:
         """Write the unit test of a finding; return its file, empty if it has no input."""
@@ -300,8 +336,8 @@ class Campaign:
     def _mutate(self) -> None:
         """Test mutants with the tests that have no finding."""
         state, wanted = self.state, self._filter()
-        names = {re.escape(test.partition("(")[0]) for _, test in state.tests_done()}
-        excluded = [f"^({'|'.join(sorted(names))})\\("] if names else []
+        names = sorted({test.partition("(")[0] for _, test in state.tests_done()})
+        excluded = [f"^({'|'.join(map(re.escape, names))})\\("] if names else []
         patterns = [*([wanted.no_test] if wanted.no_test else []), *excluded]
         run = MutationRun(
             self.project, wanted._replace(no_test="|".join(patterns) or None), self.options,
@@ -316,8 +352,10 @@ class Campaign:
         else:
             if found.untested:
                 raise KeyboardInterrupt
-            state.mutants = _mutants(found)
+            state.mutants = {**_mutants(found), "left_out": names}
             self.tell(f"{len(found.results)} mutants: {state.mutants['counts']}")
+            if names:
+                self.tell(f"{LEFT_OUT}: {', '.join(names)}")
         self._commit({})
 
 
@@ -335,6 +373,11 @@ def _job_name(suite: str, test: str, seed: int | None) -> str:
 
 def _job_of(suite: Suite) -> str:
     return _job_name(f"{suite.file}:{suite.contract}", suite.tests[0].signature, suite.seed)
+
+
+def _turn(suite: Suite) -> tuple[int, bool]:
+    """Return the sort key of a round's jobs: each test runs once before any of them again, fuzz tests first."""
+    return suite.seed or 0, suite.tests[0].kind is CaseKind.INVARIANT
 
 
 def _proof_name(suite: Suite | SuiteResult, test: TestFunction | TestResult) -> str:
@@ -376,7 +419,8 @@ def _mutants(found: MutationResult) -> dict[str, object]:
 
 def open_campaign(project: Project, folder: Path, seed: int | None) -> tuple[CampaignFolder, CampaignState]:
     """Return the folder and the state of a campaign, or of a new one with a seed. Raises InvalidInput."""
-    where = CampaignFolder(project.root.resolve(), folder.resolve())
+    own = (project.src, project.test, project.script, project.out, project.cache, *project.libs)
+    where = CampaignFolder(project.root.resolve(), folder.resolve(), own)
     state = where.load()
     if state is not None and seed not in (None, state.seed):
         raise InvalidInput(f"the campaign in {folder} has the seed {state.seed}, not {seed}: name a new folder")

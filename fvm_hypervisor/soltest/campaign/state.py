@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from types import UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
@@ -88,10 +89,21 @@ _Fields = TypeVar("_Fields", Finding, CampaignState)
 class CampaignFolder:
     """The folder of a campaign, in the folder of its project."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
-        """Finish a commit that was interrupted. Raises InvalidInput for a folder outside of the project."""
+    def __init__(self, root: Path, folder: Path, own: Iterable[str] = ()) -> None:
+        """Finish a commit that was interrupted.
+
+        Raises InvalidInput for a folder outside of the project, and for one that contains a folder of `own`, those of
+        the project, or sources other than a campaign's tests.
+        """
         if not folder.is_relative_to(root) or folder == root:
             raise InvalidInput(f"{folder} is not a folder in the project {root}: name one, such as {root}/campaign")
+        folders = (root / name for name in own if (root / name).resolve().is_relative_to(folder))
+        sources = (file for file in folder.rglob("*.sol") if not file.is_relative_to(folder / TESTS))
+        if (held := next(chain(folders, sources), None)) is not None:
+            raise InvalidInput(
+                f"{folder} is or contains {held.relative_to(root)} of the project: name a folder for the campaign "
+                f"alone, such as {root}/test/campaign"
+            )
         self.root, self.folder = root, folder
         commit = _read(folder / _COMMIT)
         if commit is not None:
@@ -165,7 +177,8 @@ def _state(found: Any) -> CampaignState:
     fields.setdefault("found", len(fields["findings"]))
     mutants = fields.get("mutants")
     if mutants is not None:
-        kinds = {"score": float | None, "counts": dict[str, int], "alive": list[str]}
+        mutants.setdefault("left_out", [])
+        kinds = {"score": float | None, "counts": dict[str, int], "alive": list[str], "left_out": list[str]}
         if not all(_is(mutants[name], kind) for name, kind in kinds.items()):
             raise ValueError("mutants is not a result of mutation tests")
     return _checked(CampaignState(**fields))

@@ -1,7 +1,8 @@
 """Campaigns: interrupted ones end like others, a change begins again, findings have unit tests that reproduce them."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import count, islice
@@ -14,9 +15,10 @@ import pytest
 from fvm_hypervisor.jobs.executor import ClusterUnavailable
 from fvm_hypervisor.soltest.campaign.page import page_lines
 from fvm_hypervisor.soltest.campaign.run import QUIET_ROUNDS, Campaign, TimeOver, open_campaign
+from fvm_hypervisor.soltest.campaign.state import Finding
 from fvm_hypervisor.soltest.cheatcodes.table import selector
-from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
-from fvm_hypervisor.soltest.execution.job import Options
+from fvm_hypervisor.soltest.execution.discovery import Suite, SuiteFilter
+from fvm_hypervisor.soltest.execution.job import Job, Options
 from fvm_hypervisor.soltest.execution.results import (
     BlockDelay,
     CaseKind,
@@ -25,13 +27,15 @@ from fvm_hypervisor.soltest.execution.results import (
     SuiteResult,
     TestResult,
 )
+from fvm_hypervisor.soltest.mutate.results import MutationResult
+from fvm_hypervisor.soltest.mutate.run import MutationRun
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import load_project
 from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 from fvm_hypervisor.soltest.run.workers import run_suites
 from hypervisor.errors import InvalidInput
 from tests.command import run
-from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
+from tests.fvm_hypervisor.soltest.contracts import artifact, counting_suite, forge_out
 
 TEXT = "contract A {} contract B {}"
 FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
@@ -158,6 +162,118 @@ def test_jobs_that_ended_before_an_interruption_are_not_repeated(
     assert sum(line.startswith("FOUND") for line in shown) == 1
     campaign(other, rounds=1).run()
     assert outcome(other) == outcome(project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+def test_printed_counterexample_is_that_of_its_unit_test(
+    project: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...]
+) -> None:
+    """All seeds fail the test with different inputs, and their jobs end in any order."""
+    shown: list[str] = []
+    fails_at_random = ["60043560641c600316600114", "@bad", "57", "00", "bad:", "5f5ffd"]  # bits 100 and 101 are 1
+    make(project, TEXT, {"A": artifact({"testBits(uint256)": fails_at_random}), "B": artifact({"testNone()": ["00"]})})
+
+    def ending(job: Job, suites: Sequence[Suite], *arguments: Any, **settings: Any) -> Iterator[SuiteResult]:
+        found = list(run_suites(job, suites, *arguments, **settings))
+        yield from sorted(found, key=lambda suite: order.index(((suite.tests[0].seed or 0) - 3) % 4))
+
+    monkeypatch.setattr("fvm_hypervisor.soltest.campaign.run.run_suites", ending)
+    run_ = campaign(project, rounds=1, show=shown.append)
+    run_.run()
+    (finding,) = run_.state.findings
+    assert [line.startswith("FOUND") for line in shown].count(True) == 1
+    arguments = re.findall(r"args=\[(\d+)", "\n".join(shown))
+    assert len(arguments) == 1
+    assert f"{int(arguments[0]):064x}" in (project / finding.file).read_text()
+
+
+def with_slow_invariant(project: Path) -> None:
+    """Make a project of a fuzz test and an invariant test that would run for days."""
+    settings = (project / "foundry.toml").read_text()
+    (project / "foundry.toml").write_text(f"{settings}[invariant]\nruns = 1000000\ndepth = 500\n")
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    contracts = {"A": artifact(counting_suite(counter, "6001")), "B": artifact({"testFast(uint256)": ["00"]})}
+    make(project, TEXT + " contract C {}", contracts | {"C": counter})
+
+
+@pytest.mark.slow
+def test_slow_invariant_test_leaves_time_for_fuzz_tests(project: Path) -> None:
+    with_slow_invariant(project)
+    run_ = campaign(project, seconds=20)
+    run_.options = run_.options._replace(workers=1)
+    run_.run()
+    assert run_.state.steps or any("testFast" in name for name in run_.state.ended)
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 10), (2, 20), (8, 80), (99, 80)])
+def test_jobs_of_a_round_share_the_time_of_the_campaign(
+    project: Path, monkeypatch: pytest.MonkeyPatch, workers: int, share: int
+) -> None:
+    """Eight jobs may use 80 of 100 seconds of each worker. Each test runs once before any of them again."""
+    with_slow_invariant(project)
+    seen: list[tuple[Job, list[Suite]]] = []
+
+    def ending(job: Job, suites: list[Suite], *_: Any, **__: Any) -> Iterator[SuiteResult]:
+        seen.append((job, suites))
+        yield from ()
+        raise TimeOver
+
+    monkeypatch.setattr("fvm_hypervisor.soltest.campaign.run.run_suites", ending)
+    monkeypatch.setattr("fvm_hypervisor.soltest.campaign.run.monotonic", lambda: 5.0)
+    run_ = campaign(project, seconds=100)
+    run_.options = run_.options._replace(workers=workers)
+    run_.run()
+    ((job, suites),) = seen
+    assert (job.project.fuzz.timeout, job.project.invariant.timeout) == (share, share)
+    assert [(suite.tests[0].name, suite.seed) for suite in suites] == [
+        (name, seed) for seed in range(3, 7) for name in ("testFast", "invariantFew")
+    ]
+
+
+@pytest.mark.slow
+def test_page_of_a_campaign_that_begins_again_has_new_counts(project: Path) -> None:
+    run_ = campaign(project, rounds=2)
+    run_.run()
+    before = run_.state
+    make(project, TEXT + " // changed")
+    again = campaign(project, rounds=1)
+    again.run()
+    assert len(again.state.history) == 1
+    assert again.state.runs < before.runs
+    lines = list(page_lines(again.state))
+    assert lines[0].startswith("1 rounds in ")
+    assert again.state.history[0][0] <= again.state.seconds < before.seconds + again.state.seconds
+
+
+@pytest.mark.parametrize("name", ["src", "test", "script", "lib", "out", "cache", "contracts", "contracts/inner", "up"])
+def test_folder_with_sources_of_the_project_is_refused(project: Path, name: str) -> None:
+    (project / "src").mkdir()
+    (project / "contracts" / "inner").mkdir(parents=True)
+    (project / "contracts" / "inner" / "A.sol").touch()
+    (project / "up" / "lib").mkdir(parents=True)
+    (project / "foundry.toml").write_text('[profile.default]\nlibs = ["lib", "up/lib"]\n')
+    before = sorted(project.rglob("*"))
+    with pytest.raises(InvalidInput, match=f"{re.escape(name)}.* of the project: name a folder for the campaign alone"):
+        open_campaign(load_project(project), project / name, None)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_mutants_name_the_tests_that_are_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(MutationRun, "run", lambda _: MutationResult([], {}, 0.0, 0))
+    run_ = campaign(project, tell=told.append)
+    run_.state.findings = [
+        Finding("test/T.t.sol:B", name, "fuzz", "", [], 3, 0.0)
+        for name in ("testLow(uint256)", "testLow(bool)", "testB()")
+    ]
+    run_.state.steps, run_.state.found = 2, 3
+    run_._mutate()
+    line = "Mutants are tested without tests of these names, which have findings: testB, testLow"
+    assert line in told
+    assert line in page_lines(run_.state)
+    _, stored = open_campaign(load_project(project), project / "campaign", None)
+    assert line in page_lines(stored)
 
 
 MAGIC = 0x1234567890ABCDEF
