@@ -112,7 +112,7 @@ def forge_out(
 def call_of_cheatcode(signature: str, *arguments: Any) -> list[str]:
     """Return code that calls a cheatcode, and reverts with its revert data if it fails."""
     name, _, types = signature.rstrip(")").partition("(")
-    data = selector(signature) + encode(types.split(","), arguments)
+    data = selector(signature) + encode(types.split(",") if types else [], arguments)
     words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
     stores = [f"7f{word}61{32 * place:04x}52" for place, word in enumerate(words)]
     done = f"{name}{data.hex()[:8]}"

@@ -134,3 +134,12 @@ def test_slots_of_mocks_are_left_out_with_their_code(
     parts += [f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", "3d5f5f3e3d5ffd", "done:", "00"]
     found = run_contracts({"Mocking": {"testMocks()": parts}}, rules=rules, real_filecoin=True)["Mocking"]
     assert found["testMocks()"].status is CaseStatus.SUCCESS, found["testMocks()"].reason
+
+
+@pytest.mark.parametrize("opcode", ["f4", "fa"], ids=["delegatecall", "staticcall"])
+def test_precompile_call_that_reverts_is_an_expected_revert(run_contracts: Run, opcode: str) -> None:
+    """The precompile reverts without input; the test goes on, and later calls are seen."""
+    call, expects = f"5f5f5f5f73{CALL_ACTOR_ID[2:]}5a{opcode}50", call_of_cheatcode("expectRevert()")
+    later = [*call_of_cheatcode("expectCall(address,bytes)", ORDINARY, b""), *called(ORDINARY)]
+    suite = {"testReverts()": [*expects, call, "00"], "testSeesLaterCalls()": [*expects, call, *later, "00"]}
+    assert failures(run_contracts({"Expects": suite})) == []

@@ -53,6 +53,8 @@ struct Suspended {
 #[derive(Default)]
 pub struct Natives {
     suspended: Vec<Suspended>,
+    /// The depth of the call that the kernel has just ended.
+    pub ended: Option<usize>,
     /// The creator and the value that the next frame sees, which is a creation by a native actor.
     constructor: Option<(Address, U256)>,
 }
@@ -125,6 +127,7 @@ impl Session {
         }
         self.borders.is_stopped = true;
         self.borders.has_stopped = true;
+        self.borders.is_entering = false;
         self.write_changes(output);
         self.write_call(init, output);
         Some(Exit::Native)
@@ -184,6 +187,7 @@ impl Session {
         let (success, used, refund) = (read.u32() != 0, read.u64(), read.u64() as i64);
         let data = Bytes::copy_from_slice(read.data());
         self.count(read.u32());
+        self.borders.natives.ended = self.running.held.as_ref().map(|init| init.depth);
         let mut ended = self.without_held_call();
         if let FrameResult::Call(outcome) = &mut ended {
             outcome.result.result = if success { InstructionResult::Return } else { InstructionResult::Revert };

@@ -781,6 +781,11 @@ impl Session {
                     Ok(result) => ended = result,
                     Err(exit) => return Ok(exit),
                 }
+            } else if let Some(depth) = self.borders.natives.ended.take() {
+                match self.border_after(ended, depth, output) {
+                    Ok(result) => ended = result,
+                    Err(exit) => return Ok(exit),
+                }
             }
             if self.evm.frame_stack.index().is_none() {
                 return self.finish(ended, output);
