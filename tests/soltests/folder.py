@@ -23,7 +23,7 @@ REPOSITORIES: Final[Mapping[str, str]] = {
     "erc4626-tests": "a16z/erc4626-tests",
     "halmos": "a16z/halmos",
     "halmos-cheatcodes": "a16z/halmos-cheatcodes",
-    "fvm-solidity": "FilOzone/fvm-solidity",
+    "fvm-solidity": "filecoin-project/fvm-solidity",
     "pdp": "FilOzone/pdp",
     "filecoin-pay": "FilOzone/filecoin-pay",
     "filecoin-services": "FilOzone/filecoin-services",

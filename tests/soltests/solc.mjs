@@ -75,7 +75,11 @@ if (process.argv.includes("--version")) {
   process.stdout.write(JSON.stringify(await compiled(JSON.parse(readFileSync(0, "utf8")))));
 } else if (process.argv.includes("--part")) {
   process.stdout.write(require(compiler).compile(readFileSync(0, "utf8")));
+} else if (process.argv.includes("--lines")) {
+  for (const line of readFileSync(0, "utf8").split("\n").filter(Boolean)) {
+    console.log(JSON.stringify(JSON.parse(require(compiler).compile(line))));
+  }
 } else {
-  console.error("solc.mjs understands --version and --standard-json");
+  console.error("solc.mjs understands --version, --standard-json and --lines (an input per line)");
   process.exit(1);
 }

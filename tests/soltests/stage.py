@@ -100,6 +100,7 @@ SUITES: Final[Mapping[str, PublicSuite]] = {
         },
         commit="3085651a79553bbabbfd8be309c262dab45b686e", solc="solc-0.8.19", profile="no_via_ir", compares_gas=True,
     ),
+    "forge-std": PublicSuite("forge-std"),
     "fvm-solidity": PublicSuite("fvm-solidity", _FORGE_STD, mocks=True),
     "session-keys": PublicSuite("SessionKeyRegistry", _FORGE_STD),
     "filecoin-pay": PublicSuite(
