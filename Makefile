@@ -78,7 +78,7 @@ soltests: environment ## compare `hypervisor test` with forge on public Solidity
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/soltests
 	@$(RUN)/python -m tests.soltests $(ARGS)
 
-peers: environment ## run Foundry's, EDR's, web3.py's and titanoboa's own suites (needs Node.js; suites in FVM_SUITES); ARGS="edr" runs one
+peers: environment ## run the own test suites of Foundry, Hardhat, web3.py, Safe, Solidity and others (needs Node.js; suites in FVM_SUITES); ARGS="edr" runs one
 	@[ -z "$$FVM_SUITES" ] || scripts/clients tests/soltests >/dev/null
 	@$(RUN)/python -m tests.peers $(ARGS)
 

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.peers.suites import SUITES, Suite, SuiteFailed, findings, known_failures
+from tests.peers.suites import SUITES, Suite, findings, known_failures
+from tests.soltests.folder import SuitesMissing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,10 @@ def _run(name: str, suite: Suite) -> int:
     work.mkdir(exist_ok=True)
     try:
         results = suite.run(checkout, work)
-    except SuiteFailed as error:
+    except SuitesMissing as lack:
+        print(f"{name}: NOT RUN: {lack}", flush=True)
+        return 2
+    except RuntimeError as error:
         print(f"{name}: {error}", flush=True)
         return 1
     groups = known_failures(name)

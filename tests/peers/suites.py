@@ -1,7 +1,8 @@
 """The peers' suites and their known failures.
 
 - Known failures of the peers' suites: a TOML file per suite in `known/`.
-- The suites: where each is from, how it is laid out, and how it runs against this project.
+- The suites: where each is from, how it is laid out, and how it runs against this project. Those that are projects of
+  forge are assembled by tests/soltests/stage.py.
 
 Each file is a list of groups with a reason, the source of the reason, and names of tests. A group with `ours` counts
 towards the suite's limit; the others fail for the peer too, or because Filecoin's rules differ. A group with
@@ -11,6 +12,7 @@ FVM_SUITES names a folder with a checkout of each repository. Copies with this p
 the suites need, are put into its folder `peers`.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -19,16 +21,19 @@ import subprocess
 import sys
 import tomllib
 import venv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from xml.etree import ElementTree
 
-from tests.clients.conftest import node_process
-from tests.soltests.runners import PACKAGE
-from tests.soltests.stage import PROJECT
+from tests.clients.conftest import node_process, search_path
+from tests.peers.semantic import Runner, network, read_all
+from tests.soltests.runners import PACKAGE, SOLC, Chosen, own_results
+from tests.soltests.stage import INSTALLED, PROJECT, stage
+from tests.soltests.stage import SUITES as FORGE_PROJECTS
 
 FOLDER: Final = Path(__file__).parent / "known"
 
@@ -85,6 +90,41 @@ _WEB3PY_CHAIN_ID: Final = "131277322940537"
 _WEB3PY_PACKAGES: Final = (
     "pytest<10", "pytest-asyncio>=1.3,<2", "pytest-mock", "pytest-timeout", "pyunormalize<17", "py-geth",
 )  # fmt: skip
+_NODE: Final = {"PATH": search_path(INSTALLED)}
+"""Environment with the Node.js of tests/soltests, which is newer than many a machine's."""
+_SAFE_LEFT_OUT: Final = re.compile("eslint|prettier|solhint|husky|rimraf|toolbox")
+_SAFE_PLUGINS: Final = (
+    "@nomicfoundation/hardhat-ethers", "@nomicfoundation/hardhat-chai-matchers", "@typechain/hardhat",
+)  # fmt: skip
+_SAFE_PACKAGES: Final = {
+    "@nomicfoundation/hardhat-ethers": "^3", "@nomicfoundation/hardhat-chai-matchers": "^2", "@typechain/hardhat": "^9",
+    "@typechain/ethers-v6": "^0.5", "typechain": "^8", "ethers": "^6", "chai": "^4",
+}  # fmt: skip
+_NPM_SOLC: Final = """import { subtask } from "hardhat/config";
+import { TASK_COMPILE_SOLIDITY_GET_SOLC_BUILD } from "hardhat/builtin-tasks/task-names";
+subtask(TASK_COMPILE_SOLIDITY_GET_SOLC_BUILD).setAction(async () => ({
+  version: "0.7.6", longVersion: "0.7.6", compilerPath: require.resolve("solc/soljson.js"), isSolcJs: true,
+}));
+"""
+_HARDHAT_PACKAGES: Final = {
+    "ethers": "^6.14.0", "tsx": "^4.23.1", "ethereum-cryptography": "^2.2.1", "zod": "^3.23.8",
+}  # fmt: skip
+_HARDHAT_NODE: Final = ("--rules", "ethereum", "--chain-id", "31337", "--throw-on-transaction-failures", "-q")
+_SAFE_GAS: Final = "100000000"
+_TEST_UTILITIES: Final = "@nomicfoundation/hardhat-test-utils"
+_CONNECTION: Final = "  const connection = await hre.network.create"
+_FRESH_NODE: Final = """  await fetch(process.env.FVM_PEER_URL!, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "hardhat_reset", params: [] }),
+  });
+"""
+_SERVER: Final = """  if (process.env.FVM_PEER_URL !== undefined) {
+    const { hostname: address, port } = new URL(process.env.FVM_PEER_URL);
+    return { server: { close: async () => {} } as any, port: Number(port), address };
+  }
+"""
+_SOLIDITY_COMPILER: Final = "solc-0.8.28"
 _TITANOBOA_PACKAGES: Final = ("vyper==0.4.3", "pytest<9", "pytest-timeout")
 
 
@@ -122,12 +162,26 @@ def testdata(checkout: Path, work: Path) -> Results:
     for match, fork in (("--no-match-path", []), ("--match-path", ["--evm-version", "paris"])):  # restricted in forge
         command: list[str | Path] = [_HYPERVISOR, "test", project, *options, *fork, match, "paris/**"]
         printed = json.loads(_output(command, project, endpoints | {"FOUNDRY_OFFLINE": "true"}))
-        results |= {
-            f"{contract} {test}": _line(end["reason"] or "failed") if end["status"] == "Failure" else None
-            for contract, found in printed.items()
-            for test, end in found["test_results"].items()
-        }
+        results |= _forge_results(printed)
     return results
+
+
+def forge_project(name: str) -> Callable[[Path, Path], Results]:
+    """Return the run of a forge project of tests/soltests, which its own command compares with forge."""
+
+    def run(_checkout: Path, work: Path) -> Results:
+        stage(name, work / name)
+        return _forge_results(own_results(Chosen(work / name, FORGE_PROJECTS[name], seed=1)))
+
+    return run
+
+
+def _forge_results(printed: Mapping[str, Any]) -> Results:
+    return {
+        f"{contract} {test}": _line(end["reason"] or "failed") if end["status"] == "Failure" else None
+        for contract, found in printed.items()
+        for test, end in found["test_results"].items()
+    }
 
 
 def edr(checkout: Path, work: Path) -> Results:
@@ -135,9 +189,7 @@ def edr(checkout: Path, work: Path) -> Results:
     suite = _copy(checkout / "hardhat-tests", work / "edr" / "hardhat-tests", "test", "tsconfig.json")
     package = json.loads((checkout / "hardhat-tests" / "package.json").read_text(encoding="utf-8"))
     needed = {name: wanted for name, wanted in package["devDependencies"].items() if "workspace:" not in wanted}
-    (work / "edr" / "package.json").write_text(json.dumps({"private": True, "dependencies": needed}), "utf-8")
-    if not (work / "edr" / "node_modules" / "mocha").exists():
-        _output(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"], work / "edr")
+    _npm(work / "edr", needed)
     helpers = suite / "test" / "internal" / "hardhat-network" / "helpers"
     shutil.copy(_HERE / "edr_provider.ts", helpers / "useProvider.ts")
     over_rpc = "for (const all of [PROVIDERS, INTERVAL_MINING_PROVIDERS]) all.splice(0, all.length, ...all.filter((one) => one.isJsonRpc));\n"  # noqa: E501
@@ -155,17 +207,133 @@ def edr(checkout: Path, work: Path) -> Results:
 
 
 def _mocha_results(report: Path) -> Results:
-    results: Results = {}
     content = json.loads(report.read_text(encoding="utf-8"))
     pending = {test["fullTitle"] for test in content["pending"]}
-    for test in content["tests"]:
-        name, number = test["fullTitle"], 1
-        while name in results:  # titles of tests need not differ
+    return _numbered(
+        (test["fullTitle"], _line(test["err"].get("message", "failed")) if test["err"] else None)
+        for test in content["tests"]
+        if test["fullTitle"] not in pending
+    )
+
+
+def _numbered(ends: Iterable[tuple[str, str | None]]) -> Results:
+    """Collect results, with a number after a title that another test has too."""
+    results: Results = {}
+    for title, end in ends:
+        name, number = title, 1
+        while name in results:
             number += 1
-            name = f"{test['fullTitle']} #{number}"
-        if name not in pending:
-            results[name] = _line(test["err"].get("message", "failed")) if test["err"] else None
+            name = f"{title} #{number}"
+        results[name] = end
     return results
+
+
+def safe(checkout: Path, work: Path) -> Results:
+    """Safe's tests with Hardhat 2, whose network is a node under Ethereum's rules."""
+    work /= "safe"
+    package = json.loads((checkout / "package.json").read_text(encoding="utf-8"))
+    needed = {name: wanted for name, wanted in package["devDependencies"].items() if not _SAFE_LEFT_OUT.search(name)}
+    _npm(work, needed | _SAFE_PACKAGES, "--legacy-peer-deps")
+    for name in ("contracts", "src", "test", "types"):
+        _copy(checkout / name, work / name)
+    text = (checkout / "hardhat.config.ts").read_text(encoding="utf-8")
+    plugins = "".join(f'import "{plugin}";\n' for plugin in _SAFE_PLUGINS) + _NPM_SOLC
+    report = work / "report.json"
+    reporter = f'mocha: {{ reporter: "json", reporterOptions: {{ output: "{report}" }},'
+    for old, new in (
+        ('import "@nomicfoundation/hardhat-toolbox";\n', plugins),
+        (
+            "custom: {\n                      ...sharedNetworkConfig,\n                      url: NODE_URL",
+            f"localhost: {{ gas: {_SAFE_GAS}, url: NODE_URL",
+        ),
+        ("mocha: {", reporter),
+    ):
+        if old not in text:
+            raise SuiteFailed(f"hardhat.config.ts has no {old.strip()}")
+        text = text.replace(old, new)
+    (work / "hardhat.config.ts").write_text(text, encoding="utf-8")
+    shutil.copy(checkout / "tsconfig.json", work)
+    environment = _NODE | {"TS_NODE_TRANSPILE_ONLY": "1"}
+    hardhat = ["npx", "--no-install", "hardhat"]
+    _output([*hardhat, "compile"], work, environment)
+    with node_process(work, *_HARDHAT_NODE, "--hardfork", "prague", "--gas-limit", _SAFE_GAS) as url:
+        command = [*hardhat, "test", "--no-compile", "--network", "localhost"]
+        _output(command, work, environment | {"NODE_URL": url}, report)
+    return _mocha_results(report)
+
+
+def hardhat_plugin(name: str) -> Callable[[Path, Path], Results]:
+    """Return the run of the tests of a plug-in for Hardhat 3, whose network is a node under Ethereum's rules."""
+
+    def run(checkout: Path, work: Path) -> Results:
+        work /= "hardhat"
+        packages = checkout / "packages"
+        version = json.loads((packages / "hardhat" / "package.json").read_text(encoding="utf-8"))["version"]
+        _npm(work, _HARDHAT_PACKAGES | {"hardhat": version})
+        utilities = _copy(packages / "hardhat-test-utils", work / "node_modules" / _TEST_UTILITIES, "src")
+        exports = {"name": _TEST_UTILITIES, "type": "module", "exports": "./src/index.ts"}
+        (utilities / "package.json").write_text(json.dumps(exports), encoding="utf-8")
+        suite = _copy(packages / name, work / name, "src", "test", "package.json")
+        _use_node(suite / "test" / "helpers" / "helpers.ts")
+        report = suite / "report.xml"
+        files = sorted(
+            str(file.relative_to(suite)) for file in (suite / "test").rglob("*.ts") if "helpers" not in file.parts
+        )
+        options = [
+            "--import", "tsx/esm", "--test", "--test-concurrency=1", "--test-timeout=30000", "--test-force-exit",
+            "--test-reporter=junit", f"--test-reporter-destination={report}",
+        ]  # fmt: skip
+        with node_process(suite, *_HARDHAT_NODE, "--accounts", "20") as url:
+            _output(["node", *options, *files], suite, _NODE | {"FVM_PEER_URL": url}, report)
+        return _numbered(_node_results(ElementTree.parse(report).getroot()))
+
+    return run
+
+
+def _use_node(helpers: Path) -> None:
+    """Let a plug-in's helpers connect to the node that FVM_PEER_URL names, in its first state."""
+    node = 'networks: { default: { type: "http" as const, url: process.env.FVM_PEER_URL! }'
+    server = "  const hre = await createHardhatRuntimeEnvironment({});\n"
+    text = helpers.read_text(encoding="utf-8")
+    text = text.replace('networks: { default: { type: "edr-simulated", ...config }', node)
+    text = text.replace("    ...config,\n", f"    ...config,\n    {node}, ...config.networks }},\n")
+    text = text.replace(_CONNECTION, _FRESH_NODE + _CONNECTION).replace(server, _SERVER + server)
+    if node not in text or _FRESH_NODE not in text:
+        raise SuiteFailed(f"{helpers} has no network that can be replaced")
+    helpers.write_text(text, encoding="utf-8")
+
+
+def _node_results(element: ElementTree.Element, titles: tuple[str, ...] = ()) -> Iterator[tuple[str, str | None]]:
+    """Yield the results in a report of Node.js's test runner, which escapes texts twice."""
+    titles = (*titles, unescape(element.get("name", ""))) if element.tag != "testsuites" else titles
+    if element.tag == "testcase" and element.find("skipped") is None:
+        failure = element.find("failure")
+        text = "" if failure is None else unescape(failure.get("message") or failure.text or "failed")
+        yield " ".join(titles), None if failure is None else _line(text)
+    for child in element.iterfind("*"):
+        if child.tag in ("testsuite", "testcase"):
+            yield from _node_results(child, titles)
+
+
+def solidity(rules: str) -> Callable[[Path, Path], Results]:
+    """Return the run of Solidity's semantic tests on a network under these rules."""
+
+    def run(checkout: Path, work: Path) -> Results:
+        tests = read_all(checkout / "test" / "libsolidity" / "semanticTests")
+        lines = "".join(f"{json.dumps(test.compiler_input)}\n" for test in tests.values())
+        output = work / f"solidity-{hashlib.sha256(lines.encode()).hexdigest()[:16]}.jsonl"
+        if not output.exists():
+            environment = _NODE | {"CLIENTS": str(INSTALLED), "SOLC_PACKAGE": _SOLIDITY_COMPILER}
+            output.write_text(_output(["node", "--stack-size=4000", SOLC, "--lines"], work, environment, given=lines))
+        contracts = [json.loads(line).get("contracts") for line in output.read_text(encoding="utf-8").splitlines()]
+        with network(rules) as on:
+            runner = Runner(on)
+            return {
+                name: runner.run(test, compiled) if compiled else "not compiled"
+                for (name, test), compiled in zip(tests.items(), contracts, strict=True)
+            }
+
+    return run
 
 
 def web3py(rules: str) -> Callable[[Path, Path], Results]:
@@ -201,16 +369,39 @@ def titanoboa(checkout: Path, work: Path) -> Results:
 SUITES: Final[Mapping[str, Suite]] = {
     "testdata": Suite("foundry", "foundry-rs/foundry", "4072e48705af9d93e3c0f6e29e93b5e9a40caed8", testdata, 867, 15),
     "edr": Suite("edr", "NomicFoundation/edr", "a81dc2858a84c109d72f018ce65ed2fd66ea1e33", edr, 590, 12),
-    "web3py-ethereum": Suite(
-        "web3.py", "ethereum/web3.py", "2f907b87003f026506097d0941b91c3cc71433fe", web3py("ethereum"), 732
-    ),
-    "web3py-filecoin": Suite(
-        "web3.py", "ethereum/web3.py", "2f907b87003f026506097d0941b91c3cc71433fe", web3py("filecoin"), 732
-    ),
+    **{
+        f"web3py-{rules}": Suite(
+            "web3.py", "ethereum/web3.py", "2f907b87003f026506097d0941b91c3cc71433fe", web3py(rules), 732
+        )
+        for rules in ("ethereum", "filecoin")
+    },
     "titanoboa": Suite(
         "titanoboa", "vyperlang/titanoboa", "4b1c1011ebf9539b04560857275e38aef1d7798d", titanoboa, 161, 2
     ),
-}
+    "fvm-solidity": Suite(
+        "fvm-solidity", "filecoin-project/fvm-solidity", "86f0be499f38f9e164e4a494e68c4803b24d7bb8",
+        forge_project("fvm-solidity"), 138,
+    ),
+    "forge-std": Suite(
+        "forge-std", "foundry-rs/forge-std", "257559546b763ec5fa7371fb77fef9102db86446", forge_project("forge-std"), 198
+    ),
+    "safe": Suite(
+        "safe-smart-account", "safe-global/safe-smart-account", "c35264b99a389254a25f589c8271394ba5db7f38", safe, 449, 1
+    ),
+    **{
+        name: Suite(
+            "hardhat", "NomicFoundation/hardhat", "aff14bae2a24a788e29e09885a5803f588072c14", hardhat_plugin(name),
+            tests, ours,
+        )
+        for name, tests, ours in (("hardhat-network-helpers", 150, 0), ("hardhat-ethers", 269, 4))
+    },
+    **{
+        f"solidity-{rules}": Suite(
+            "solidity", "ethereum/solidity", "a83ea4082740cc2d39238aaf80a8fc8fc93ac260", solidity(rules), 1460
+        )
+        for rules in ("ethereum", "filecoin")
+    },
+}  # fmt: skip
 
 
 def _copy(checkout: Path, to: Path, *names: str) -> Path:
@@ -227,6 +418,17 @@ def _copy(checkout: Path, to: Path, *names: str) -> Path:
         else:
             shutil.copy(checkout / name, to)
     return to
+
+
+def _npm(folder: Path, needed: Mapping[str, str], *options: str) -> None:
+    """Install packages from npm into a folder, unless it has them."""
+    wanted, complete = json.dumps({"private": True, "dependencies": needed}), folder / "complete"
+    if complete.exists() and complete.read_text(encoding="utf-8") == wanted:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text(wanted, encoding="utf-8")
+    _output(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", *options], folder, _NODE)
+    complete.write_text(wanted, encoding="utf-8")
 
 
 def _add_fixtures(file: str, folder: Path, imports: str) -> None:
@@ -275,12 +477,15 @@ def _output(
     folder: Path,
     environment: Mapping[str, str] = MappingProxyType({}),
     report: Path | None = None,
+    given: str | None = None,
 ) -> str:
     """Run a program and return its output. Raises SuiteFailed if it fails and writes no report about tests."""
     if report is not None:
         report.unlink(missing_ok=True)
-    given = {**os.environ, **environment}
-    done = subprocess.run(list(command), cwd=folder, env=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        list(command), cwd=folder, env={**os.environ, **environment}, input=given, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
     if done.returncode and not (report and report.exists()):
         raise SuiteFailed(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout)[-2000:]}")
     return done.stdout
