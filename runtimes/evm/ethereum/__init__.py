@@ -33,7 +33,6 @@ from runtimes.evm.ethereum.guest import (
     RECORDS_ALL,
     SHOWS_BASE_FEE,
     SHOWS_PRICE,
-    WARMS,
 )
 from runtimes.evm.ethereum.kernel_calls import contract_outcome
 from runtimes.evm.ethereum.observation import (
@@ -122,7 +121,6 @@ __all__ = [
     "RECORDS_ALL",
     "SHOWS_BASE_FEE",
     "SHOWS_PRICE",
-    "WARMS",
     "Access",
     "AccessKind",
     "Accounts",

@@ -110,7 +110,6 @@ STEPS: Final = 1 << 20
 FRAMES: Final = 1 << 21
 INTERCEPTS: Final = 1 << 22
 RECORDS_ALL: Final = 1 << 24
-WARMS: Final = 1 << 25
 
 # What has happened at the end of a call (`at_once` in guests/session/src/session.rs).
 CHANGED: Final = 2

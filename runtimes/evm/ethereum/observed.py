@@ -93,8 +93,8 @@ class CallObserver(Protocol):
     def watch(self) -> int:
         """Modes of frames.
 
-        - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too;
-          `WARMS`: what is accessed is warm before. `PAUSES`: they use no gas.
+        - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too.
+          `PAUSES`: they use no gas.
         - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
           `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
           and 0 otherwise.

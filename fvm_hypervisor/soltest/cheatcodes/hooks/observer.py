@@ -36,7 +36,6 @@ from runtimes.evm.ethereum import (
     RECORDS_ALL,
     SHOWS_BASE_FEE,
     SHOWS_PRICE,
-    WARMS,
     CannotObserve,
     InterceptedCall,
     Interest,
@@ -109,7 +108,7 @@ class TestObserver:
         if state.hooks is not None:
             modes |= RECORDS | RECORDS_ALL
         if state.diff is not None or state.mappings is not None:
-            modes |= RECORDS | RECORDS_ALL | (WARMS if state.diff else 0)  # as in forge, reading a slot makes it warm
+            modes |= RECORDS | RECORDS_ALL
         return modes | (RECORDS if state.recording else 0) | (PAUSES if self._pauses_gas else 0)
 
     @property
@@ -240,22 +239,22 @@ class TestObserver:
     def _proceed(
         self, run: ObservedCall, request: InterceptedCall, sender: EthAddress | None, code: EthAddress | None
     ) -> SubcallOutcome:
-        creates, state = request.kind is None, self._cheats.state
+        state = self._cheats.state
         if code is None and self._isolates(request):
-            if request.kind is CallKind.CALL or (creates and not request.second):
+            if request.kind is CallKind.CALL or (request.kind is None and not request.second):
                 isolated = run.isolate(request, sender, state.access_list)
                 if isolated is None:
                     return SubcallOutcome(False)
                 outcome, used, refund = isolated
                 take_accesses(state, run)
-                state.note_frame(CallGas(request.gas, used, refund), creates)
+                state.ended = CallGas(request.gas, used, refund)
                 return outcome
             if request.kind is CallKind.STATICCALL:
                 run.make_cold()
         outcome = run.enter(sender, code)
         take_accesses(state, run)
         if state.watches_gas:
-            state.note_frame(CallGas(*run.ended_gas()), creates)
+            state.ended = CallGas(*run.ended_gas())
         return outcome
 
     def restore_state(self) -> None:

@@ -4,11 +4,10 @@
 
 use crate::Ctx;
 use crate::database::Missing;
-use crate::instructions::{Frame, In, remember};
+use crate::instructions::{Frame, In, remember, revert_entries};
 use crate::session::mode;
 use crate::wire::Write;
 use revm::bytecode::opcode;
-use revm::context::JournalEntry;
 use revm::interpreter::interpreter_types::InputsTr;
 use revm::interpreter::{InstructionContext, InstructionExecResult, InstructionResult};
 use revm::primitives::{Address, HashSet, U256};
@@ -31,8 +30,6 @@ pub struct Accesses {
     pub has_slots: bool,
     /// Accesses to accounts and hashes are recorded, too.
     pub has_all: bool,
-    /// What is accessed is warm before it is charged for.
-    pub warms: bool,
     items: Vec<Access>,
     /// Accounts with random words.
     pub random: HashSet<Address>,
@@ -56,7 +53,6 @@ impl Accesses {
     pub fn watch(&mut self, mode: u32) {
         self.has_slots = mode & mode::RECORDS != 0;
         self.has_all = mode & mode::RECORDS_ALL != 0;
-        self.warms = mode & mode::WARMS != 0;
     }
 
     pub fn clear(&mut self) {
@@ -105,9 +101,8 @@ pub fn slot(input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> Instructio
         context.journaled_state.database.missing = Some(Missing::Random(address, slot, is_write));
         return stop(frame, context);
     }
-    let (warms, has_all) = (accesses.warms, accesses.has_all);
     let mut word = U256::ZERO;
-    if has_all {
+    if accesses.has_all {
         let before = remember(frame, context);
         let journal = &mut context.journaled_state;
         let Ok(found) = journal.inner.sload(&mut journal.database, address, slot, false) else {
@@ -116,11 +111,7 @@ pub fn slot(input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> Instructio
             return Err(InstructionResult::FatalExternalError);
         };
         word = found.data;
-        if found.is_cold && !warms {
-            let account = journal.inner.state.get_mut(&address).expect("it was loaded");
-            account.storage.get_mut(&slot).expect("it was loaded").mark_cold();
-            journal.inner.journal.pop_if(|entry| matches!(entry, JournalEntry::StorageWarmed { .. }));
-        }
+        revert_entries(context, before.entries); // what was cold stays cold
     }
     let written = frame.stack.peek(1).unwrap_or_default();
     if let Err(result) = instruction(InstructionContext { interpreter: &mut *frame, host: &mut *context }) {
@@ -163,6 +154,7 @@ pub fn account(input: In<'_>, opcode: u8, instruction: fn(In<'_>) -> Instruction
     let target = U256::from_be_slice(address.as_slice()) | if exists { EXISTS } else { U256::ZERO };
     let words = [target, found.info.balance, U256::from(found.info.nonce), value];
     let kind = kind::ACCOUNT | (opcode as u32) << 8 | (frame.input.depth as u32) << kind::DEPTH_BITS;
+    revert_entries(context, before.entries);
     let result = instruction(InstructionContext { interpreter: &mut *frame, host: &mut *context });
     if result != Err(InstructionResult::FatalExternalError) {
         context.chain.accesses.items.push(Access { kind, account, words });

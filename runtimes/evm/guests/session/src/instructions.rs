@@ -95,7 +95,7 @@ impl Control {
 pub struct Stopped {
     gas: Gas,
     stack: usize,
-    entries: usize,
+    pub entries: usize,
 }
 
 pub fn remember(frame: &Frame, context: &Ctx) -> Stopped {

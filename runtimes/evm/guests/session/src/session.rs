@@ -121,11 +121,10 @@ pub mod mode {
     pub const FRAMES: u32 = 1 << 21;
     /// The kernel runs all calls, so that an interceptor sees them.
     pub const INTERCEPTS: u32 = 1 << 22;
-    /// Hashes, and accesses to accounts, are recorded too; what is accessed is warm before.
+    /// Hashes, and accesses to accounts, are recorded too.
     pub const RECORDS_ALL: u32 = 1 << 24;
-    pub const WARMS: u32 = 1 << 25;
     /// What cheatcodes change within a call (`operation::WATCH`).
-    pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE | RECORDS_ALL | WARMS;
+    pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE | RECORDS_ALL;
 }
 
 /// What has happened at the end of a call.
