@@ -262,7 +262,7 @@ def _dump(context: Context, path: str) -> None:
         size += 2 * len(code) + _SLOT_SIZE * (1 + len(slots))
         check_size(size, "the file")
         nonce, balance = ledger.nonce(account), ledger.balance(account)
-        if nonce or balance or code or slots:
+        if nonce or balance or code:  # not for slots alone, as in forge
             found[f"0x{account.hex()}"] = {
                 "nonce": hex(nonce),
                 "balance": hex(balance),

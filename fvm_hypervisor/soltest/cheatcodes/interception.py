@@ -15,7 +15,7 @@ from fvm_hypervisor.soltest.cheatcodes.emits import DUMMY_ADDRESS, DUMMY_OUTPUT,
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from fvm_hypervisor.soltest.cheatcodes.pranks import broadcasting, by_deployer
 from fvm_hypervisor.soltest.cheatcodes.recording import close_access, open_accesses
-from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, ExpectedRevert, Mock, State
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, CallGas, ExpectedRevert, Mock, State
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.ethereum import InterceptedCall
@@ -45,7 +45,7 @@ def intercept_call(state: State, request: InterceptedCall, operations: CallOpera
     outcome = (
         operations.proceed(sender, _function(state, request))
         if mock is None
-        else _answer_by_mock(mock, request, sender, operations)
+        else _answer_by_mock(state, mock, request, sender, operations)
     )
     for recorded, access in reversed(accesses):
         close_access(state, access, recorded, outcome, operations)
@@ -63,6 +63,7 @@ def intercepted_result(
     state: State, request: InterceptedCall, outcome: SubcallOutcome, operations: CallOperations
 ) -> SubcallOutcome:
     """Return the result that the caller sees."""
+    gas, state.ended = state.ended, None
     end_prank(state, request.depth, operations.set_origin)
     if outcome.success and state.failure is not None:
         message, state.failure = state.failure, None
@@ -80,6 +81,9 @@ def intercepted_result(
         _note_reverter(expected, request, outcome)
         if request.depth <= expected.depth:
             return check_revert(state, expected, outcome, request.kind is None, operations.reason_text)
+    if gas is not None:
+        state.last_frame = gas
+        state.last_call = state.last_call if request.kind is None else gas
     if not outcome.success:
         return outcome
     if not request.static:
@@ -108,6 +112,7 @@ def check_revert(
     except CheatcodeFailure as failure:
         return SubcallOutcome(False, failure_data(failure.message))
     expected.seen += 1
+    state.last_frame = None
     if expected.seen < expected.count:
         state.revert = expected
     return SubcallOutcome(True, created=EthAddress(DUMMY_ADDRESS)) if creation else SubcallOutcome(True, DUMMY_OUTPUT)
@@ -204,7 +209,7 @@ def _mock(state: State, request: InterceptedCall) -> Mock | None:
 
 
 def _answer_by_mock(
-    mock: Mock, request: InterceptedCall, sender: EthAddress | None, operations: CallOperations
+    state: State, mock: Mock, request: InterceptedCall, sender: EthAddress | None, operations: CallOperations
 ) -> SubcallOutcome:
     output = mock.answers[0] if mock.answers else b""
     pays = request.value if request.kind is CallKind.CALL and not mock.reverts else 0
@@ -212,6 +217,7 @@ def _answer_by_mock(
         return SubcallOutcome(False)
     if len(mock.answers) > 1:
         mock.answers.popleft()
+    state.ended = CallGas(request.gas, 0, 0)
     return SubcallOutcome(not mock.reverts, output)
 
 

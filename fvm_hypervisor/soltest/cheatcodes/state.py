@@ -416,9 +416,11 @@ class State:
     """True if the gas of each call is recorded, because the test contract contains a cheatcode that needs it."""
     watches_logs: bool = False
     """True if logs of reverted calls are shown too, because the test contract contains log events."""
+    ended: CallGas | None = None
+    """Gas of the call or creation whose end is being handled."""
     last_call: CallGas | None = None
     last_frame: CallGas | None = None
-    """Gas of the last call or creation."""
+    """Gas of the last call or creation; None after one whose revert was expected, as in forge 1.8."""
     hooks: StorageHooks | None = None
     intercept_code: bool = False
     stored_bytes: int = 0
@@ -432,12 +434,6 @@ class State:
             self.reads.setdefault(account, []).append(slot)
             if is_write:
                 self.writes.setdefault(account, []).append(slot)
-
-    def note_frame(self, gas: CallGas, creates: bool) -> None:
-        """Record the gas of a call or creation that has ended; a creation does not count as the last call."""
-        self.last_frame = gas
-        if not creates:
-            self.last_call = gas
 
     @property
     def is_armed(self) -> bool:

@@ -48,6 +48,15 @@ OTHER_GAS: Final = {
     "testLoadPrecompile()": "forge 1.8 reads the slot",
     "testTypeReorder()": "the response has another length",
 }  # fmt: skip
+RECORDED: Final = (
+    "testAddresses()", "testArrays()", "testCreated()", "testDelegateCallRow()", "testDiff()", "testDiffDeep()",
+    "testDiffJson()", "testDiffOfCheatcode()", "testDiffResumes()", "testDiffText()", "testDiffUnchanged()",
+    "testKeyOfDiff()", "testLabelled()", "testLongTexts()", "testMappings()", "testMixed()", "testNoDiff()",
+    "testNumbers()", "testOpcodeRows()", "testOpcodeRowsOfTest()", "testOthers()", "testPaymentInFailedCall()",
+    "testPrankedDelegateCallRow()", "testPushed()", "testRowOfFailedCreation()", "testSelfdestructRow()",
+    "testShortTexts()", "testStorageAccesses()", "testStructs()", "testTwice()",
+)  # fmt: skip
+"""Tests that record state diffs, which make slots and accounts warm in forge 1.7.1, but not in 1.8."""
 
 OF_FORGE_1_8: Final = {
     "testLoadPrecompile()": ("Success", ""),  # foundry#15231
@@ -85,11 +94,11 @@ def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
     gas = {
         name for name, test in wanted.items() if found[name].kind is CaseKind.UNIT and test["gas"] != found[name].gas
     }
-    assert gas <= set(OTHER_GAS)
+    assert gas <= {*OTHER_GAS, *RECORDED}
 
 
 def test_every_gas_that_differs_belongs_to_a_test() -> None:
-    assert set(OTHER_GAS) <= {name for tests in GOLDEN["forge"].values() for name in tests}
+    assert {*OTHER_GAS, *RECORDED} <= {name for tests in GOLDEN["forge"].values() for name in tests}
 
 
 def _here(reason: str, folder: Path) -> str:

@@ -1,5 +1,6 @@
-"""Programs that tests run with `ffi` end with all their children, and their output is limited."""
+"""Programs of `ffi` end with all their children, and their output is limited; files that cheatcodes write."""
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from eth_abi.abi import encode
 
 from bridge.ethereum.addresses import EthAddress, masked_id
-from fvm_hypervisor.soltest.cheatcodes.context import Settings
+from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, check_size
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, VM_ADDRESS
@@ -77,3 +78,26 @@ def test_program_runs_once_in_a_call_that_begins_again_twice(evm: str, tmp_path:
     assert (tmp_path / "ran").read_text().split() == ["first", "second", "third"]
     texts = [output[at : at + 96] for at in range(0, len(output), 96)]
     assert [texts[number][64:].rstrip(b"\0") for number in (0, 2, 4)] == [b"first", b"second", b"third"]
+
+
+def test_dumped_state_has_no_account_with_slots_alone(tmp_path: Path) -> None:
+    """An account without nonce, balance and code is empty (EIP-161), so forge leaves it out."""
+    settings = Settings(tmp_path, permissions=[Permission("read-write", tmp_path)])
+    made, to = TestExecutor(ExecutorSettings(), Cheatcodes(settings)), EthAddress(bytes([0xC0]) * 20)
+    slots, funded = (EthAddress(bytes([byte]) * 20) for byte in (0xD0, 0xD1))
+    store = ("store(address,bytes32,bytes32)", ("address", "bytes32", "bytes32"))
+    calls = [
+        call_vm(*store, f"0x{slots.hex()}", bytes(32), bytes([1]) * 32),
+        call_vm(*store, f"0x{funded.hex()}", bytes(32), bytes([1]) * 32),
+        call_vm("deal(address,uint256)", ("address", "uint256"), f"0x{funded.hex()}", 5),
+        call_vm("dumpState(string)", ("string",), "dump.json"),
+    ]
+    install_alloc(made.machine, {to: AllocAccount(0, 1, assemble("CALLDATASIZE 0 0 CALLDATACOPY 0 0 CALLDATASIZE 0 0 "
+        f"0x{VM_ADDRESS.hex()} GAS CALL"))})  # fmt: skip
+    try:
+        assert all(made.call(DEFAULT_SENDER, to, data).success for _, data in calls)
+    finally:
+        made.close()
+    found = json.loads((tmp_path / "dump.json").read_text())
+    assert f"0x{funded.hex()}" in found
+    assert f"0x{slots.hex()}" not in found

@@ -15,7 +15,10 @@ from tests.fvm_hypervisor.soltest.cheatcodes.forge_1_8.golden import ARTIFACTS
 from tests.fvm_hypervisor.soltest.here import run_suite, written
 
 SUITES = sorted(name.partition(":")[2] for name in ARTIFACTS if name.endswith("Test"))
-FORGE_ONLY = dict.fromkeys(("FrameGasTest", "OnlyFrameTest"), "Filecoin's rules have no gas of the last call")
+FORGE_ONLY = {
+    **dict.fromkeys(("FrameGasTest", "OnlyFrameTest"), "Filecoin's rules have no gas of the last call"),
+    "RecordedGasTest": "Filecoin's rules have no recording of state diffs",
+}
 """Suites of cheatcodes that only exist under Ethereum's rules, with a part of the message."""
 
 

@@ -24,6 +24,10 @@ interface Later {
     function isIsolateMode() external view returns (bool);
     function lastCallGas() external view returns (Gas memory);
     function lastFrameGas() external view returns (Gas memory);
+    function snapshotGasLastCall(string calldata) external returns (uint256);
+    function expectRevert() external;
+    function mockCall(address, bytes calldata, bytes calldata) external;
+    function startStateDiffRecording() external;
     function snapshotGasLastFrame(string calldata) external returns (uint256);
     function snapshotGasLastFrame(string calldata, string calldata) external returns (uint256);
     function parseJsonArrayLength(string calldata, string calldata) external pure returns (uint256);
@@ -259,11 +263,72 @@ contract FrameGasTest is Cheating {
     function testNothing() public {
         fails(abi.encodeCall(vm.lastFrameGas, ()), "vm.lastFrameGas: no external call or create was made yet");
     }
+
+    // `call_end` of forge's inspector takes an expected revert before it records gas, and forgets the last frame's.
+    function testExpectedRevertIsNotTheLastCall() public {
+        vm.expectRevert();
+        this.fail();
+        fails(abi.encodeCall(vm.lastCallGas, ()), "vm.lastCallGas: no external call was made yet");
+        sha256("abc");
+        vm.expectRevert();
+        this.fail();
+        require(vm.lastCallGas().gasTotalUsed == 72, "60 + 12 for a word");
+        require(vm.snapshotGasLastCall("expected") == 72);
+        fails(abi.encodeCall(vm.lastFrameGas, ()), "vm.lastFrameGas: no external call or create was made yet");
+    }
+
+    function testMockedCallUsesNoGas() public {
+        vm.mockCall(address(0x1234), "", "");
+        sha256("abc");
+        (bool success,) = address(0x1234).call("");
+        require(success && vm.lastCallGas().gasTotalUsed == 0 && vm.lastFrameGas().gasTotalUsed == 0);
+    }
+
+    function fail() external pure {
+        revert();
+    }
 }
 
 contract OnlyFrameTest is Cheating {
     function testCall() public {
         (bool success,) = address(0x99).call("");
         require(success && vm.lastFrameGas().gasTotalUsed == 0);
+    }
+}
+
+// A recording makes nothing warm (foundry reads in a checkpoint that it reverts): EIP-2929 has the prices.
+abstract contract Recording is Cheating {
+    function deploy(bytes memory code) private returns (address made) {
+        bytes memory init = abi.encodePacked(hex"6c", code, hex"5f52600d6013f3"); // returns the 13 bytes
+        assembly { made := create(0, add(init, 32), mload(init)) }
+    }
+
+    function used(address target) private returns (uint256) {
+        (bool success,) = target.call("");
+        require(success);
+        return vm.lastCallGas().gasTotalUsed - intrinsic();
+    }
+
+    function intrinsic() internal pure virtual returns (uint256) {
+        return 0;
+    }
+
+    function testRecordedSlotsAndAccountsAreCold() public {
+        address load = deploy(hex"5f540000000000000000000000"); // PUSH0 SLOAD
+        address store = deploy(hex"60015f55000000000000000000"); // PUSH1 1 PUSH0 SSTORE
+        address balance = deploy(hex"60993100000000000000000000"); // PUSH1 0x99 BALANCE
+        vm.startStateDiffRecording();
+        require(used(load) == 2102, "2 + 2,100");
+        require(used(store) == 22105, "3 + 2 + 2,100 + 20,000");
+        require(used(balance) == 2603, "3 + 2,600");
+    }
+}
+
+contract RecordedGasTest is Recording {}
+
+// Each call is a transaction of 21,000 gas.
+contract IsolatedRecordedGasTest is Recording {
+    function intrinsic() internal pure override returns (uint256) {
+        return 21_000;
     }
 }
