@@ -267,7 +267,10 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
             first = (*(Remapping.parse(text) for text in settings.get("remappings", ())), *first)
         except InvalidInput as error:
             raise InvalidInput(f"command line: {error}") from None
-    remappings = all_remappings(root, first, project.remappings, project.libs, automatic)
+    try:
+        remappings = all_remappings(root, first, project.remappings, project.libs, automatic)
+    except OSError as error:
+        raise InvalidInput(f"libs: {error.filename} cannot be read: {error.strerror}") from None
     profiles = tuple(dict.fromkeys((DEFAULT, *Table(content).table("profile"))))
     return replace(project, remappings=remappings, unknown_keys=unknown, profiles=profiles)
 
@@ -285,7 +288,7 @@ def _with_environment(root: Path, name: str, table: Table, environment: Environm
 
 
 def check_project(root: Path, name: str, table: Table) -> Project:
-    """Return the project of a profile. Raises InvalidInput for a wrong value, or a folder outside of the project."""
+    """Return the project of a profile. Raises InvalidInput for a wrong value, or a folder that it may not be."""
     project = _project(root, name, table)
     folders = {
         "out": project.out, "cache_path": project.cache, "snapshots": project.snapshots,
@@ -296,6 +299,10 @@ def check_project(root: Path, name: str, table: Table) -> Project:
     folders |= {key: folder for key, folder in corpora.items() if folder is not None}
     for key, folder in folders.items():
         check_inside(root, root / folder, key)
+    searched = [("src", project.src), ("test", project.test), ("script", project.script)]
+    for key, folder in (*searched, *(("libs", lib) for lib in project.libs)):
+        if (root / folder).resolve() in root.resolve().parents:
+            raise InvalidInput(f"{key} is '{folder:.80}', which contains the project {root}: name a folder in it")
     return project
 
 

@@ -54,11 +54,14 @@ class Sources:
 def own_sources(project: Project) -> list[str]:
     """Return the files in the project's folders that are not skipped."""
     found: set[str] = set()
-    for folder in (project.src, project.test, project.script):
-        for path in sorted((project.root / folder).rglob("*.sol")):
-            name = path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else ""
+    folders = [project.root / folder for folder in (project.src, project.test, project.script)]
+    for folder in folders:
+        if not folder.is_relative_to(project.root):
+            continue  # no source there has a path in the project
+        for path in sorted(folder.rglob("*.sol")):
+            name = path.relative_to(project.root).as_posix()
             inside = name.split("/")
-            if name and path.is_file() and not project.is_skipped(name) and "node_modules" not in inside:
+            if path.is_file() and not project.is_skipped(name) and "node_modules" not in inside:
                 found.add(name)
     return sorted(name for name in found if not any(name.startswith(f"{lib}/") for lib in project.libs))
 

@@ -25,6 +25,7 @@ from fvm_hypervisor.soltest.execution.job import Job, Options, check_isolation
 from fvm_hypervisor.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.project.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
+from fvm_hypervisor.soltest.project.test_settings import evm_version
 from fvm_hypervisor.soltest.run.workers import Watch, run_suites
 from hypervisor.errors import InvalidInput
 
@@ -64,7 +65,7 @@ class SuiteSession:
     def prepare(self) -> None:
         """Compile and find the tests while workers' modules load. Raises InvalidInput, CompileError."""
         self.wanted.check()
-        self._report_unknown_keys()
+        self._report_settings()
         if self.project.isolate:
             check_isolation(self.options.rules)
         prepare_workers(WORKER_MODULES)
@@ -117,13 +118,20 @@ class SuiteSession:
 
     def compiled(self) -> Artifacts:
         """Compile the project without tests outside the filter. Raises InvalidInput, CompileError."""
-        self._report_unknown_keys()
+        self._report_settings()
         self.artifacts = self._build(self.sources())
         return self.artifacts
 
-    def _report_unknown_keys(self) -> None:
+    def _report_settings(self) -> None:
+        """Print warnings for unknown keys, and for an EVM version that the chosen release of solc lacks."""
         for line in self.project.unknown_keys:
             self.notify(line)
+        chosen = self._project_with_solc().compiler
+        if chosen.evm_version is None or chosen.version is None or not VERSION.fullmatch(chosen.version):
+            return
+        used = evm_version(chosen.evm_version, chosen.version)
+        if used != chosen.evm_version:
+            self.notify(f"warning: solc {chosen.version} has no evm_version {chosen.evm_version}: {used} is used")
 
     def _build(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """Return the artifacts: those of forge that are current, and the rest, cached or compiled now."""
@@ -272,11 +280,11 @@ class SuiteSession:
         return self.job()
 
     def _project_with_solc(self) -> Project:
-        """Return the project with the release of `--use` as its compiler version, if it sets none."""
-        compiler, use = self.project.compiler, self.options.use
-        if compiler.version is not None or use is None or not VERSION.fullmatch(use):
+        """Return the project with the release of `--use`, if there is one, as its compiler version."""
+        use = self.options.use
+        if use is None or not VERSION.fullmatch(use):
             return self.project
-        return replace(self.project, compiler=compiler._replace(version=use))
+        return replace(self.project, compiler=self.project.compiler._replace(version=use))
 
     def job(self) -> Job:
         """Return the job of the compiled project."""

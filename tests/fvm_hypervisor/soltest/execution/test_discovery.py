@@ -13,6 +13,7 @@ from fvm_hypervisor.soltest.execution import discovery
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.inline import configured, inline_settings
 from fvm_hypervisor.soltest.execution.results import CaseKind
+from fvm_hypervisor.soltest.project.globs import fits
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, InvariantSettings, Project
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
@@ -60,7 +61,25 @@ def test_suite_filters_match_forge(tmp_path: Path, wanted: SuiteFilter, found: s
     assert {suite.contract for suite in find_suites(artifacts(tmp_path, files), own, wanted)[0]} == found
 
 
-@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "test/[", "{" * 1001])
+@pytest.mark.parametrize(
+    ("glob", "paths"),
+    [
+        ("test/[{]*", {"test/{1}.t.sol"}),
+        (r"test/\{1\}.t.sol", {"test/{1}.t.sol"}),
+        ("test/[R,S].t.sol", {"test/R.t.sol", "test/S.t.sol"}),
+        ("test/[!R{]*", {"test/S.t.sol", "test/in/R.t.sol"}),
+        ("test/**/R.t.sol", {"test/R.t.sol", "test/in/R.t.sol"}),
+        ("{**/R,test/S}.t.sol", {"test/R.t.sol", "test/S.t.sol", "test/in/R.t.sol"}),
+        ("test/in/**", {"test/in/R.t.sol"}),
+    ],
+)
+def test_globs_select_the_paths_that_forge_selects(glob: str, paths: set[str]) -> None:
+    """Selected paths by forge 1.7.1 and --match-path."""
+    every = ("test/{1}.t.sol", "test/R.t.sol", "test/S.t.sol", "test/in/R.t.sol")
+    assert {path for path in every if fits(path, glob)} == paths
+
+
+@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "test/[", "test/[b-a]", "{" * 1001])
 def test_a_filter_with_an_invalid_glob_is_refused(glob: str) -> None:
     with pytest.raises(InvalidInput, match="glob"):
         SuiteFilter(no_path=glob).check()

@@ -1,6 +1,7 @@
 """foundry.toml as forge reads it: profiles, sections, defaults, remappings; errors name the key."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,30 @@ def test_invalid_setting_is_named_with_file(tmp_path: Path, toml: str, words: st
     with pytest.raises(InvalidInput, match=words.replace("[", r"\[")) as raised:
         project(tmp_path, toml)
     assert "foundry.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize("setting", ['src = "/"', 'test = "/"', 'script = ".."', 'libs = ["lib", "/"]'])
+def test_folder_above_the_project_is_refused(setting: str, tmp_path: Path) -> None:
+    folder = re.findall(r'"([^"]+)"', setting)[-1]
+    key = setting.partition(" ")[0]
+    with pytest.raises(InvalidInput, match=rf"foundry.toml: {key} is '{re.escape(folder)}', which contains the "):
+        project(tmp_path, f"[profile.default]\n{setting}\n")
+
+
+def test_unreadable_library_folder_is_named_with_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lib").mkdir()
+
+    def refuse(path: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InvalidInput, match=r"libs: \S*lib cannot be read: Permission denied"):
+        project(tmp_path, '[profile.default]\nlibs = ["lib"]\n')
+
+
+def test_own_sources_are_not_searched_outside_of_the_project(tmp_path: Path) -> None:
+    """The files of /proc come and go, and none has a path in a project."""
+    assert own_sources(Project(tmp_path, test="/proc")) == []
 
 
 def test_the_largest_numbers_that_can_be_run_are_taken(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
 from fvm_hypervisor.soltest.execution.executor import fork_of
+from fvm_hypervisor.soltest.execution.job import Options
 from fvm_hypervisor.soltest.execution.results import TestResult
 from fvm_hypervisor.soltest.project.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.run.session import SuiteSession
+from hypervisor.errors import InvalidInput
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -42,6 +46,27 @@ CREATES = {"testCreates()": ["60403d3df05000"]}
 def test_evm_version_is_capped_by_project_compiler(solc: str | None, version: str | None, fork: str) -> None:
     compiler = CompilerSettings(version=solc, evm_version=version)
     assert fork_of(Project(Path(), compiler=compiler)) == fork
+
+
+@pytest.mark.parametrize(
+    ("solc", "use", "lines"),
+    [
+        ("0.8.30", None, ["warning: solc 0.8.30 has no evm_version amsterdam: osaka is used"]),
+        ("0.8.37", "0.8.26", ["warning: solc 0.8.26 has no evm_version amsterdam: cancun is used"]),
+        ("0.8.30", "0.8.37", []),
+        ("bin/solc", None, []),
+        (None, None, []),
+    ],
+)
+def test_evm_version_that_the_compiler_lacks_is_reported(
+    solc: str | None, use: str | None, lines: list[str], tmp_path: Path
+) -> None:
+    """Amsterdam needs solc 0.8.36, Prague 0.8.27; `--use` takes precedence over foundry.toml."""
+    project = Project(tmp_path, compiler=CompilerSettings(version=solc, evm_version="amsterdam"))
+    printed: list[str] = []
+    with pytest.raises(InvalidInput, match="no Solidity sources"):
+        SuiteSession(project, SuiteFilter(), Options(use=use), printed.append).prepare()
+    assert printed == lines
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
