@@ -320,6 +320,7 @@ class SuiteRun:
         try:
             for test in self.suite.tests:
                 self.started(test.signature)
+                self.executor.cheatcodes.forget_outcomes()
                 begin = perf_counter()
                 self.executor.restore(ready)
                 self.executor.setting = setting
@@ -516,13 +517,14 @@ class SuiteRun:
         self.executor.restore(ready)
         before, machine.tracer = machine.tracer, tracer
         try:
-            if result.is_sequence:
-                has_failed = call_sequence(stage, test, fails_on_revert, calls)
-                return has_failed or result.status is not CaseStatus.FAILURE
-            if calls:
-                set_created_values(self.executor, calls[0].created)
-            stage.call_test(calls[0].calldata if calls else selector(test.signature))
-            return True
+            with self.executor.cheatcodes.replay():
+                if result.is_sequence:
+                    has_failed = call_sequence(stage, test, fails_on_revert, calls)
+                    return has_failed or result.status is not CaseStatus.FAILURE
+                if calls:
+                    set_created_values(self.executor, calls[0].created)
+                stage.call_test(calls[0].calldata if calls else selector(test.signature))
+                return True
         finally:
             machine.tracer = before
 

@@ -13,6 +13,7 @@ from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.project.consent import Consent, Grant
 from fvm_hypervisor.soltest.project.project import FuzzSettings, Project
 from hypervisor.types import ActorID
 from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, call_of_cheatcode, counting_suite
@@ -449,3 +450,24 @@ def test_calldata_above_a_mebibyte_names_the_limit_under_filecoins_rules(
     assert f"└─ ← [TooLarge] {reason}" in test.trace
     found = run_contracts({"Large": bodies}, evm=evm)["Large"]["testCalls()"]
     assert found.status is CaseStatus.SUCCESS, "Ethereum has no such limit"
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_traced_repetition_leaves_files_and_programs_alone(rules: str, run_contracts: Run, tmp_path: Path) -> None:
+    """A failing test runs a program, reads what it appends to, and is shown with its calls."""
+    consent = Grant(frozenset({Consent.FFI, Consent.FILES}))
+    project = Project(tmp_path, ffi=True, fs_permissions=(("read-write", "."),), consent=consent)
+    body = [
+        *call_of_cheatcode("ffi(string[])", ["sh", "-c", "echo >> ran"]),
+        *call_of_cheatcode("writeFile(string,string)", "written", "text"),
+        *call_of_cheatcode("readFile(string)", "written"),
+        *call_of_cheatcode("removeFile(string)", "written"),
+        *call_of_cheatcode("writeLine(string,string)", "log", "line"),
+        "5f5ffd",
+    ]
+    found = run_contracts({"T": {"testWrites()": body}}, project=project, rules=rules, verbosity=3)["T"]["testWrites()"]
+    assert found.status is CaseStatus.FAILURE
+    assert "readFile" in found.trace
+    assert "[Revert] vm." not in found.trace
+    assert (tmp_path / "ran").read_text() == "\n"
+    assert (tmp_path / "log").read_text() == "line\n"

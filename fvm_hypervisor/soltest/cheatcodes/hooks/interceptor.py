@@ -127,10 +127,15 @@ class TestExterns:
 
 
 _OUTSIDE: Final = frozenset((
-    "ffi", "tryFfi", "rpc", "rpcJson", "writeFile", "writeFileBinary", "writeLine", "writeJson", "writeToml",
-    "removeFile", "copyFile", "createDir", "removeDir",
+    "ffi", "ffiBytes", "ffiString", "ffiUint", "tryFfi", "rpc", "rpcJson", "writeFile", "writeFileBinary", "writeLine",
+    "writeJson", "writeToml", "dumpState", "removeFile", "copyFile", "createDir", "removeDir",
 ))  # fmt: skip
 """Cheatcodes that run programs, query nodes, or write files."""
+_REMEMBERED: Final = _OUTSIDE | {
+    "readFile", "readFileBinary", "readLine", "closeFile", "exists", "isFile", "isDir", "readLink", "fsMetadata",
+    "readDir", "unixTime", "sleep",
+}  # fmt: skip
+"""These, and those whose outcomes they may change or that depend on the time."""
 
 
 _WITHIN: Final = frozenset(("callActorAs", "prankActor", "filAddress"))
@@ -166,8 +171,11 @@ class Cheatcodes:
         self._outcomes: list[tuple[bytes, SubcallOutcome]] = []
         self._repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
         self._next_repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
-        """Calldata and outcomes of these in the test's call so far, those of its earlier attempts in a session that
+        """Calldata and outcomes of remembered cheatcodes in the test's call so far, those of its earlier attempts that
         follow, and those for its next attempt."""
+        self._known: dict[bytes, SubcallOutcome] = {}
+        """Their last outcomes in the runs of a test, by calldata."""
+        self._is_replay = False
         self.inputs: set[str] = set()
         """Kinds of data from outside the machine that tests used, such as `files`."""
         self.skip_data = b""
@@ -321,14 +329,17 @@ class Cheatcodes:
         entry = table().get(data[:4])
         if entry is None:
             return SubcallOutcome(False, failure_data(_unknown_cheatcode(data[:4])))
-        if entry.name not in _OUTSIDE:
+        if entry.name not in _REMEMBERED:
             return self._outcome(entry, context, data)
         if self._repeated and self._repeated[0][0] == data:
             outcome = self._repeated.popleft()[1]
+        elif self._is_replay and data in self._known:
+            outcome = self._known[data]
         else:
             self._repeated.clear()
             outcome = self._outcome(entry, context, data)
         self._outcomes.append((data, outcome))
+        self._known[data] = outcome
         return outcome
 
     def _outcome(self, entry: Cheatcode, context: Context, data: bytes) -> SubcallOutcome:
@@ -376,6 +387,21 @@ class Cheatcodes:
     def repeat(self) -> None:
         """Let the call begin again, without repeating what it has done outside the machine."""
         self._next_repeated = deque((*self._outcomes, *self._repeated))
+
+    def forget_outcomes(self) -> None:
+        """Begin a test: what earlier ones have done outside the machine is not repeated."""
+        self._known.clear()
+        self._outcomes.clear()
+
+    @contextmanager
+    def replay(self) -> Iterator[None]:
+        """Let the calls inside repeat runs of the test without repeating what these have done outside the machine."""
+        self.repeat()
+        self._is_replay = True
+        try:
+            yield
+        finally:
+            self._is_replay = False
 
     def end_test(self, result: CallResult) -> CallResult:
         """Return the result of a call of the test contract: a failure if an expectation was not met."""
