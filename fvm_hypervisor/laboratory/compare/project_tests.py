@@ -284,7 +284,7 @@ class _Pair:
     def __init__(self, jobs: tuple[Job, Job], suite: Suite) -> None:
         self.jobs, self.suite = jobs, suite
         first = jobs[0]
-        self.artifacts = Artifacts(first.project.root, first.locations, first.sources)
+        self.artifacts = Artifacts(first.project.root, first.locations, first.sources, first.test_files)
         self.viewer, self.places = viewer_of(first, self.artifacts), SourcePlaces(self.artifacts)
         self.is_ethereum = first.options.rules == ETHEREUM
         self.forks = fork_named(first.project.fork), fork_named(jobs[1].project.fork)

@@ -111,15 +111,18 @@ class ArtifactLocation(NamedTuple):
 class Artifacts:
     """All compiled contracts of a project.
 
-    `sources` maps each build to the source paths, by their indices in the build's source maps.
+    `sources` maps each build to the source paths, by their indices in the build's source maps. `test_files` has the
+    files of tests that each source of a suite imports, and itself.
     """
 
     def __init__(
-        self, root: Path, locations: Sequence[ArtifactLocation], sources: Mapping[str, Mapping[int, str]]
-    ) -> None:
+        self, root: Path, locations: Sequence[ArtifactLocation], sources: Mapping[str, Mapping[int, str]],
+        test_files: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:  # fmt: skip
         self.root = root
         self.locations = tuple(locations)
         self.sources = sources
+        self.test_files = test_files or {}
         self._read: dict[ArtifactLocation, ContractArtifact] = {}
 
     @cached_property

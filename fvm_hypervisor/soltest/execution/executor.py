@@ -184,6 +184,8 @@ class ExecutorSnapshot(NamedTuple):
     written: int
     cheatcodes: CheatcodeSnapshot
     nonces: Mapping[EthAddress, int]
+    sent: int
+    """Number of messages so far, under Filecoin's rules."""
 
 
 class TestExecutor:
@@ -665,7 +667,7 @@ class TestExecutor:
     def snapshot(self) -> ExecutorSnapshot:
         """Take a snapshot of the current state, to `restore` any number of times, or to end with `drop`."""
         mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
-        return ExecutorSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
+        return ExecutorSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces), self._sent)
 
     def restore(self, snapshot: ExecutorSnapshot) -> None:
         """Restore a snapshot; later ones become invalid."""
@@ -677,7 +679,7 @@ class TestExecutor:
         self.machine.state_tree.rollback(snapshot.tree)
         self.machine.store.forget_after(snapshot.written)
         self.cheatcodes.restore(snapshot.cheatcodes, self.machine)
-        self._nonces = dict(snapshot.nonces)
+        self._nonces, self._sent = dict(snapshot.nonces), snapshot.sent
         self._touched.clear()
 
     def commit_snapshot(self) -> None:

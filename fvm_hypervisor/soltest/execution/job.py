@@ -75,6 +75,8 @@ class Job:
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Storage layouts by source and contract; empty unless a source requests them."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    test_files: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Files of tests (`.t.sol`) that each source of a suite imports, and itself."""
 
 
 def check_isolation(rules: str) -> None:

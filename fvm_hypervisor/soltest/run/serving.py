@@ -35,7 +35,7 @@ class SuiteServer:
     def __init__(self, job: Job, send_event: Callable[[str, Any], None]) -> None:
         self.job = job
         self._send_event = send_event
-        self._artifacts = Artifacts(job.project.root, job.locations, job.sources)
+        self._artifacts = Artifacts(job.project.root, job.locations, job.sources, job.test_files)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._executor = TestExecutor(executor_settings_of(job), self._cheatcodes)
         self._viewer = viewer_of(job, self._artifacts)

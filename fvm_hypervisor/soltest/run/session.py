@@ -56,6 +56,7 @@ class SuiteSession:
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
     _layouts: Layouts = field(default_factory=dict)
+    _test_files: dict[str, frozenset[str]] = field(default_factory=dict)
     _choice: SolcChoice | None = None
     _announced: Solc | None = None
     """The compiler that was announced last."""
@@ -82,6 +83,9 @@ class SuiteSession:
             if waiting is not None and not waiting.repeats:
                 waiting.discard()
         own = self._suite_sources(sources)
+        self._test_files = {
+            name: frozenset(found for found in sources.closure([name]) if found.endswith(".t.sol")) for name in own
+        }
         self.suites, self.corrupt = find_suites(self.artifacts, own, self.wanted)
         if not self.suites and not self.wanted.symbolic:
             self.has_symbolic_tests = bool(find_suites(self.artifacts, own, self.wanted._replace(symbolic="checks"))[0])
@@ -300,4 +304,5 @@ class SuiteSession:
             fork_number=None if self._fork is None else self._fork[1],
             layouts=self._layouts,
             environment=dict(os.environ),
+            test_files=self._test_files,
         )

@@ -471,3 +471,11 @@ def test_traced_repetition_leaves_files_and_programs_alone(rules: str, run_contr
     assert "[Revert] vm." not in found.trace
     assert (tmp_path / "ran").read_text() == "\n"
     assert (tmp_path / "log").read_text() == "line\n"
+
+
+def test_gas_under_filecoins_rules_does_not_depend_on_other_tests(run_contracts: Run) -> None:
+    """A suite after another has the gas of the first, and so have equal tests of a suite."""
+    bodies = {name: sized(100) * 3 for name in ("testOne()", "testTwo()", "testThree()")}
+    found = run_contracts(dict.fromkeys(("A", "B", "C"), bodies), rules="filecoin")
+    gas = {name: [found[suite][name].gas for suite in found] for name in bodies}
+    assert all(len({*each}) == 1 for each in gas.values()), gas

@@ -1,15 +1,20 @@
 """State of Solidity tests: changes made for one deployment are reverted after it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Settings
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, BlockValues, State
+from fvm_hypervisor.soltest.compile.artifact import ArtifactLocation, Artifacts
 from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
+from fvm_hypervisor.soltest.execution.stage import SuiteStage
 from hypervisor.installation import FILECOIN
 from hypervisor.tracing import CallTrees
+from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, call_of_cheatcode, write
 
 CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
 """Init code that returns one byte more than EIP-170 allows."""
@@ -67,3 +72,27 @@ def test_traced_sender_without_account_has_its_own_address() -> None:
     executor.machine.tracer = trees = CallTrees()
     assert executor.call(sender, contract, b"").success
     assert executor.address_of(trees.roots[0].start.from_) == sender
+
+
+def test_libraries_of_other_tests_files_are_not_deployed(tmp_path: Path) -> None:
+    """A filter leaves these files out, and the number of actors affects gas under Filecoin's rules."""
+    test = artifact({"testLoads()": call_of_cheatcode("getCode(string)", "C.sol:C")})
+    user, library = artifact({"f()": PASS}), artifact({"g()": PASS})
+    user["bytecode"]["object"] += "00" * 20
+    link = {"start": len(user["bytecode"]["object"]) // 2 - 21, "length": 20}
+    made = {"T": ("test/T.t.sol", test)}
+    for name, file in (("Own", "src/Own.sol"), ("Base", "test/Base.t.sol"), ("Other", "test/Other.t.sol")):
+        links = {file: {f"{name}Lib": [link]}}
+        made[name] = file, {**user, "bytecode": {**user["bytecode"], "linkReferences": links}}
+        made[f"{name}Lib"] = file, library
+    folder = write(tmp_path, {name: content for name, (_, content) in made.items()})
+    places = [ArtifactLocation(file, name, folder / f"{name}.json") for name, (file, _) in made.items()]
+    files = {"test/T.t.sol": frozenset({"test/T.t.sol", "test/Base.t.sol"})}
+    artifacts = Artifacts(tmp_path, places, {}, files)
+    executor = TestExecutor(ExecutorSettings(rules="filecoin"), Cheatcodes(Settings()))
+    try:
+        stage = SuiteStage(executor, artifacts, artifacts.get("test/T.t.sol", "T"))
+        stage.build()
+    finally:
+        executor.close()
+    assert {name for _, name in stage.libraries} == {"OwnLib", "BaseLib"}
