@@ -111,6 +111,7 @@ _HARDHAT_PACKAGES: Final = {
 }  # fmt: skip
 _HARDHAT_NODE: Final = ("--rules", "ethereum", "--chain-id", "31337", "--throw-on-transaction-failures", "-q")
 _SAFE_GAS: Final = "100000000"
+"""Gas of blocks and transactions in the suite's own network; hardhat-ethers takes it from a network named localhost."""
 _TEST_UTILITIES: Final = "@nomicfoundation/hardhat-test-utils"
 _CONNECTION: Final = "  const connection = await hre.network.create"
 _FRESH_NODE: Final = """  await fetch(process.env.FVM_PEER_URL!, {
