@@ -13,7 +13,8 @@ from hypervisor import Bundle, Hypervisor, fil
 from hypervisor.bundles.bundle_library import own_bundles
 from hypervisor.bundles.genesis import Genesis, constructor_key, store_constructed_state
 from hypervisor.context import MachineContext
-from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.errors import InvalidInput
+from hypervisor.machine.machine import CreationFailed
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import MessageStarted, Recorder
@@ -149,7 +150,7 @@ def test_constructors_do_not_depend_on_the_epoch() -> None:
 
 @pytest.mark.parametrize("network", [number for number in NETWORK_VERSIONS if number < FIRST])
 def test_versions_that_cannot_run_the_actors_still_fail_at_genesis(network: int) -> None:
-    with pytest.raises(Fatal, match="cannot be run"):
+    with pytest.raises(CreationFailed, match="cannot be run"):
         opened(network, "filecoin")
 
 
