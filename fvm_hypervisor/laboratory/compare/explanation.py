@@ -35,6 +35,8 @@ class Explanation(NamedTuple):
     first: str = ""
     reasons: tuple[RuleChange, ...] = ()
     parted: str = ""
+    parting: tuple[RuleChange, ...] = ()
+    """What may explain that the runs part, beyond the reasons of the first difference."""
     limits: tuple[str, ...] = ()
     rows: tuple[GasRow, ...] = ()
     state_gas: int = 0
@@ -66,10 +68,11 @@ def explain_steps(
     elif rows:
         text, reasons = f"{rows[0].name}: {rows[0].gas[0]:,} -> {rows[0].gas[1]:,} gas", rows[0].changes
     limits = tuple(_limit_text(each, place) for each in found.limits)
+    known = Explanation(text, reasons, limits=limits, rows=rows, state_gas=found.state_gas)
     if found.parted is None:
-        return Explanation(text, reasons, "", limits, rows, found.state_gas)
-    reasons = tuple(dict.fromkeys((*reasons, *found.parted.changes)))
-    return Explanation(text, reasons, place(found.parted.spot), limits, rows, found.state_gas)
+        return known
+    others = tuple(change for change in found.parted.changes if change not in reasons)
+    return known._replace(parted=place(found.parted.spot), parting=others)
 
 
 def _limit_text(limit: LimitReached, place: Callable[[Spot], str]) -> str:
@@ -108,6 +111,7 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
     yield from (f"  {change.text()}" for change in found.reasons)
     if found.parted:
         yield f"the runs part after {found.parted}"
+    yield from (f"  {change.text()}" for change in found.parting)
     yield from (f"limit reached: {line}" for line in found.limits)
     rows = [row for row in found.rows if row.changes or not found.parted]  # after it, both run other instructions
     if rows:
@@ -135,6 +139,7 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "details": list(found.details),
         "reasons": [_reason_json(each) for each in found.reasons],
         "parted_after": found.parted or None,
+        "parting_reasons": [_reason_json(each) for each in found.parting],
         "limits": list(found.limits),
         "state_gas": found.state_gas,
         "rows": [

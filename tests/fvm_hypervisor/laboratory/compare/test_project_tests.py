@@ -91,8 +91,20 @@ def test_an_opcode_of_a_later_fork_changes_the_outcome(tmp_path: Path) -> None:
     assert change.kinds[0] == "outcome"
     assert (change.ends[0].partition(":")[0], change.ends[1]) == ("Failure", "Success")
     assert "MCOPY" in change.explanation.parted
-    assert reasons(change) == ["MCOPY none -> 3 (EIP-5656)"]
+    assert [each.text() for each in change.explanation.parting] == ["MCOPY none -> 3 (EIP-5656)"]
     assert found.comparison.has_other_outcomes
+
+
+def test_reasons_of_the_parting_are_apart_from_those_of_the_first_difference(tmp_path: Path) -> None:
+    found = compare(tmp_path, "shanghai,amsterdam", {"test_copy()": [*BALANCE[:-1], "5f5f5f5e", "00"]})
+    lines = [line.strip() for line in impact_lines(found.comparison)]
+    first = next(number for number, line in enumerate(lines) if line.startswith("first difference: BALANCE"))
+    assert lines[first + 1] == "cold_account 2,600 -> 3,000 (EIP-8038)"
+    assert lines[first + 2] == "the runs part after opcode 0x5e not defined/MCOPY at T, byte 27"
+    assert lines[first + 3] == "MCOPY none -> 3 (EIP-5656)"
+    (change,) = impact_json(found.comparison)["changes"]
+    assert [each["name"] for each in change["reasons"]] == ["cold_account"]
+    assert [each["name"] for each in change["parting_reasons"]] == ["MCOPY"]
 
 
 NEW_SLOT = ["60015f55", "00"]
@@ -155,7 +167,7 @@ def test_a_gas_argument_that_no_longer_suffices_is_named(tmp_path: Path) -> None
     assert "CALL at T, byte " in limit
     assert "gives 2,900 gas" in limit
     assert "BALANCE at T, byte " in limit
-    assert reasons(change) == ["cold_account 2,600 -> 3,000 (EIP-8038)"]
+    assert [each.text() for each in change.explanation.parting] == ["cold_account 2,600 -> 3,000 (EIP-8038)"]
     assert other.explanation.limits == ()
 
 
