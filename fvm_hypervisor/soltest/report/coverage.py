@@ -302,11 +302,14 @@ class FileCoverage:
 
     @cached_property
     def lines(self) -> dict[int, int]:
-        """Hits by line: those of the line's most frequent item, or its executions if it has only branches."""
+        """Hits by line: as in forge those of the line's first item, or its executions if it has only branches.
+
+        Of items without positions, those of native actors, the most frequent counts.
+        """
         hits: dict[int, int] = {}
-        for found in self.items:
+        for found in sorted(self.items, key=lambda found: (found.item.start, -found.hits)):
             if found.item.kind is not ItemKind.BRANCH:
-                hits[found.line] = max(found.hits, hits.get(found.line, 0))
+                hits.setdefault(found.line, found.hits)
         for found in self.items:
             hits.setdefault(found.line, found.reached)
         hits.pop(0, None)  # items without a line: native actors without debug information

@@ -7,7 +7,7 @@ import pytest
 from fvm_hypervisor.soltest.execution.results import CaseStatus
 from fvm_hypervisor.soltest.project.project import CompilerSettings
 from fvm_hypervisor.soltest.report.collecting import CoverageIndex, SuiteCoverageByTest
-from fvm_hypervisor.soltest.report.coverage import coverage_settings
+from fvm_hypervisor.soltest.report.coverage import FileCoverage, Item, ItemHits, ItemKind, coverage_settings
 from tests.fvm_hypervisor.soltest.conftest import Results
 from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode
 
@@ -72,3 +72,10 @@ def test_code_that_ends_inside_push_is_counted(run_contracts: Callable[..., Resu
     body = [*call_of_cheatcode("etch(address,bytes)", f"0x{etched}", bytes.fromhex(code)), *calls]
     test = run_contracts({"Suite": {"testEnds()": body}}, evm=evm, report="coverage")["Suite"]["testEnds()"]
     assert test.status is CaseStatus.SUCCESS, test.reason
+
+
+def test_header_of_a_loop_has_the_hits_of_its_first_statement() -> None:
+    """`for (uint256 i = 0; i < n; i++)` with n = 5 has DA:5,1 in forge 1.7.1."""
+    header = [(80, 93, 1), (95, 100, 6), (102, 105, 5)]
+    items = [ItemHits(Item(ItemKind.STATEMENT, start, end), 5, hits, hits) for start, end, hits in reversed(header)]
+    assert FileCoverage("src/F.sol", tuple(items)).lines == {5: 1}
