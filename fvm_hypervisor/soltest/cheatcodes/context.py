@@ -296,3 +296,5 @@ class CallOperations:
     """Return the node of the active fork."""
     uses_deployer: bool = False
     """True if CREATE2 of the test contract, or of a pranked frame, is a call of the default deployer."""
+    internal_reverts: bool = False
+    """True if an expected revert may be that of the expecting frame itself (`allow_internal_expect_revert`)."""

@@ -79,7 +79,8 @@ def intercepted_result(
     expected = state.revert
     if expected is not None and not expected.cheatcode:
         _note_reverter(expected, request, outcome)
-        if request.depth <= expected.depth:
+        waits = operations.internal_reverts and outcome.success and request.kind is not None  # as in forge 1.8
+        if request.depth <= expected.depth and not waits:
             return check_revert(state, expected, outcome, request.kind is None, operations.reason_text)
     if gas is not None:
         state.last_frame = gas

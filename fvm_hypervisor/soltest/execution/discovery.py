@@ -7,7 +7,7 @@ function whose name begins with `test`, `table`, `invariant` or `statefulFuzz`. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -186,6 +186,17 @@ def suite_warnings(artifact: ContractArtifact) -> tuple[str, ...]:
     )
 
 
+def _ignored_results(artifact: ContractArtifact, tests: Iterable[TestFunction]) -> Iterator[str]:
+    """Yield a warning, as forge 1.8, for each invariant test whose result of type `bool` has no effect."""
+    names = {test.signature for test in tests if test.kind is CaseKind.INVARIANT}
+    for entry in artifact.abi:
+        if [item.get("type") for item in entry.get("outputs", ())] == ["bool"] and signature(entry) in names:
+            yield (
+                f"Invariant function `{signature(entry)}` returns `bool`, but its return value is ignored; "
+                "use assertions or revert to indicate failure."
+            )
+
+
 def find_suites(
     artifacts: Artifacts, own: Iterable[str], wanted: SuiteFilter
 ) -> tuple[list[Suite], list[tuple[str, str, str]]]:
@@ -210,6 +221,7 @@ def find_suites(
             continue
         tests = tuple(test for test in found if wanted.matches_test(test.signature))
         if tests:
+            warnings = (*warnings, *_ignored_results(artifact, tests))
             suites.append(Suite(location.file, location.name, tests, warnings))
     return suites, corrupt
 

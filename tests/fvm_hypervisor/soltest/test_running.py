@@ -479,3 +479,14 @@ def test_gas_under_filecoins_rules_does_not_depend_on_other_tests(run_contracts:
     found = run_contracts(dict.fromkeys(("A", "B", "C"), bodies), rules="filecoin")
     gas = {name: [found[suite][name].gas for suite in found] for name in bodies}
     assert all(len({*each}) == 1 for each in gas.values()), gas
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_expected_internal_revert_may_follow_calls_that_succeed(rules: str, run_contracts: Run, tmp_path: Path) -> None:
+    """As in forge 1.8: a call of an account without code, whose missing result then reverts the caller."""
+    call = [*call_of_cheatcode("expectRevert()"), "5f5f5f5f5f6112345af150"]
+    bodies = {"testReverts()": [*call, "5f5ffd"], "testEnds()": [*call, "00"]}
+    project = Project(tmp_path, allow_internal_expect_revert=True)
+    found = run_contracts({"T": bodies}, project=project, rules=rules)["T"]
+    assert found["testReverts()"].status is CaseStatus.SUCCESS
+    assert found["testEnds()"].reason == "next call did not revert as expected"

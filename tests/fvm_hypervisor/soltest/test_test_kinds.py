@@ -115,6 +115,19 @@ def test_set_up_is_called_in_its_own_spelling_alone_and_once(run_contracts: Run,
     assert suite.warnings == ('Found invalid setup function "setup()" did you mean "setUp()"?',)
 
 
+@pytest.mark.parametrize(("test", "count"), [(None, 1), ("invariant_other", 0)])
+def test_ignored_result_of_an_invariant_is_a_warning(test: str | None, count: int, tmp_path: Path) -> None:
+    """The text of forge 1.8."""
+    made = artifact(dict.fromkeys(("invariant_holds()", "invariant_other()", "test_one()"), PASS))
+    for entry in made["abi"]:
+        kinds = {"invariant_holds": "bool", "invariant_other": "int256", "test_one": "bool"}
+        entry["outputs"] = [{"name": "", "type": kinds[entry["name"]]}]
+    place = ArtifactLocation("test/T.t.sol", "T", write(tmp_path, {"T": made}) / "T.json")
+    (suite,), _ = find_suites(Artifacts(tmp_path, [place], {}), ["test/T.t.sol"], SuiteFilter(test=test))
+    text = "Invariant function `invariant_holds()` returns `bool`, but its return value is ignored; "
+    assert suite.warnings == (f"{text}use assertions or revert to indicate failure.",) * count
+
+
 def test_before_test_setup_calls_run_before_their_test(run_contracts: Run) -> None:
     adds = selector("add()")
     calls = returning("bytes[]", [adds, adds])

@@ -196,6 +196,7 @@ def _intercept_call(
         reason_text=lambda text: revert_text(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
         uses_deployer=cheats.settings.uses_deployer,
+        internal_reverts=cheats.settings.internal_reverts,
     )
     outcome = intercept_call(cheats.state, request, operations)
     if made and outcome is made[0][0]:

@@ -230,6 +230,7 @@ class TestObserver:
             reason_text=lambda data: revert_text(data, cheats.settings.errors),
             fork_url=lambda: cheats.fork_url,
             uses_deployer=cheats.settings.uses_deployer,
+            internal_reverts=cheats.settings.internal_reverts,
         )
 
     def _isolates(self, request: InterceptedCall) -> bool:
