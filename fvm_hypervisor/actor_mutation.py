@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -55,19 +54,33 @@ _LISTED: Final = (MutantStatus.SURVIVED, MutantStatus.NOT_COVERED, MutantStatus.
 
 
 class ActorMutant(NamedTuple):
-    """A mutant with its place: a source file and line, or the name of its function and 0."""
+    """A mutant with its place: a source file, line and column (0: unknown), or the name of its function and zeros."""
 
     mutant: CodeMutant
     place: str
     line: int
     text: str
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Return the place and the change; the offset in the module distinguishes mutants of a line."""
+        numbers = "".join(f":{number}" for number in (self.line, self.column) if number)
+        return f"{self.place}{numbers} ({self.text} at offset {self.mutant.offset:#x})"
+
+
+Show = Callable[[ActorMutant, MutantStatus], None]
+"""Function that is called with each mutant that the tests should detect, as it ends."""
 
 
 class ActorMutation(NamedTuple):
-    """The tested mutants in the order of the code, and the number of those not tested because of an interruption."""
+    """The tested mutants in the order of the code, and the number of those not tested because of an interruption.
+
+    `stop` is the exception of Ctrl-C or SIGTERM.
+    """
 
     results: Sequence[tuple[ActorMutant, MutantStatus]]
     untested: int
+    stop: BaseException | None = None
 
     def counts(self) -> dict[str, int]:
         """Return the number of mutants by status."""
@@ -116,9 +129,9 @@ def actor_mutants(project: ActorProject) -> list[ActorMutant]:
             continue
         at = bisect_right(offsets, mutant.offset) - 1
         if at >= 0 and lines[at].file.startswith(root):
-            file, line = Path(lines[at].file), lines[at].line
+            file, line, column = Path(lines[at].file), lines[at].line, lines[at].column
             if not _source_line(file, line).startswith("#["):
-                found.append(ActorMutant(mutant, str(file.relative_to(root)), line, text))
+                found.append(ActorMutant(mutant, str(file.relative_to(root)), line, text, column))
     return found
 
 
@@ -174,17 +187,42 @@ def _try(mutant: ActorMutant, project: ActorProject, limit: float) -> MutantStat
     return MutantStatus.KILLED if status else MutantStatus.SURVIVED
 
 
-def run_mutants(project: ActorProject, count: int, seed: int, workers: int, dask: str | None = None) -> ActorMutation:
-    """Return the results of at most `count` mutants, drawn with a seed, or of those until an interruption (Ctrl-C).
+def run_mutants(
+    project: ActorProject,
+    count: int,
+    seed: int,
+    workers: int,
+    dask: str | None = None,
+    notify: Callable[[str], None] = lambda _: None,
+    show: Show = lambda _mutant, _status: None,
+) -> ActorMutation:
+    """Return the results of at most `count` mutants, drawn with a seed, or of those until Ctrl-C or SIGTERM.
 
-    Raises InvalidInput if a test fails without a change.
+    `notify` gets lines about the progress. Raises InvalidInput if a test fails without a change.
     """
     mutants = actor_mutants(project)
     if not mutants:
         raise InvalidInput(f"{project.module} has no code of sources in this folder: build it here, without --no-build")
-    if len(mutants) > count:
-        numbers = Random(seed).sample(range(len(mutants)), count)  # noqa: S311  # not a secret
+    total = len(mutants)
+    if total > count:
+        numbers = Random(seed).sample(range(total), count)  # noqa: S311  # not a secret
         mutants = [mutants[number] for number in sorted(numbers)]
+    found, stop = dict[ActorMutant, MutantStatus](), None
+    try:
+        notify(f"{len(mutants)} of {total} mutants: the tests run without a change")
+        for mutant, status in _results(project, mutants, workers, dask, notify):
+            found[mutant] = status
+            if status in _LISTED:
+                show(mutant, status)
+    except (KeyboardInterrupt, SystemExit) as error:
+        stop = error
+    return ActorMutation([(each, found[each]) for each in mutants if each in found], len(mutants) - len(found), stop)
+
+
+def _results(
+    project: ActorProject, mutants: Sequence[ActorMutant], workers: int, dask: str | None, notify: Callable[[str], None]
+) -> Iterator[tuple[ActorMutant, MutantStatus]]:
+    """Yield the result of each mutant as it ends, first of those that no test covers."""
     with tempfile.TemporaryDirectory(prefix="actor-mutants-") as scratch:
         copy, tested = Path(scratch) / project.folder.name, mutants
         if not _has_solidity_tests(project.folder):  # their coverage of actors is not known
@@ -196,12 +234,12 @@ def run_mutants(project: ActorProject, count: int, seed: int, workers: int, dask
         limit = max(_LEAST_SECONDS, _SLOWER * (monotonic() - begin))
         if not _run_copy(sources, _EMPTY_MODULE, _BASELINE_SECONDS)[0]:
             raise InvalidInput(f"the tests pass without {project.module}: let them create an actor with this file")
+        covered_mutants = set(tested)
+        yield from ((mutant, MutantStatus.NOT_COVERED) for mutant in mutants if mutant not in covered_mutants)
+        notify(f"the tests run on {len(tested)} mutants, for at most {limit:.0f} seconds each")
         attempt = partial(_try, project=sources, limit=limit)
-        found = dict.fromkeys(set(mutants).difference(tested), MutantStatus.NOT_COVERED)
-        with suppress(KeyboardInterrupt):
-            for number, status in run_each(attempt, tested, workers, "mutants", dask, files=[copy]):
-                found[tested[number]] = status
-    return ActorMutation([(each, found[each]) for each in mutants if each in found], len(mutants) - len(found))
+        for number, status in run_each(attempt, tested, workers, "mutants", dask, files=[copy]):
+            yield tested[number], status
 
 
 def _require_success(run: tuple[int, str], where: str) -> None:
@@ -229,18 +267,18 @@ def _covered_lines(folder: Path, report: Path) -> set[tuple[str, int]]:
     return found
 
 
-def mutation_lines(project: ActorProject, found: ActorMutation) -> Iterator[str]:
-    """Yield the mutants that the tests should detect, with their lines, then the counts and the score."""
-    for wanted in _LISTED:
-        for mutant, status in found.results:
-            if status is wanted:
-                place = f"{mutant.place}:{mutant.line}" if mutant.line else mutant.place
-                yield f"{status.value.capitalize()}: {place} ({mutant.text})"
-                if mutant.line:
-                    yield f"    {_source_line(project.folder / mutant.place, mutant.line)}"
+def mutant_lines(project: ActorProject, mutant: ActorMutant, status: MutantStatus) -> Iterator[str]:
+    """Yield a mutant and its source line."""
+    yield f"{status.value.capitalize()}: {mutant}"
+    if mutant.line:
+        yield f"    {_source_line(project.folder / mutant.place, mutant.line)}"
+
+
+def summary_lines(found: ActorMutation) -> Iterator[str]:
+    """Yield the counts and the score."""
     if any(not mutant.line for mutant, _ in found.results):
         yield "the module has no source lines: all of its functions were changed, those of libraries too"
-    if found.untested:
+    if found.stop is not None:
         yield f"interrupted: {found.untested} more mutants were not tested"
     yield f"{len(found.results)} mutants: {', '.join(f'{count} {name}' for name, count in found.counts().items())}"
     score = found.score()
@@ -252,10 +290,13 @@ def mutation_json(found: ActorMutation) -> dict[str, Any]:
     counts = {name.replace(" ", "_"): count for name, count in found.counts().items()}
     summary = {"total": len(found.results) + found.untested, **counts, "skipped": found.untested}
     mutants = [
-        {"status": status.value, "place": mutant.place, "line": mutant.line or None, "change": mutant.text}
+        {
+            "status": status.value, "place": mutant.place, "line": mutant.line or None,
+            "column": mutant.column or None, "change": mutant.text, "offset": mutant.mutant.offset,
+        }
         for mutant, status in found.results
         if status in _LISTED
-    ]
+    ]  # fmt: skip
     return {"summary": {**summary, "mutation_score": found.score()}, "mutants": mutants}
 
 

@@ -18,6 +18,8 @@ from store.cid import RAW, cid_of, show
 from store.codec import CodecError
 
 if TYPE_CHECKING:
+    from fvm_hypervisor.actor_mutation import ActorMutant
+    from fvm_hypervisor.soltest.mutate.results import MutantStatus
     from localnet import Account, Network
 
 app = typer.Typer(
@@ -109,12 +111,19 @@ def mutate(
 
     These are the tests that pytest finds, and the project's Solidity tests if it has a foundry.toml.
 
-    A project in Rust is built with source lines, and only its own lines are changed. A test that fails without a change
+    A change is printed as soon as its tests have ended. A project in Rust is built with source lines, and only its own
+    lines are changed. A test that fails without a change
     is an error. Exit status: 1 below --min-score, 2 if the tests cannot be run, otherwise 0.
 
     Example: hypervisor actor mutate guest_book
     """
-    from fvm_hypervisor.actor_mutation import built_project, mutation_json, mutation_lines, run_mutants
+    from fvm_hypervisor.actor_mutation import (
+        built_project,
+        mutant_lines,
+        mutation_json,
+        run_mutants,
+        summary_lines,
+    )
     from fvm_hypervisor.actor_project import lines_environment, project_commands
 
     _require_pytest()
@@ -122,10 +131,14 @@ def mutate(
         if _run(command, folder, lines_environment(folder)):
             raise InvalidInput(f"the build failed: {' '.join(command)}")
     project = built_project(folder)
-    found = run_mutants(project, count, seed, workers, dask)
-    typer.echo(json.dumps(mutation_json(found)) if as_json else "\n".join(mutation_lines(project, found)))
-    if found.untested:
-        raise typer.Exit(INTERRUPTED)
+
+    def show(mutant: ActorMutant, status: MutantStatus) -> None:
+        typer.echo("\n".join(mutant_lines(project, mutant, status)), err=as_json)
+
+    found = run_mutants(project, count, seed, workers, dask, lambda line: typer.echo(line, err=True), show)
+    typer.echo(json.dumps(mutation_json(found)) if as_json else "\n".join(summary_lines(found)))
+    if found.stop is not None:
+        raise typer.Exit(INTERRUPTED) if isinstance(found.stop, KeyboardInterrupt) else found.stop
     score = found.score()
     raise typer.Exit(int(score is not None and score < min_score))
 

@@ -21,11 +21,12 @@ _LINES = ".debug_line"
 
 
 class SourceLine(NamedTuple):
-    """The offset in the module at which a source line's instructions begin."""
+    """The offset in the module at which a source line's instructions begin; column 0 is unknown."""
 
     offset: int
     file: str
     line: int
+    column: int = 0
 
 
 @lru_cache(16)
@@ -73,7 +74,7 @@ def _lines(wasm: bytes, code_start: int) -> Iterator[SourceLine]:
         files = _files(program.header, folder)
         for state in (entry.state for entry in program.get_entries()):
             if state is not None and not state.end_sequence and state.line and state.address:
-                yield SourceLine(code_start + state.address, files[state.file], state.line)
+                yield SourceLine(code_start + state.address, files[state.file], state.line, state.column)
 
 
 def _files(header: Any, folder: str) -> dict[int, str]:

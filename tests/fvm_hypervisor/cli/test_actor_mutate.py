@@ -1,7 +1,10 @@
 """`hypervisor actor mutate` on a small project."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 
 import pytest
 from wasmtime import wat2wasm
@@ -25,6 +28,11 @@ def test_it_is_created(network):
 """
 
 
+SIX = bytes(wat2wasm(MODULE)).index(b"\x42\x05\x42\x06") + 3
+LESS = SIX + 1
+"""Offsets of the number 6 and of i64.lt_u, the operator after it."""
+
+
 def project(folder: Path, more: str = "") -> Path:
     (folder / "Makefile").touch()
     (folder / "interface.ipldsch").write_text("type TotalReturn int\n", encoding="utf-8")
@@ -45,10 +53,11 @@ def test_changes_that_no_test_detects_are_listed(tmp_path: Path) -> None:
             "mutation_score": 50.0,
         },
         "mutants": [
-            {"status": "survived", "place": "invoke", "line": None, "change": change}
-            for change in ("operand of i64.lt_u changed by 1", "i64.lt_u -> i64.le_u")
+            {"status": "survived", "place": "invoke", "line": None, "column": None, "change": change, "offset": offset}
+            for change, offset in (("operand of i64.lt_u changed by 1", SIX), ("i64.lt_u -> i64.le_u", LESS))
         ],
     }  # fmt: skip
+    assert f"Survived: invoke (i64.lt_u -> i64.le_u at offset {LESS:#x})\n" in done.stderr
     assert done.exit_code == 1
     assert (tmp_path / "one.wasm").read_bytes() == wat2wasm(MODULE)
 
@@ -73,6 +82,29 @@ def test_an_interruption_keeps_the_results_so_far(tmp_path: Path, monkeypatch: p
     done = run("actor", "mutate", project(tmp_path), "--no-build", "--workers", 1)
     assert "interrupted: 3 more mutants were not tested\n1 mutants: 0 survived, 0 not covered, 1 killed" in done.stdout
     assert done.exit_code == 130
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signal", "status"), [(SIGINT, 130), (SIGTERM, 143)])
+@pytest.mark.parametrize("until", ["4 of 4 mutants: the tests run without a change", "Survived: "])
+def test_results_are_printed_as_they_come_and_when_it_is_stopped(
+    tmp_path: Path, signal: int, status: int, until: str
+) -> None:
+    """The module has no source lines, so both survivors of the second condition differ by their offset only."""
+    program = Path(sys.executable).with_name("hypervisor")
+    command = [program, "actor", "mutate", project(tmp_path, "__import__('time').sleep(1)"), "--no-build"]
+    with subprocess.Popen(
+        [*map(str, command), "--workers", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        before = next(line for line in running.stdout if line.startswith(until))
+        running.send_signal(signal)
+        after = running.stdout.read()
+    assert running.returncode == status, after
+    assert "more mutants were not tested\n" in after
+    assert "mutants: " in after
+    if until == "Survived: ":
+        assert f"at offset {SIX:#x}" in before
 
 
 @pytest.mark.slow

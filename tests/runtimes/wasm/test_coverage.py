@@ -48,7 +48,7 @@ def custom(name: bytes, content: bytes) -> bytes:
     return bytes([0, len(body)]) + body
 
 
-def with_lines(module: bytes) -> bytes:
+def with_lines(module: bytes, rows: bytes = bytes([3, 6, 1, 2, 3, 3, 2, 1, 0, 1, 1])) -> bytes:
     """Add a line table to a module: lines 7 and 9 of src/lib.rs, at the offsets 5 and 8 of its code section.
 
     By hand from the DWARF standard, version 4, sections 6.2 and 7.5.
@@ -57,7 +57,7 @@ def with_lines(module: bytes) -> bytes:
     unit = pack("<HIB", 4, 0, 4) + b"\x01/crate\0" + pack("<I", 0)
     names = b"src\0\0" + b"lib.rs\0" + bytes([1, 0, 0, 0])
     header = bytes([1, 1, 1, 0xFB, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1]) + names
-    program = b"\0\x05\x02" + pack("<I", 5) + bytes([3, 6, 1, 2, 3, 3, 2, 1, 0, 1, 1])
+    program = b"\0\x05\x02" + pack("<I", 5) + rows
     lines = pack("<HI", 4, len(header)) + header + program
     sections = {
         b".debug_abbrev": abbreviations,
@@ -72,6 +72,14 @@ def test_lines_are_at_offsets_of_the_code_section() -> None:
     first = module.index(bytes.fromhex("2000450440")) - 4  # before it: the number of functions, a size, no locals
     found = source_lines(with_lines(module))
     assert found == (SourceLine(first + 6, "/crate/src/lib.rs", 7), SourceLine(first + 9, "/crate/src/lib.rs", 9))
+
+
+def test_lines_have_columns() -> None:
+    """DW_LNS_set_column (5) with 9 before the first row: DWARF 4, section 6.2.5.2."""
+    program, with_column = bytes([3, 6, 1, 2, 3]), bytes([3, 6, 5, 9, 1, 2, 3])
+    module = with_lines(bytes(wat2wasm(CHOOSES)), with_column + bytes([3, 2, 1, 0, 1, 1]))
+    assert program in with_lines(bytes(wat2wasm(CHOOSES)))
+    assert [(line.line, line.column) for line in source_lines(module)] == [(7, 9), (9, 9)]
 
 
 def test_code_without_lines_has_none() -> None:
