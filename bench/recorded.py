@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
+from math import sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -28,7 +29,7 @@ RECORDS = Path(__file__).with_name("records")
 MIN_INPUTS = 10
 """Minimum number of inputs of a replay, which is otherwise one per cent of a run (and never more than the run)."""
 TOLERANCE = 0.1
-"""Maximum difference between a stage's share of the inputs and the recorded share."""
+"""Maximum difference between a stage's share of the inputs and the recorded share, besides the error of a sample."""
 MAX_AGE = 200
 """Maximum number of commits since the one that a record was made with."""
 NIGHTLY = PROJECT / ".ci" / "nightly.tsv"
@@ -130,7 +131,7 @@ class RunRecord:
             *(
                 f"only {self.stages[stage]} of {self.count} inputs: {stage}"
                 for stage in last
-                if self.share(stage) < MIN_EXECUTED
+                if self.share(stage) + sampling_error(MIN_EXECUTED, self.count) < MIN_EXECUTED or not self.stages[stage]
             ),
         ]
 
@@ -253,6 +254,11 @@ def command_of(record: RunRecord, file: Path, *, count: int, seed: int) -> list[
     return [sys.executable, *arguments, "--record", str(file)]
 
 
+def sampling_error(share: float, count: int) -> float:
+    """Return twice the standard deviation of the share of `count` inputs, if it is `share` of all."""
+    return 2 * sqrt(share * (1 - share) / count) if count else 0.0
+
+
 def commits_since(commit: str) -> int | None:
     """Return how many commits are newer than a record's, or None if this repository does not have it."""
     git = ["git", "-C", str(PROJECT), "rev-list", "--count", "--first-parent", f"{commit}..HEAD"]
@@ -298,7 +304,7 @@ def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
         return
     for stage in old.stages:
         before, now = old.share(stage), new.share(stage)
-        if abs(before - now) > TOLERANCE:
+        if abs(before - now) > TOLERANCE + sampling_error(before, new.count):
             yield f"{stage}: {now:.0%} of the inputs, {before:.0%} on record"
 
 

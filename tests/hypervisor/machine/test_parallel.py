@@ -166,6 +166,27 @@ def test_dying_worker_loses_no_messages() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 7, 8])
+def test_stages_of_a_random_block_do_not_depend_on_the_speed_of_workers(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """The workers of these blocks are adaptive: on a network this process would not wait for them."""
+
+    def stages() -> tuple[int, int, int]:
+        found = play(seed).parallel
+        return found.blocks, found.accepted, found.reexecuted
+
+    usual, execute = stages(), room._execute
+
+    def late(*arguments: Any) -> None:
+        time.sleep(0.5)
+        execute(*arguments)
+
+    monkeypatch.setattr(room, "_execute", late)
+    assert stages() == usual
+
+
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_MAX_WAIT_SECONDS", 0.05)
 
