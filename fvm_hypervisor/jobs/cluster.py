@@ -161,6 +161,7 @@ def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
                     cluster = LocalCluster(
                         n_workers=workers,
                         threads_per_worker=1,
+                        processes=False,  # a task drives a process of its own, and Dask limits the start of others
                         dashboard_address=None,
                         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # otherwise port 8787, used by others
                     )
