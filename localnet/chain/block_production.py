@@ -38,6 +38,7 @@ from localnet.chain.execution import (
     implicit_executions,
     is_admissible,
     is_executable,
+    is_payable,
 )
 from localnet.chain.mempool import Mempool
 from localnet.chain.reading import NetworkReader
@@ -298,6 +299,9 @@ class BlockProduction(NetworkReader):
         self._clock.record_block(tipset.timestamp)
         self.mempool.drop_executed(tipset.transactions)
         self.mempool.drop_passed(partial(nonce_of, self.chain.machine))
+        if self.chain.rules.features.has_geth_pool:
+            for candidate in self.mempool.drop_unpayable(partial(is_payable, self.chain.rules, self.chain.machine)):
+                _LOG.warning("transaction 0x%s is dropped: its sender lacks funds", candidate.hash.hex())
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):
                 _LOG.info("%s", receipt)
@@ -403,7 +407,7 @@ def _mempool(chain: Chain) -> Mempool:
     """Create the mempool of a chain. Rules may replace the selection of messages (`building`)."""
     building = chain.rules.building
     if building is None:
-        return Mempool()
+        return Mempool(raises_all_fees=chain.rules.features.has_geth_pool)
     return Mempool(partial(building.choose, chain.machine), partial(building.pool_class, chain.machine))
 
 

@@ -1,11 +1,10 @@
 """The message pool: pending messages by sender, in the order of their nonces.
 
-- A message is replaced only by one with a higher premium, a blob transaction only by one with at least twice its fees
-  (geth core/txpool/blobpool).
+- A message is replaced only by one with a higher premium (lotus chain/messagepool), under Ethereum's rules only by one
+  with a higher fee cap, too (geth core/txpool/legacypool).
+- A blob transaction is replaced only by one with at least twice its fees (geth core/txpool/blobpool).
 - A message with a nonce gap waits for the messages before it.
 - The pool is not persisted, as on every node.
-
-Source: lotus chain/messagepool.
 """
 
 from __future__ import annotations
@@ -54,13 +53,15 @@ class PendingMessages(Protocol):
 class Mempool:
     """Candidates by sender and nonce, and by hash."""
 
-    def __init__(self, choose: Choose | None = None, pool_class: PoolClass | None = None) -> None:
+    def __init__(
+        self, choose: Choose | None = None, pool_class: PoolClass | None = None, raises_all_fees: bool = False
+    ) -> None:
         """Create an empty pool.
 
         The rules may `choose` the messages of a block, and divide pending messages into classes with a limit each
-        (`pool_class`).
+        (`pool_class`). With `raises_all_fees`, a replacement raises the fee cap as well as the premium.
         """
-        self._choose, self._pool_class = choose, pool_class
+        self._choose, self._pool_class, self._raises_all_fees = choose, pool_class, raises_all_fees
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
         self._class_of: dict[bytes, int] = {}
@@ -93,7 +94,7 @@ class Mempool:
         if candidate.hash in self._by_hash:
             raise TransactionRefused("known", "already known")
         if other is not None:
-            _check_replacement(candidate, other)
+            _check_replacement(candidate, other, self._raises_all_fees)
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
         own, limit = (0, MAX_PENDING) if self._pool_class is None else self._pool_class(candidate, MAX_PENDING)
@@ -164,6 +165,13 @@ class Mempool:
                 if nonce < next_nonce:
                     self.drop(pending[nonce])
 
+    def drop_unpayable(self, is_payable: Callable[[Candidate], bool]) -> list[Candidate]:
+        """Remove and return the candidates that their senders cannot pay for any more."""
+        unpayable = [candidate for candidate in self if not is_payable(candidate)]
+        for candidate in unpayable:
+            self.drop(candidate)
+        return unpayable
+
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
         """Return the first nonce that is missing from the sender's pending messages."""
         pending = self._by_sender.get(sender, {})
@@ -219,11 +227,17 @@ class Mempool:
         return chosen
 
 
-def _check_replacement(candidate: Candidate, other: Candidate) -> None:
+def _check_replacement(candidate: Candidate, other: Candidate, raises_all_fees: bool) -> None:
     """Raise TransactionRefused for a candidate whose fees are too low to replace another one."""
     new, old = candidate.bare, other.bare
     if BLOB not in (candidate.kind, other.kind):
-        _check_fee("premium", new.gas_premium, old.gas_premium * _REPLACEMENT_PERCENT // 100 + 1)
+        least = old.gas_premium * _REPLACEMENT_PERCENT // 100
+        if raises_all_fees:
+            cap = old.gas_fee_cap * _REPLACEMENT_PERCENT // 100
+            _check_fee("fee cap", new.gas_fee_cap, max(cap, old.gas_fee_cap + 1))
+            _check_fee("premium", new.gas_premium, max(least, old.gas_premium + 1))
+        else:
+            _check_fee("premium", new.gas_premium, least + 1)
         return
     remedy = f"; replace a blob transaction with fees of at least {_BLOB_REPLACEMENT_PERCENT} %"
     fees = {

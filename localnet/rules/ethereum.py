@@ -204,6 +204,7 @@ FEATURES: Final = Features(
     allows_bare_storage=True,
     has_settings=True,
     executor_checks_senders=True,
+    has_geth_pool=True,
 )
 
 

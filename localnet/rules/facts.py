@@ -176,6 +176,8 @@ class Features:
     """True if the fields of `BlockSettings` can be set."""
     executor_checks_senders: bool
     """True if the executor refuses transactions that a block cannot include for their nonce, funds or fees."""
+    has_geth_pool: bool
+    """True if the mempool follows geth: replacements raise all fees, and what its sender cannot pay is dropped."""
     refused_types: Mapping[int, str] = field(default_factory=dict)
     """Reasons for rejecting other transaction types, where one is known."""
 

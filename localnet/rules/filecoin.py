@@ -99,6 +99,7 @@ FEATURES: Final = Features(
     allows_bare_storage=False,
     has_settings=False,
     executor_checks_senders=False,
+    has_geth_pool=False,
 )
 
 

@@ -114,7 +114,9 @@ def _machine(job: Job, network: Network) -> Hypervisor:
         epoch=ChainEpoch(there.context.epoch + 1),
         base_fee=TokenAmount(0),
         rules=ETHEREUM,
-        block=EthereumBlock(fork_of(job.project), ZERO_ADDRESS, job.project.gas_limit, code_limit=None),
+        block=EthereumBlock(
+            fork_of(job.project), ZERO_ADDRESS, job.project.gas_limit, code_limit=job.project.code_size_limit
+        ),
     )
     root = there.state_tree.flush()
     machine = Hypervisor.at(OverlayStore(there.base), root, context, evm=job.options.evm, externs=there.externs)

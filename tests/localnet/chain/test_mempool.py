@@ -1,15 +1,18 @@
 """The mempool: selection of pending messages for a block."""
 
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, masked_id
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import ActorID, Gas, TokenAmount
-from localnet import Network
+from localnet import Network, TransactionRefused
 from localnet.chain.mempool import Mempool
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import IMPERSONATED
@@ -88,6 +91,41 @@ def test_many_senders_cost_no_more_than_many_messages() -> None:
     start = time.process_time()
     assert len(mempool.select(lambda _: 0, 60, 10**9)) == 5_000
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("cap", "premium", "takes"),
+    [
+        (1100, 110, "geth"),
+        (1099, 110, ""),
+        (1100, 109, ""),
+        (500, 200, "lotus"),
+        (1000, 111, "lotus"),
+        (1100, 111, "both"),
+    ],
+)
+def test_replacement_raises_both_fees_in_geth_and_the_premium_in_lotus(cap: int, premium: int, takes: str) -> None:
+    """Measured on geth 1.17.10; for Lotus, chain/messagepool/messagepool.go `ComputeRBF`."""
+    for node, mempool in (("geth", Mempool(raises_all_fees=True)), ("lotus", Mempool())):
+        mempool.add(candidate(1, 0, 100, cap=1000), 0)
+        other = replace(candidate(1, 0, premium, cap=cap), hash=bytes(32))
+        with nullcontext() if takes in (node, "both") else pytest.raises(TransactionRefused, match="underpriced"):
+            mempool.add(other, 0)
+
+
+def test_transaction_that_its_sender_cannot_pay_any_more_leaves_the_pool() -> None:
+    with Network(rules="ethereum", clock=Clock()) as network:
+        sender, receiver = network.accounts[0], network.accounts[1]
+        network.automine = False
+        for nonce in range(2):
+            value = network.balance(sender) * 2 // 3
+            transaction = Transaction(
+                DYNAMIC_FEE, network.chain_id, nonce, receiver.address, value, b"", 21_000, 10**10, 10**9
+            )
+            network.submit(sender.sign(transaction).raw())
+        network.mine()
+        assert network.nonce(sender) == 1
+        assert network.mempool.is_empty()
 
 
 PAY = deployer(assemble("0 0 0 0 CALLVALUE 0 CALLDATALOAD GAS CALL 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN"))
