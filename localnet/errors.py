@@ -96,6 +96,10 @@ class CallFailed(NetworkError):
         return None if self.retrace is None else self.retrace(self)
 
 
+class CallHalted(CallFailed):
+    """Raised under Ethereum's rules for a call that ended otherwise than by REVERT, so without data."""
+
+
 class AllowanceExceeded(CallFailed):
     """Raised for an estimate whose message runs out of gas at the maximum limit."""
 

@@ -15,6 +15,7 @@ from localnet.errors import (
     AllowanceExceeded,
     BelowInclusionCost,
     CallFailed,
+    CallHalted,
     NodeError,
     NotReproduced,
     TransactionFailed,
@@ -115,6 +116,8 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case AllowanceExceeded():
             return RpcError(REJECTED, str(error))
+        case CallHalted():  # as in geth
+            return RpcError(SERVER_ERROR, str(error))
         case CallFailed():
             return RpcError(EXECUTION_REVERTED, str(error), f"0x{error.data.hex()}")
         case TransactionFailed():  # the data has the form of Hardhat's own network

@@ -418,6 +418,10 @@ class EthereumStateCalls:
         The fork's gas caps apply only with a gas `limit`.
         """
         highest = self._call_gas(request) if limit is None else limit
+        base_fee = machine.context.base_fee
+        if 0 < request.max_fee < base_fee:
+            reason = f"max fee per gas less than block base fee: maxFeePerGas: {request.max_fee}, baseFee: {base_fee}"
+            raise TransactionRefused("fee", reason)
         call = SimulatedCall(
             sender=request.sender,
             to=request.to,
@@ -450,7 +454,7 @@ class EthereumStateCalls:
         return self._call_gas(request), result.gas_used
 
     def _call_gas(self, request: CallRequest) -> Gas:
-        return min(request.gas or self._limits.call_gas, self._limits.request_gas)
+        return min(self._limits.call_gas if request.gas is None else request.gas, self._limits.request_gas)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""

@@ -16,7 +16,7 @@ from bridge.ethereum.addresses import EthAddress, ethereum_text
 from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from bridge.ethereum.execution import BlobRules, ForkFacts
 from bridge.ethereum.transactions import SignedTransaction, Transaction
-from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE
+from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.rules import rule_set
@@ -25,7 +25,7 @@ from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.tracing import Tracer
 from hypervisor.types import ActorID, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
-from localnet.errors import CallFailed, TransactionFailed
+from localnet.errors import CallFailed, CallHalted, TransactionFailed
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import BlockSettings, Tipset, TransactionReceipt
 from localnet.rules.facts import BlockOverride, CallRequest, Features, Fees, RuleLimits, Simulations
@@ -291,7 +291,8 @@ def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False
         text = partial(
             rules.views.failure_text, result.exit_code, outcome.data, result.message, result.reason, native=native
         )
-        raise CallFailed(result.exit_code, outcome.data, result.message, text)
+        is_halt = rules.name == ETHEREUM and result.exit_code != ExitCode.EVM_CONTRACT_REVERTED
+        raise (CallHalted if is_halt else CallFailed)(result.exit_code, outcome.data, result.message, text)
     return outcome.data
 
 

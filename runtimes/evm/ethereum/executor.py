@@ -8,6 +8,7 @@ They run in the machine's session (`session`).
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
@@ -22,6 +23,7 @@ from bridge.ethereum.transactions import (
 )
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
+from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs
@@ -84,6 +86,8 @@ class EthereumExecutor:
         self._known = ContractCache()
         self.recorder: AccessRecorder | None = None
         """The recorder of the block's accesses, under rules with access lists."""
+        self._unpriced: tuple[MachineContext, MachineContext] | None = None
+        """A context, and the one that calls without a price see in its place."""
 
     def apply_transaction(
         self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
@@ -218,8 +222,20 @@ class EthereumExecutor:
         """Simulate a call by an external sender; the caller rolls back its effects. Raises InvalidTransaction.
 
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
-        root.
+        root. Without a price, contracts see a base fee of 0, as in geth.
         """
+        if call.max_fee:
+            return self._simulate(call)
+        machine, context = self._machine, self._machine.context
+        if self._unpriced is None or self._unpriced[0] is not context:
+            self._unpriced = context, replace(context, base_fee=TokenAmount(0))
+        machine.context = self._unpriced[1]
+        try:
+            return self._simulate(call)
+        finally:
+            machine.context = context
+
+    def _simulate(self, call: SimulatedCall) -> ApplyResult:
         is_paid = call.max_fee > 0
         is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
         stores_events = is_traced or call.to is None

@@ -67,7 +67,7 @@ def test_send_to_missing_actor_omits_lotus_text_for_ethereum(ethereum: Client) -
     with pytest.raises(Failed) as failed:
         ethereum("eth_sendTransaction", {"from": ALICE, "to": NOBODY_THERE, "value": "0x1"})
     assert str(failed.value) == (
-        "3: execution failed: exit 5 SYS_INVALID_RECEIVER, the receiver does not exist and cannot be created: "
+        "-32000: execution failed: exit 5 SYS_INVALID_RECEIVER, the receiver does not exist and cannot be created: "
         "f0629145: actor f0629145 does not exist"
     )
 
@@ -98,7 +98,7 @@ def test_the_log_has_the_words_of_the_rpc_under_ethereums_rules(
 ) -> None:
     with pytest.raises(Failed) as failed:
         ethereum("eth_call", creation(code))
-    assert str(failed.value) == f"3: {words}"
+    assert str(failed.value) == f"{3 if words.startswith('execution reverted') else -32000}: {words}"
     head, *_, why = log_of(ethereum, capsys, code).splitlines()
     assert "new contract 0x5fbdb2315678afecb367f032d93f642f64180aa3  failed: " + words.partition(":")[0] in head
     assert why.endswith(f" evm.Constructor: {words}")

@@ -159,7 +159,7 @@ def test_estimate_is_that_of_the_next_block(estimates_rpc: Client, at: tuple[str
     estimates_rpc("anvil_setCode", BELOW, FAILS_AT_GENESIS)
     assert estimates_rpc("eth_estimateGas", {"to": BELOW}, *at) == "0x521a"
     for other in (("latest",), (*(at or (None,)), {}, {"number": "0x0"})):
-        with refusal(3, "INVALID"):
+        with refusal(-32000, "INVALID"):
             estimates_rpc("eth_estimateGas", {"to": BELOW}, *other)
     estimates_rpc("evm_mine", 0x7B0A2B30)
     estimates_rpc("anvil_setCode", LATER, STORES_LATER)
