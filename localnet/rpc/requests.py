@@ -11,6 +11,8 @@ from bridge.ethereum.blobs import versioned_hash
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
 from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
+from localnet.chain.reading import NetworkReader
+from localnet.errors import TransactionRefused
 from localnet.rpc.blocks_and_null_rounds import BlockRef, block
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, number, quantity
@@ -47,9 +49,11 @@ class TransactionRequest:
     max_fee_per_blob_gas: Final[int | None]
     blob_hashes: Final[tuple[bytes, ...]]
 
-    def call(self, default_sender: EthAddress, rules: NetworkRules) -> CallRequest:
-        """Return the request as a call. Raises as `check`."""
-        self.check(rules)
+    def call(self, default_sender: EthAddress, network: NetworkReader) -> CallRequest:
+        """Return the request as a call on a network. Raises as `check`."""
+        self.check(network.rules)
+        if network.rules.hardfork:
+            self._check_call(network.chain_id)
         return CallRequest(
             self.to,
             self.data,
@@ -74,6 +78,16 @@ class TransactionRequest:
         if DYNAMIC_FEE in rules.features.transaction_types:
             return DYNAMIC_FEE
         return LEGACY if self.access_list is None else ACCESS_LIST
+
+    def _check_call(self, chain_id: int) -> None:
+        """Raise TransactionRefused for a call that geth refuses (internal/ethapi, `CallDefaults`)."""
+        if self.chain_id not in (None, chain_id):
+            raise TransactionRefused("chain", f"chainId does not match node's (have={self.chain_id}, want={chain_id})")
+        if self.type == BLOB and not self.blob_hashes:
+            raise TransactionRefused("invalid", "blob transaction missing blob hashes")
+        if self.type == SET_CODE and not self.authorizations:
+            reason = "EIP-7702 transaction with empty auth list: a type 4 transaction must have authorizations"
+            raise TransactionRefused("type", reason)
 
     def check(self, rules: NetworkRules) -> None:
         """Raise TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
@@ -235,6 +249,6 @@ def _range_end(value: Any) -> BlockRef | None:
 
 def _topic(value: Any) -> tuple[bytes, ...]:
     """Parse the topics of a position: any (null), one topic, or one of a list."""
-    if value is None:
+    if value is None or (isinstance(value, list) and None in value):
         return ()
     return tuple(list_of(hash32, MAX_ALTERNATIVES)(value)) if isinstance(value, list) else (hash32(value),)

@@ -54,6 +54,13 @@ def word(value: Any) -> int:
     raise invalid_params(f"{format_value(value)} is not a storage slot: expected 0x and at most 64 hex digits")
 
 
+def storage_key(value: Any) -> int:
+    """Read a storage slot as geth does: at most 64 hex digits, which may be none, with or without 0x."""
+    if isinstance(value, str) and re.fullmatch(r"(0x)?[0-9a-fA-F]{0,64}", value):
+        return int(value.removeprefix("0x") or "0", 16)
+    return word(value)
+
+
 def data(value: Any) -> bytes:
     """Parse bytes: `0x` and an even number of hex digits."""
     if isinstance(value, str) and value.startswith("0x"):

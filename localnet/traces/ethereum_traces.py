@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.traces.frames import ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.tracers import TouchedAccounts, call_trace, flat_trace, selectors
@@ -28,7 +28,7 @@ from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.facts import CallRequest
 from localnet.rules.parts import rules_of
-from localnet.state.controls import code_of, nonce_of_actor
+from localnet.state.controls import code_of, nonce_of, nonce_of_actor
 from localnet.traces.state_diff import PrestateOptions, StateDiff, accessed, changes, prestate, state_of
 from localnet.traces.trace import Replay
 from store.cid import Cid
@@ -134,12 +134,14 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
     """Return a call's accounts and slots in order.
 
-    The sender is omitted, and so is a receiver whose storage the call does not use.
+    The sender is omitted, and so is a receiver or a created contract whose storage the call does not use.
     Rules: EIP-2930; like go-ethereum's AccessListTracer, it omits accounts that are warm anyway. Raises LogTooLong.
     """
     touched = TouchedAccounts()
     accounts = traced_call(machine, request, touched, lambda _: touched.accounts(_MachineDirectory(machine)))
-    warm = {request.sender, request.to}
+    nonce = nonce_of(machine, to_filecoin(request.sender))
+    to = create_address(request.sender, nonce) if request.to is None else request.to
+    warm = {request.sender, to}
     found = {
         address: slots for address, slots in accounts.items() if slots or not (address in warm or _is_low(address))
     }

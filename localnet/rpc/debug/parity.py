@@ -58,7 +58,7 @@ def trace_call(
     """
     found = ethereum_traces.parity_call(
         node.machine_at(at),
-        request.call(ZERO_ADDRESS, node.network.rules),
+        request.call(ZERO_ADDRESS, node.network),
         Overrides(state_overrides, block_overrides),
         with_diff=_STATE_DIFF in kinds,
     )

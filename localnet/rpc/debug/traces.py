@@ -91,7 +91,7 @@ def debug_trace_call(
     options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE),
 ) -> Any:
     """Trace a call as geth does, without changing the state."""
-    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules), *options)
+    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS, node.network), *options)
 
 
 def debug_trace_block_by_number(node: NodeReader, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:

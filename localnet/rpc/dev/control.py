@@ -305,7 +305,7 @@ def profile(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
 
 def trace_call(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
     """Return a call's call tree across both runtimes, without changing the state."""
-    return call_trace(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules))
+    return call_trace(node.machine_at(at), request.call(ZERO_ADDRESS, node.network))
 
 
 def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:

@@ -53,11 +53,11 @@ def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
 
 def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
     """Return the receipts of a block's transactions, in order."""
-    found = None if is_pending(node, at) else find(node.network, at)
-    if found is None:
-        return None
     rules = node.network.rules
-    return [receipt_json(receipt, rules) for receipt in node.network.chain.index.receipts(found)]
+    if is_pending(node, at):
+        return [{**receipt_json(receipt, rules), "blockHash": None} for receipt in node.pending_block().receipts()]
+    found = find(node.network, at)
+    return None if found is None else [receipt_json(each, rules) for each in node.network.chain.index.receipts(found)]
 
 
 def is_pending(node: NodeReader, ref: BlockRef) -> bool:

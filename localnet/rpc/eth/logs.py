@@ -7,8 +7,9 @@ from typing import Any
 
 from localnet.chain.logs import logs_between, logs_in, tipsets_between
 from localnet.ledger.records import FoundLog, Tipset
-from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, resolve
+from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
+from localnet.rpc.eth.transactions import pending_and_queued
 from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, InstalledFilter
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node, NodeReader
@@ -24,12 +25,16 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
         tipset = resolve(network, BlockRef(hash=request.block))
         node.require_few_logs((tipset,))
         return [log_json(*found) for found in logs_in(network.chain.index, tipset, request.wanted)]
+    if network.rules.hardfork and any(end is not None and end.tag == PENDING for end in (request.first, request.last)):
+        raise invalid_params("pending logs are not supported")
     first, last = _end(node, request.first or LATEST), _end(node, request.last or LATEST)
     if first > last:
         raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     head = network.executed_head.height
     if first > head and node.network.rules.hardfork:  # as anvil; Lotus returns no logs
         raise invalid_params(f"fromBlock {first} is above the head, block {head}")
+    if network.rules.hardfork and last > head:  # as geth
+        raise invalid_params(f"block range extends beyond current head block: toBlock {last}, head {head}")
     if last - first > node.limits.log_span:
         beyond = f"; the head is block {head}" if last > head else ""
         limit = node.limits.log_span
@@ -82,7 +87,7 @@ def get_filter_changes(node: Node, filter_id: int) -> list[Any]:
     if found.kind == BLOCKS:
         return [as_data(tipset.hash) for tipset in tipsets]
     mined = [transaction for tipset in tipsets for transaction in tipset.transactions]
-    waiting = [candidate.hash for candidate in node.network.mempool]
+    waiting = [candidate.hash for candidate in pending_and_queued(node)[0]]
     new = [transaction for transaction in mined + waiting if transaction not in found.reported]
     node.filters.report(found, set(waiting))
     return [as_data(transaction) for transaction in new]

@@ -160,7 +160,7 @@ def fee_history(
         blob_fees = [blobs.base_fee(one.excess_blob_gas) if limit else 0 for one in settings]
         history["baseFeePerBlobGas"] = [*map(as_quantity, blob_fees)]
         history["blobGasUsedRatio"] = [tipset.blob_gas_used / limit if limit else 0.0 for tipset in tipsets]
-    if percentiles is not None:
+    if percentiles is not None and (percentiles or blobs is None):  # geth omits empty rewards
         history["reward"] = [_rewards(node, tipset, percentiles) for tipset in tipsets]
     return history
 

@@ -17,7 +17,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls import simulate
-from localnet.calls.overrides import NONE, Overrides
+from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.chain.block_production import has_pending, next_block
 from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, block, state_tipset
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -27,7 +27,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
-from localnet.rpc.values import address, as_data, as_quantity, fields, list_of, word
+from localnet.rpc.values import address, as_data, as_quantity, fields, list_of, storage_key, word
 from localnet.rules.facts import SAME_BLOCK, BlockOverride, CallRequest
 from localnet.state.controls import code_of, nonce_of, storage_of
 
@@ -77,18 +77,21 @@ def call(
 ) -> str:
     """Return the returned data of a call. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
-    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.chain.rules)
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network)
     return as_data(node.run_call(machine, called, overrides, partial(simulate.call, machine, called, overrides)))
 
 
-def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
+def create_access_list(
+    node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST, state_overrides: Accounts = NO_ACCOUNTS
+) -> dict[str, Any]:
     """Return the accounts and slots that a call touches, and its gas with such a list, which Filecoin does not have."""
     from localnet.traces.ethereum_traces import access_list
 
-    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
-    touched = access_list(machine, called)
-    listed = called._replace(access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
-    result = simulate.trial_result(machine, listed)
+    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network)
+    with overridden(machine, Overrides(state_overrides)):
+        touched = access_list(machine, called)
+        listed = called._replace(access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
+        result = simulate.trial_result(machine, listed)
     answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(result.gas_used)}
     if result.exit_code:
         answer["error"] = "execution reverted" if result.exit_code == ExitCode.EVM_CONTRACT_REVERTED else result.message
@@ -106,7 +109,7 @@ def estimate_gas(
 
     Without a block it is that of the next block under Ethereum's rules, and of the head under Filecoin's.
     """
-    called = request.call(ZERO_ADDRESS, node.network.rules)
+    called = request.call(ZERO_ADDRESS, node.network)
     network, sender = node.network, to_filecoin(called.sender)
     overrides = Overrides(state_overrides, block_overrides)
     if has_pending(network) and (at is None or at.tag == PENDING):
@@ -239,7 +242,7 @@ METHODS = (
     Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True, short=True),
     Method("hypervisor_authorizationNonce", (address, optional(block)), authorization_nonce, reads=True),
     Method("eth_getCode", (address, optional(block)), get_code, reads=True, short=True),
-    Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True, short=True),
+    Method("eth_getStorageAt", (address, storage_key, optional(block)), get_storage_at, reads=True, short=True),
     Method(
         "eth_call",
         (transaction, optional(block), optional(accounts), optional(block_override)),
@@ -247,7 +250,7 @@ METHODS = (
         reads=True,
         short_alone=True,
     ),
-    Method("eth_createAccessList", (transaction, optional(block)), create_access_list, reads=True),
+    Method("eth_createAccessList", (transaction, optional(block), optional(accounts)), create_access_list, reads=True),
     Method(
         "eth_estimateGas",
         (transaction, optional(block), optional(accounts), optional(block_override)),

@@ -8,7 +8,7 @@ the txpool namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter, methodcaller
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from bridge.ethereum.blobs import BlobTransaction
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
 from bridge.filecoin.messages import from_signed_message
@@ -163,7 +163,8 @@ def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> 
 def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
     """Return the transaction at an index of the block at a height."""
     if is_pending(node, number):
-        return None  # omitted as in anvil and geth, since the block itself has them
+        found = node.pending_block().receipts()[index : index + 1]
+        return {**transaction_json(found[0]), "blockHash": None} if found else None
     return _at(node, find(node.network, number), index)
 
 
@@ -220,7 +221,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
 
 
 def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress) -> Gas:
-    call = request.call(sender, node.network.rules)
+    call = request.call(sender, node.network)
     return next_block_estimate(node, call, simulate.gas_limit)
 
 
@@ -289,12 +290,12 @@ _SENDER: Final = attrgetter("sender")
 
 
 def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
-    """Return the bytes of a signed transaction, in a block or pending; null if there is none."""
+    """Return the bytes of a signed transaction, in a block or pending; none (0x), as in geth, if there is none."""
     receipt = node.network.chain.index.receipt(transaction_hash)
     if receipt is not None:
         return _raw_of(receipt)
     pending = node.network.mempool.get(transaction_hash)
-    return None if pending is None else _raw(pending.message, node.network.chain_id)
+    return "0x" if pending is None else _raw(pending.message, node.network.chain_id)
 
 
 def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
@@ -304,6 +305,9 @@ def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
 
 def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
     """Return the bytes of the transaction at an index of the block at a height."""
+    if is_pending(node, number):
+        found = node.pending_block().receipts()[index : index + 1]
+        return _raw_of(found[0]) if found else "0x"
     return _raw_at(node, find(node.network, number), index)
 
 
@@ -315,7 +319,7 @@ def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
 
 def _raw_at(node: Node, found: Tipset | None, index: int) -> str | None:
     if found is None or index >= len(found.transactions):
-        return None
+        return "0x"
     return _raw_of(node.network.chain.index.receipt_at(found, index))
 
 
@@ -352,7 +356,7 @@ ToJson = Callable[[Candidate], Any]
 
 def status(node: Node) -> dict[str, str]:
     """Return the number of pending transactions, and of queued ones after a nonce gap."""
-    pending, queued = _split(node, node.network.mempool)
+    pending, queued = pending_and_queued(node)
     return {"pending": as_quantity(len(pending)), "queued": as_quantity(len(queued))}
 
 
@@ -364,7 +368,7 @@ def content(node: Node) -> dict[str, Any]:
 def content_from(node: Node, owner: EthAddress) -> dict[str, Any]:
     """Return a sender's waiting transactions by nonce."""
     found = content(node)
-    return {kind: senders.get(as_data(owner), {}) for kind, senders in found.items()}
+    return {kind: senders.get(checksummed(owner), {}) for kind, senders in found.items()}
 
 
 def inspect(node: Node) -> dict[str, Any]:
@@ -388,30 +392,30 @@ def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict
     return None if found is None else transaction_json(found)
 
 
-def _split(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
-    """Return the pending transactions and the queued ones."""
+def pending_and_queued(node: Node) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the pending transactions and those that are queued after a nonce gap."""
     machine, mempool = node.network.machine, node.network.mempool
-    candidates = list(waiting)
+    candidates = list(mempool)
     senders = {candidate.bare.from_ for candidate in candidates}
     ready = {c.hash for sender in senders for c in mempool.ready_of(sender, nonce_of(machine, sender))}
     return [c for c in candidates if c.hash in ready], [c for c in candidates if c.hash not in ready]
 
 
 def _by_sender(node: Node, to_json: ToJson) -> dict[str, Any]:
-    kinds = zip(("pending", "queued"), _split(node, node.network.mempool), strict=True)
+    kinds = zip(("pending", "queued"), pending_and_queued(node), strict=True)
     return {kind: _group(candidates, to_json) for kind, candidates in kinds}
 
 
 def _group(candidates: list[Candidate], to_json: ToJson) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for candidate in sorted(candidates, key=lambda c: c.bare.nonce):
-        found.setdefault(as_data(candidate.sender), {})[str(candidate.bare.nonce)] = to_json(candidate)
+        found.setdefault(checksummed(candidate.sender), {})[str(candidate.bare.nonce)] = to_json(candidate)
     return found
 
 
 def _line(candidate: Candidate) -> str:
     message = candidate.bare
-    to = "contract creation" if candidate.to is None else as_data(candidate.to)
+    to = "contract creation" if candidate.to is None else checksummed(candidate.to)
     return f"{to}: {message.value} wei + {message.gas_limit} gas × {message.gas_fee_cap} wei"
 
 

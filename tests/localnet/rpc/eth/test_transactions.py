@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account as Oracle
+from eth_utils.address import to_checksum_address
 
 from localnet import Network
 from localnet.chain.retention import forget_states
@@ -17,6 +18,8 @@ from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.localnet.test_accounts import MAIL
+
+CHECKSUMMED = to_checksum_address(ALICE)
 
 
 def waiting(rpc: Client, *nonces: int) -> list[str]:
@@ -33,12 +36,14 @@ class TestThePool:
         hashes = waiting(rpc, 0, 1, 3)
         assert rpc("txpool_status") == {"pending": "0x2", "queued": "0x1"}
         content = rpc("txpool_content")
-        assert [list(content[kind][ALICE]) for kind in ("pending", "queued")] == [["0", "1"], ["3"]]
-        assert content["queued"][ALICE]["3"] == rpc("eth_getTransactionByHash", hashes[2])
-        assert rpc("txpool_contentFrom", ALICE) == {kind: content[kind][ALICE] for kind in content}
+        assert [list(content[kind][CHECKSUMMED]) for kind in ("pending", "queued")] == [["0", "1"], ["3"]]
+        assert content["queued"][CHECKSUMMED]["3"] == rpc("eth_getTransactionByHash", hashes[2])
+        assert rpc("txpool_contentFrom", ALICE) == {kind: content[kind][CHECKSUMMED] for kind in content}
         assert rpc("txpool_contentFrom", BOB) == {"pending": {}, "queued": {}}
         # geth's form of a line: receiver, value, gas and price.
-        assert rpc("txpool_inspect")["pending"][ALICE]["0"].startswith(f"{BOB}: 5 wei + 5242880 gas × ")
+        assert rpc("txpool_inspect")["pending"][CHECKSUMMED]["0"].startswith(
+            f"{to_checksum_address(BOB)}: 5 wei + 5242880 gas × "
+        )
         assert [entry["hash"] for entry in rpc("eth_pendingTransactions")] == hashes
 
     def test_empty_pool_is_reported(self, rpc: Client) -> None:
@@ -73,14 +78,14 @@ class TestRawTransactions:
         assert rpc("eth_getRawTransactionByHash", name) == raw
         assert rpc("eth_getRawTransactionByBlockHashAndIndex", block["hash"], "0x0") == raw
         assert rpc("eth_getRawTransactionByBlockNumberAndIndex", block["number"], "0x0") == raw
-        assert rpc("eth_getRawTransactionByBlockNumberAndIndex", block["number"], "0x1") is None
+        assert rpc("eth_getRawTransactionByBlockNumberAndIndex", block["number"], "0x1") == "0x"
         assert rpc("debug_getRawTransactions", "latest") == [raw]
 
     def test_message_without_transaction_has_no_raw_bytes(self, rpc: Client) -> None:
         network = rpc.node.network
         receipt = network.send_native(network.accounts[1].native, value=1)
         assert rpc("eth_getRawTransactionByHash", "0x" + receipt.hash.hex()) is None
-        assert rpc("eth_getRawTransactionByHash", NO_HASH) is None
+        assert rpc("eth_getRawTransactionByHash", NO_HASH) == "0x"
 
 
 class TestHeadersAndUncles:
