@@ -85,7 +85,7 @@ def _count(found: Tipset | None) -> str | None:
     return None if found is None else as_quantity(len(found.transactions))
 
 
-_OF_A_BODY = ("transactions", "uncles", "size", "totalDifficulty")
+_OF_A_BODY = ("transactions", "uncles", "size", "totalDifficulty", "withdrawals")
 
 
 def header_by_hash(node: Node, block_hash: bytes) -> dict[str, Any] | None:
