@@ -13,8 +13,8 @@
     |- OutOfGas                unwinds to the nearest caller that still has gas
     |- MemoryExhausted         executions that share memory have none left; unwinds the message, without effect
     |- LongExecution           a machine limited to short executions stopped one; unwinds the message, without effect
-    `- Fatal                   a defect of this project or of the store; never silently turned into a receipt
-       `- ActorFatal           an actor's doing that ends the whole message, with a receipt
+    `- Fatal                   execution cannot continue: a defect of this project or of the store, without a receipt
+       `- ActorFatal           an actor's error that ends the whole message, which has a receipt
 
 Execution distinguishes SyscallError, exits (ActorExit, OutOfGas) and Fatal strictly. `store` has its own errors
 (`store.blockstore.StoreError`). A missing block of reachable state is `Fatal`; any other store error during execution

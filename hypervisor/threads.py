@@ -325,37 +325,41 @@ def _dismiss(workers: list[_Worker]) -> None:
 
 
 class SharedMemory:
-    """Memory of `size` bytes that actors in requests on several threads share."""
+    """Memory of `size` bytes that actors in requests on several threads share, beside `each` bytes of every request."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._free = size
+    def __init__(self, size: int, sharers: str, each: int = 0) -> None:
+        """Create the memory; `sharers` names what shares it in errors."""
+        self._size, self._sharers, self._each = size, sharers, each
         self._lock = threading.Lock()
         self._held: dict[int, int] = {}
-        """Bytes of each request, by its thread: the maximum of its messages."""
+        """Bytes of each request, by its thread: the maximum of its messages, less `each`."""
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count the memory of the calling thread's request, in this context, until its end."""
+        """Count the memory of the calling thread's request, in this context, until its end. Not for nested requests."""
         thread = request_thread()
-        self._held[thread], _shared[thread] = 0, self
         try:
+            self._held[thread], _shared[thread] = 0, self
             yield
         finally:
-            del _shared[thread]
-            with self._lock:
-                self._free += self._held.pop(thread)
+            self.release(thread)
+
+    def release(self, thread: int) -> None:
+        """Forget a thread's request, which an interrupt may have kept from releasing its memory."""
+        _shared.pop(thread, None)
+        self._held.pop(thread, None)
 
     def hold(self, thread: int, size: int) -> None:
         """Let a request hold at least `size` bytes. Raises MemoryExhausted."""
         with self._lock:
-            more = size - self._held[thread]
-            if more <= 0:
+            own, shared = self._held[thread], size - self._each
+            if shared <= own:
                 return
-            if more > self._free:
-                raise MemoryExhausted(f"execution exceeds the {self.size >> 20} MiB of memory that its kind shares")
-            self._held[thread] += more
-            self._free -= more
+            if shared > self._size - sum(tuple(self._held.values())) + own:
+                raise MemoryExhausted(
+                    f"execution exceeds the {self._size >> 20} MiB of memory that {self._sharers} share"
+                )
+            self._held[thread] = shared
 
 
 _shared: dict[int, SharedMemory] = {}
@@ -373,7 +377,7 @@ def hold_memory(size: int) -> None:
 SECONDS: Final = 0.002
 """Time limit of an execution: processor time of its thread, so that a busy machine does not change the outcome."""
 _SHORT_MEMORY: Final = 16 << 20
-"""Maximum bytes of memory of an execution's actors."""
+"""Maximum bytes of memory of an execution's actors, which take 20 ms to fill."""
 _PAUSE: Final = 100
 """Length of the pause after a long execution, as a multiple of its time."""
 
@@ -396,7 +400,7 @@ class ShortExecutions:
     def __init__(self) -> None:
         self._end = self._resume = 0.0
         self._is_first = True
-        self._memory = SharedMemory(_SHORT_MEMORY)
+        self._memory = SharedMemory(_SHORT_MEMORY, "short executions")
 
     def run(self, machine: ShortMachine, execute: Callable[[], T]) -> T:
         """Return the result of executions on a machine. Raises their errors, and LongExecution."""

@@ -38,7 +38,6 @@ from localnet.chain.execution import (
     implicit_executions,
     is_admissible,
     is_executable,
-    is_payable,
 )
 from localnet.chain.mempool import Mempool
 from localnet.chain.reading import NetworkReader
@@ -192,7 +191,7 @@ class BlockProduction(NetworkReader):
             if not any(is_admissible(rules, self.machine, candidate, self.min_fee_cap) for candidate in chosen):
                 return made
             try:
-                if not self._produce(chosen).transactions:
+                if not self._produce(chosen, keeps_unpayable=True).transactions:  # `_newly_refused` has the reasons
                     return True
                 made = True
             except Exception as error:  # noqa: BLE001  # reported to the client of each transaction
@@ -285,7 +284,7 @@ class BlockProduction(NetworkReader):
             lambda sender: nonce_of(self.machine, sender), self.min_fee_cap, limit, self.blob_base_fee, blob_limit
         )
 
-    def _produce(self, candidates: list[Candidate], null_rounds: int = 0) -> Tipset:
+    def _produce(self, candidates: list[Candidate], null_rounds: int = 0, *, keeps_unpayable: bool = False) -> Tipset:
         try:
             tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
@@ -298,10 +297,10 @@ class BlockProduction(NetworkReader):
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.record_block(tipset.timestamp)
         self.mempool.drop_executed(tipset.transactions)
-        self.mempool.drop_passed(partial(nonce_of, self.chain.machine))
-        if self.chain.rules.features.has_geth_pool:
-            for candidate in self.mempool.drop_unpayable(partial(is_payable, self.chain.rules, self.chain.machine)):
-                _LOG.warning("transaction 0x%s is dropped: its sender lacks funds", candidate.hash.hex())
+        rules = self.chain.rules
+        drops_unpayable = rules.features.has_geth_pool and not keeps_unpayable
+        for candidate in self.mempool.drop_passed(partial(rules.messages.sender, self.chain.machine), drops_unpayable):
+            _LOG.warning("transaction 0x%s is dropped: its sender lacks funds", candidate.hash.hex())
         if _LOG.isEnabledFor(logging.INFO):
             for receipt in self.chain.index.receipts(tipset):
                 _LOG.info("%s", receipt)
@@ -405,10 +404,10 @@ def _log_failed_block(error: Exception) -> None:
 
 def _mempool(chain: Chain) -> Mempool:
     """Create the mempool of a chain. Rules may replace the selection of messages (`building`)."""
-    building = chain.rules.building
+    building, is_geth = chain.rules.building, chain.rules.features.has_geth_pool
     if building is None:
-        return Mempool(raises_all_fees=chain.rules.features.has_geth_pool)
-    return Mempool(partial(building.choose, chain.machine), partial(building.pool_class, chain.machine))
+        return Mempool(is_geth=is_geth)
+    return Mempool(partial(building.choose, chain.machine), partial(building.pool_class, chain.machine), is_geth)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,14 +168,6 @@ def execute_one(
     return _execution(machine, candidate, result), result.gas.miner_tip
 
 
-def is_payable(rules: NetworkRules, machine: Hypervisor, candidate: Candidate) -> bool:
-    """Return True if the message's sender has the funds that it may cost."""
-    sender = rules.messages.sender(machine, candidate.bare.from_)
-    if sender is None:
-        return not candidate.required_funds
-    return sender.balance >= (candidate.required_funds if sender.sends else candidate.bare.value)
-
-
 def is_admissible(rules: NetworkRules, machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
     """Return True if nonce, funds and fee cap allow the message's execution now.
 

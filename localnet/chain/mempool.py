@@ -19,6 +19,7 @@ from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB
 from hypervisor.messages.address import Address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
+from localnet.rules.parts import SenderInfo
 
 MAX_PENDING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000
@@ -54,14 +55,14 @@ class Mempool:
     """Candidates by sender and nonce, and by hash."""
 
     def __init__(
-        self, choose: Choose | None = None, pool_class: PoolClass | None = None, raises_all_fees: bool = False
+        self, choose: Choose | None = None, pool_class: PoolClass | None = None, is_geth: bool = False
     ) -> None:
         """Create an empty pool.
 
         The rules may `choose` the messages of a block, and divide pending messages into classes with a limit each
-        (`pool_class`). With `raises_all_fees`, a replacement raises the fee cap as well as the premium.
+        (`pool_class`). With `is_geth`, a replacement raises the fee cap as well as the premium.
         """
-        self._choose, self._pool_class, self._raises_all_fees = choose, pool_class, raises_all_fees
+        self._choose, self._pool_class, self._is_geth = choose, pool_class, is_geth
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
         self._class_of: dict[bytes, int] = {}
@@ -94,7 +95,7 @@ class Mempool:
         if candidate.hash in self._by_hash:
             raise TransactionRefused("known", "already known")
         if other is not None:
-            _check_replacement(candidate, other, self._raises_all_fees)
+            _check_replacement(candidate, other, self._is_geth)
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
         own, limit = (0, MAX_PENDING) if self._pool_class is None else self._pool_class(candidate, MAX_PENDING)
@@ -157,19 +158,23 @@ class Mempool:
             if candidate is not None:
                 self.drop(candidate)
 
-    def drop_passed(self, nonce_of: NonceOf) -> None:
-        """Remove the candidates whose nonces the chain has passed."""
-        for sender in list(self._by_sender):
-            next_nonce, pending = nonce_of(sender), self._by_sender[sender]
-            for nonce in list(pending):
-                if nonce < next_nonce:
-                    self.drop(pending[nonce])
+    def drop_passed(
+        self, sender_of: Callable[[Address], SenderInfo | None], drops_unpayable: bool = False
+    ) -> list[Candidate]:
+        """Remove the candidates whose nonces the chain has passed.
 
-    def drop_unpayable(self, is_payable: Callable[[Candidate], bool]) -> list[Candidate]:
-        """Remove and return the candidates that their senders cannot pay for any more."""
-        unpayable = [candidate for candidate in self if not is_payable(candidate)]
-        for candidate in unpayable:
-            self.drop(candidate)
+        With `drops_unpayable`, also removes and returns those that their senders cannot pay for any more.
+        """
+        unpayable: list[Candidate] = []
+        for address in list(self._by_sender):
+            sender, pending = sender_of(address), self._by_sender[address]
+            nonce, balance, sends = (0, 0, True) if sender is None else sender
+            for candidate in list(pending.values()):
+                if candidate.bare.nonce < nonce:
+                    self.drop(candidate)
+                elif drops_unpayable and (candidate.required_funds if sends else candidate.bare.value) > balance:
+                    self.drop(candidate)
+                    unpayable.append(candidate)
         return unpayable
 
     def pending_nonce(self, sender: Address, next_nonce: int) -> int:
@@ -227,12 +232,12 @@ class Mempool:
         return chosen
 
 
-def _check_replacement(candidate: Candidate, other: Candidate, raises_all_fees: bool) -> None:
+def _check_replacement(candidate: Candidate, other: Candidate, is_geth: bool) -> None:
     """Raise TransactionRefused for a candidate whose fees are too low to replace another one."""
     new, old = candidate.bare, other.bare
     if BLOB not in (candidate.kind, other.kind):
         least = old.gas_premium * _REPLACEMENT_PERCENT // 100
-        if raises_all_fees:
+        if is_geth:
             cap = old.gas_fee_cap * _REPLACEMENT_PERCENT // 100
             _check_fee("fee cap", new.gas_fee_cap, max(cap, old.gas_fee_cap + 1))
             _check_fee("premium", new.gas_premium, max(least, old.gas_premium + 1))

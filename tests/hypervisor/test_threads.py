@@ -473,7 +473,7 @@ def test_execution_that_takes_too_much_memory_is_long(clock: Clock) -> None:
 
 
 def test_requests_hold_the_maximum_of_their_messages_until_they_end() -> None:
-    shared = SharedMemory(100)
+    shared = SharedMemory(100, "tests")
     with shared.request():
         for size in (60, 20, 70):
             hold_memory(size)
@@ -483,6 +483,15 @@ def test_requests_hold_the_maximum_of_their_messages_until_they_end() -> None:
             other.submit(_hold, shared, 30).result()
     with shared.request():
         hold_memory(100)
+
+
+def test_each_request_has_memory_of_its_own() -> None:
+    shared = SharedMemory(100, "tests", each=10)
+    with shared.request(), ThreadPoolExecutor(1) as other:
+        hold_memory(110)
+        other.submit(_hold, shared, 10).result()
+        with pytest.raises(MemoryExhausted, match="exceeds the 0 MiB of memory that tests share"):
+            other.submit(_hold, shared, 11).result()
 
 
 def _hold(shared: SharedMemory, size: int) -> None:

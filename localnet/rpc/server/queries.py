@@ -54,6 +54,8 @@ MAX_TRACES: Final = 10
 
 MAX_MEMORY: Final = 2 << 30
 """Maximum bytes of memory of all queries' actors together: what the network allows one message."""
+OWN_MEMORY: Final = 16 << 20
+"""Bytes of memory of each query that do not count, so that large queries do not end the others."""
 
 
 class QueryThread:
@@ -125,9 +127,8 @@ class QueryThread:
         try:
             with self._memory.request():
                 return self._view.run(query.read, query.plan)
-        except MemoryExhausted:
-            limit = f"the {MAX_MEMORY >> 20} MiB of memory that contracts in all queries share"
-            raise RpcError(SERVER_ERROR, f"execution aborted: it exceeds {limit}; repeat it later") from None
+        except MemoryExhausted as error:
+            raise RpcError(SERVER_ERROR, f"execution aborted: {error}; repeat it later") from None
         finally:
             if pace.has_turn:
                 pace.pass_on()
@@ -143,6 +144,7 @@ class QueryThread:
 
         def leave() -> None:
             self._pace.pass_on()  # the interrupt may have arrived during cleanup
+            self._memory.release(self._number)
             then()
 
         self._thread.give_up(leave)
@@ -158,7 +160,7 @@ class QueryPool:
     def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
         self._node, self._busy = node, busy
         self._turns = Turns(self._others_wait)
-        self._memory = SharedMemory(MAX_MEMORY)
+        self._memory = SharedMemory(MAX_MEMORY, "contracts and actors in all queries", OWN_MEMORY)
         self._lock = threading.Lock()
         self.threads: set[QueryThread] = set()
         self._idle: list[QueryThread] = []

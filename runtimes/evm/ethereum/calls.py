@@ -18,7 +18,7 @@ from bridge.ethereum.block import SYSTEM_ADDRESS, TRANSFER_EVENT, EthereumBlock
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, log_to_entries
 from bridge.gas import DEFAULT_RATE
-from hypervisor.errors import ActorFatal, LongExecution, OutOfGas, SyscallError
+from hypervisor.errors import ActorExit, ActorFatal, LongExecution, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import MAX_MILLIGAS, GasTracker
 from hypervisor.kernel.blocks import Block
@@ -108,9 +108,8 @@ class EthereumCallRules:
                 return calls.invoke(call, actor, state)
         except OutOfGas as error:
             return CallResult(ExitCode.SYS_OUT_OF_GAS, message=str(error))
-        except ActorFatal as error:  # as a halting contract: it ends this call only, which uses all its gas
-            self.exhaust(calls)
-            return CallResult(ExitCode.SYS_ASSERTION_FAILED, message=str(error))
+        except ActorExit as error:
+            return CallResult(error.code, message=error.message)
 
     # --- precompiles ------------------------------------------------------------------------------------------
 
@@ -146,11 +145,17 @@ class EthereumCallRules:
 
     @contextmanager
     def in_milligas(self, calls: CallManager, given: int) -> Iterator[None]:
-        """Run the body with `given` gas on the network's tracker and at its prices; gas used is rounded up."""
+        """Run the body with `given` gas on the network's tracker and at its prices; gas used is rounded up.
+
+        A fatal error of an actor is an exit that uses all of the gas, as a halting contract does. Raises ActorExit.
+        """
         gas = GasTracker(min(given * DEFAULT_RATE, MAX_MILLIGAS), tracer=calls.tracer)
         try:
             with _counting(calls, gas, self._network_prices, is_native=True):
                 yield
+        except ActorFatal as error:
+            gas.charge("OnFailure", gas.available)
+            raise ActorExit(ExitCode.SYS_ASSERTION_FAILED, message=str(error)) from error
         finally:
             calls.gas.charge("OnNativeCall", min(given, -(-gas.used // DEFAULT_RATE)))
 

@@ -77,6 +77,15 @@ def test_ethereum_rules_allow_etch_at_filecoin_address(run_contracts: Run) -> No
     assert failures(run_contracts({"Mocks": suite})) == []
 
 
+def test_invalid_instruction_replaces_a_precompile(run_contracts: Run) -> None:
+    call = f"5f5f5f5f5f73{CALL_ACTOR_ID[2:-1]}25af1"  # RESOLVE_ADDRESS, which returns nothing for no data
+    suite = {
+        "testReplaced()": [*call_of_cheatcode(ETCH, CALL_ACTOR_ID[:-1] + "2", b"\xfe"), call, "15", "@failed", "57"]
+    }
+    suite["testReplaced()"] += ["5f5ffd", "failed:", "00"]
+    assert failures(run_contracts({"Mocks": suite})) == []
+
+
 def test_code_etched_in_set_up_keeps_its_slots(run_contracts: Run) -> None:
     suites = {}
     for at in (CALL_ACTOR_ID, *MASKED_IDS):

@@ -106,14 +106,14 @@ def test_many_senders_cost_no_more_than_many_messages() -> None:
 )
 def test_replacement_raises_both_fees_in_geth_and_the_premium_in_lotus(cap: int, premium: int, takes: str) -> None:
     """Measured on geth 1.17.10; for Lotus, chain/messagepool/messagepool.go `ComputeRBF`."""
-    for node, mempool in (("geth", Mempool(raises_all_fees=True)), ("lotus", Mempool())):
+    for node, mempool in (("geth", Mempool(is_geth=True)), ("lotus", Mempool())):
         mempool.add(candidate(1, 0, 100, cap=1000), 0)
         other = replace(candidate(1, 0, premium, cap=cap), hash=bytes(32))
         with nullcontext() if takes in (node, "both") else pytest.raises(TransactionRefused, match="underpriced"):
             mempool.add(other, 0)
 
 
-def test_transaction_that_its_sender_cannot_pay_any_more_leaves_the_pool() -> None:
+def test_unpayable_transaction_leaves_the_pool() -> None:
     with Network(rules="ethereum", clock=Clock()) as network:
         sender, receiver = network.accounts[0], network.accounts[1]
         network.automine = False
@@ -125,6 +125,22 @@ def test_transaction_that_its_sender_cannot_pay_any_more_leaves_the_pool() -> No
             network.submit(sender.sign(transaction).raw())
         network.mine()
         assert network.nonce(sender) == 1
+        assert network.mempool.is_empty()
+
+
+def test_batch_reports_the_transaction_that_an_earlier_one_makes_unpayable() -> None:
+    with Network(rules="ethereum", clock=Clock()) as network:
+        sender, receiver = network.accounts[0], network.accounts[1]
+        value = network.balance(sender) * 2 // 3
+        raws = [
+            sender.sign(
+                Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver.address, value, b"", 21_000, 10**10, 10**9)
+            ).raw()
+            for nonce in range(2)
+        ]
+        first, second = network.submit_together(raws)
+        assert isinstance(first, bytes)
+        assert "insufficient funds" in str(second)
         assert network.mempool.is_empty()
 
 

@@ -505,7 +505,7 @@ def test_a_base_fee_has_64_bits(machine: Hypervisor, base_fee: int) -> None:
         assert executor.simulate(free).exit_code == 0
     else:
         with pytest.raises(InvalidInput, match="base fee 18446744073709551616, blob base fee 1, slot 0"):
-            executor.simulate(free)
+            executor.simulate(SimulatedCall(SENDER, COUNTER, Gas(100_000), max_fee=base_fee))
 
 
 def outcome(result: TransactionResult) -> tuple[bool, int, int]:

@@ -21,7 +21,7 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.ethereum.addresses import eth_address, to_filecoin
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from hypervisor.threads import compiling
+from hypervisor.threads import compiling, hold_memory
 from hypervisor.tracing import DebugLog
 from hypervisor.types import ActorID
 from localnet import Network
@@ -33,7 +33,7 @@ from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeLimits, NodeReader
 from localnet.rpc.server.clients import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server.executors import Executors
-from localnet.rpc.server.queries import MAX_THREADS, MAX_TRACES
+from localnet.rpc.server.queries import MAX_MEMORY, MAX_THREADS, MAX_TRACES, OWN_MEMORY
 from localnet.rpc.server.server import Server
 from tests.hypervisor.world import IgnoringTracer
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
@@ -146,12 +146,38 @@ def test_queries_share_a_limit_of_memory(monkeypatch: MonkeyPatch) -> None:
         def call(code: str) -> Any:
             return client.request("eth_call", {"to": NOBODY}, "latest", {NOBODY: {"code": code}})
 
-        with pytest.raises(NodeError, match="exceeds the 64 MiB of memory that contracts in all queries share"):
+        with pytest.raises(
+            NodeError, match="exceeds the 64 MiB of memory that contracts and actors in all queries share"
+        ):
             call(recurses)
         assert [call(grows) for _ in range(2)] == ["0x", "0x"]
 
 
 @pytest.mark.slow
+def test_large_query_does_not_end_small_ones() -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def large(_: NodeReader) -> bool:
+        hold_memory(MAX_MEMORY + OWN_MEMORY)
+        held.set()
+        return done.wait(60)
+
+    async def ask(executors: Executors) -> None:
+        running = asyncio.ensure_future(executors.query(large))
+        await asyncio.to_thread(held.wait, 60)
+        await executors.query(lambda _: hold_memory(OWN_MEMORY))
+        with pytest.raises(RpcError, match="repeat it later"):
+            await executors.query(lambda _: hold_memory(OWN_MEMORY + 1))
+        done.set()
+        assert await running
+        await executors.query(lambda _: hold_memory(MAX_MEMORY))
+
+    with Network() as network:
+        executors = Executors(Node(network, NodeLimits(query=60)))
+        asyncio.run(ask(executors))
+        executors.stop()
+
+
 def test_client_may_disconnect_at_query_timeout(executors: Executors) -> None:
     """Clients often have the same timeout, such as 30 s; an exception in `leave` would keep the connection counted."""
     client = RequestingClient()

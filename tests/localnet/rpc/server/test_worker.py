@@ -288,7 +288,7 @@ def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: Mo
         def fails() -> None:
             raise TypeError("as a number that is none")
 
-        memory = SharedMemory(MAX_MEMORY)
+        memory = SharedMemory(MAX_MEMORY, "queries")
         threads = [QueryThread(executors.dispatcher._node, Turns(lambda: False), memory) for _ in range(2)]
         executors.queries.threads.update(threads)
         monkeypatch.setattr(threads[0], "interrupt", fails)

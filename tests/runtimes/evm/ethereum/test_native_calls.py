@@ -340,10 +340,15 @@ def test_a_trap_is_an_exit_as_under_filecoins_rules() -> None:
     assert (success, int.from_bytes(data[:32], "big")) == (1, 4)
 
 
-def test_fatal_actor_fails_its_call_and_uses_all_its_gas() -> None:
+@pytest.mark.parametrize("border", ["masked ID", "precompile", "puppet"])
+def test_fatal_actor_fails_its_call_and_uses_all_its_gas(border: str) -> None:
     exits = guest("(call $exit (i32.const 40) (i32.const 77) (i32.const 0) (i32.const 0))", "vm.exit")
-    masked = int.from_bytes(masked_id(ActorID(PUPPET + 1)), "big")
-    world = Machine({CALLER: calls(b"", to=masked, gas="1000000")})
+    code = {
+        "masked ID": calls(b"", to=int.from_bytes(masked_id(ActorID(PUPPET + 1)), "big"), gas="1000000"),
+        "precompile": asks(1 << 20, b"", actor=PUPPET + 1, gas="1000000"),
+        "puppet": calls(padded(script(to=Address.id(PUPPET + 1))), gas="1000000"),
+    }[border]
+    world = Machine({CALLER: code})
     install_actor(world.machine, exits, PUPPET + 1)
     result = world.invoke(to_filecoin(CALLER))
     assert answer(result) == (0, b"")

@@ -111,12 +111,12 @@ impl Session {
     /// True if an observer has set code where the kernel would run calls: the address is an account like any other.
     fn is_replaced(&self, address: &Address) -> bool {
         let journal = &self.evm.ctx.journaled_state;
-        let Some((_, code_hash)) = journal.database.native(address) else { return false };
+        let Some((native, code_hash)) = journal.database.native(address) else { return false };
+        let is_actors = |code: &Bytecode| native == Native::Actor && code.original_byte_slice() == NATIVE_CODE.as_ref();
         journal.inner.state.get(address).is_some_and(|account| {
-            let has_native_code = |code: &Bytecode| code.original_byte_slice() == NATIVE_CODE.as_ref();
             account.info.code_hash != code_hash
                 && !account.info.is_empty_code_hash()
-                && !account.info.code.as_ref().is_some_and(has_native_code)
+                && !account.info.code.as_ref().is_some_and(is_actors)
         })
     }
 
