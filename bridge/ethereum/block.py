@@ -78,6 +78,21 @@ class EthereumBlock:
     slot_number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A withdrawal from the consensus layer. `amount` in gwei."""
+
+    index: int
+    validator: int
+    address: EthAddress
+    amount: int
+
+    def rlp(self) -> bytes:
+        """Return the withdrawal's encoding in a block."""
+        numbers = rlp.number(self.index), rlp.number(self.validator)
+        return rlp.encode([*numbers, bytes(self.address), rlp.number(self.amount)])
+
+
 def next_base_fee(fee: int, gas_used: int, gas_limit: int) -> int:
     """Return a block's base fee from its parent's values (EIP-1559)."""
     target = gas_limit // 2

@@ -6,6 +6,7 @@ Ethereum's rules also implements `EthereumExecution`. Gas is Ethereum gas, amoun
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
@@ -138,12 +139,25 @@ class EthereumExecution(Protocol):
         Pass `transaction` if the message does not contain all fields of the Ethereum transaction.
         """
 
-    def check(self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
+    def apply_simulated(
+        self, message: Message, transaction: Transaction | None = None, *, is_paid: bool
+    ) -> ApplyResult:
+        """Apply a message of any sender at its next nonce, with its fees if `is_paid`. Raises RefusedTransaction.
+
+        `transaction` is as in `apply_unpaid`.
+        """
+
+    def check(
+        self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress, *, is_capped: bool = True
+    ) -> None:
         """Check that a block with this base fee may include a message or transaction.
 
-        The gas of a transaction may depend on its sender. Nonce and funds of the sender are not checked. Raises
-        RefusedTransaction.
+        The gas of a transaction may depend on its sender. Nonce and funds of the sender are not checked, the fork's gas
+        caps only if `is_capped`. Raises RefusedTransaction.
         """
+
+    def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
+        """Credit addresses with withdrawals, in attoFIL."""
 
     def held_account(self, address: Address) -> HeldAccount | None:
         """Return an account that the executor holds, with zeros if there is none; None for one as in the tree."""

@@ -53,7 +53,7 @@ def call_trace(
     shown: dict[tuple[int, ...], dict[str, Any]] = {}
     failed: set[tuple[int, ...]] = set()
     index = 0
-    for frame, entry in _in_order(frames[:1] if only_top_call else frames):
+    for frame, entry in in_order(frames[:1] if only_top_call else frames):
         above, position = frame.position[:-1], frame.position
         if entry is None:
             shown[position] = _frame_json(frame, code_at)
@@ -67,7 +67,7 @@ def call_trace(
     return shown[()]
 
 
-def _in_order(frames: Sequence[EthereumFrame]) -> list[tuple[EthereumFrame, FrameLog | None]]:
+def in_order(frames: Sequence[EthereumFrame]) -> list[tuple[EthereumFrame, FrameLog | None]]:
     """Return the frames and their logs in the order of execution; None stands for the frame itself."""
     found: list[tuple[tuple[float, ...], EthereumFrame, FrameLog | None]] = []
     for frame in frames:
@@ -84,8 +84,8 @@ def failure(frame: EthereumFrame) -> str:
     return TEXTS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 
-def _reason(data: bytes) -> str | None:
-    """Return geth's text for one of Solidity's built-in errors."""
+def revert_reason(data: bytes) -> str | None:
+    """Return geth's text for one of Solidity's built-in errors, None for other revert data."""
     code = panic_code(data)
     return error_text(data) if code is None else _PANICS.get(code, f"unknown panic code: {code:#x}")
 
@@ -104,7 +104,7 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
         shown["output"] = _data(output)
     if frame.exit_code:
         shown["error"] = failure(frame)
-        reason = _reason(frame.output) if shown["error"] == REVERTED else None
+        reason = revert_reason(frame.output) if shown["error"] == REVERTED else None
         if reason:
             shown["revertReason"] = reason
     return shown

@@ -45,7 +45,7 @@ class ApplyResult:
     receipt then has exit code 10 and uses the whole gas limit, as on the network, and the error has the context.
     `block_gas` is the gas that counts for the block, or None if the receipt's gas does. `return_codec` is the IPLD
     codec of the return value, or None without one. `event_blocks` are the blocks of the events' AMT, whose root the
-    receipt has.
+    receipt has. `max_gas_used` is the gas used before refunds, or None if the receipt's gas has none.
     """
 
     receipt: Final[Receipt]
@@ -57,6 +57,7 @@ class ApplyResult:
     block_gas: Final[BlockGas | None] = None
     return_codec: Final[int | None] = None
     event_blocks: Final[EventBlocks] = ()
+    max_gas_used: Final[Gas | None] = None
 
     def __repr__(self) -> str:
         end = f"exit {exit_name(self.exit_code)}"

@@ -15,7 +15,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import TokenAmount
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.parts import NetworkRules, rules_of
-from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
+from localnet.state.controls import MAX_NONCE, set_balance, set_code, set_nonce, set_storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,12 @@ def overridden(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[Non
 def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride], rules: NetworkRules) -> None:
     """Change the accounts on a machine's state, within the limits of the rules. Raises AddressError, InvalidInput."""
     bare = rules.features.allows_bare_storage
+    max_nonce = MAX_NONCE - 1 if rules.features.has_filecoin_blocks else MAX_NONCE
     for owner, override in accounts.items():
         if override.code is not None:
             set_code(machine, owner, override.code)
         if override.nonce is not None:
-            set_nonce(machine, owner, override.nonce)
+            set_nonce(machine, owner, override.nonce, max_nonce)
         if override.balance is not None:
             set_balance(machine, owner, override.balance, rules.limits.balance)
         if override.state is not None:

@@ -1,41 +1,44 @@
 """Simulation of consecutive blocks for `eth_simulateV1`, without changing the chain.
 
 Each block is valid for this network: null rounds before it run cron, and its own cron and reward follow its calls. A
-call may have any sender. Without validation it pays no gas, and its nonce is not checked.
+call may have any sender. Without validation its nonce is not checked, and it pays only for gas that it has a price for.
 
-Source: execution-apis, the notes on eth_simulateV1.
+Sources: execution-apis, the notes on eth_simulateV1; go-ethereum internal/ethapi/simulate.go and logtracer.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
-from bridge.ethereum.block import emitter_address
-from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, Transaction
-from bridge.filecoin.receipts import EmittedLog, Log, entries_to_log
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, SignedTransaction, Transaction
+from bridge.filecoin.receipts import EmittedLog, Log, created_contract, return_bytes
+from bridge.traces.frames import ethereum_frames
+from bridge.traces.tracers import in_order
+from hypervisor.context import Externs
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.events import EventEntry
-from hypervisor.tracing import CallItem, CallNode, CallStarted, CallTrees, EventEmitted
-from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from hypervisor.messages.address import Protocol
+from hypervisor.tracing import CallTrees
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
 from localnet.calls.pace import with_pace
 from localnet.chain.admission import from_unsigned, require_funds
-from localnet.chain.execution import begin_epoch, execute_one, implicit_executions
+from localnet.chain.execution import begin_epoch, execution_of, implicit_executions
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import BlockSettings, Execution, Tipset
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
-from localnet.rules.parts import ImplicitResult, rules_of
-from localnet.state.controls import nonce_of
+from localnet.rules.parts import ImplicitResult, NetworkRules, rules_of
+from localnet.state.actor_directory import ActorDirectory
+from localnet.state.controls import MAX_NONCE, code_of, nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
+from store.cid import Cid
 from store.keccak import keccak
 
 MAX_BLOCKS: Final = 256
@@ -46,10 +49,13 @@ TRANSFERS: Final = EthAddress(b"\xee" * 20)
 
 _TRANSFER: Final = bytes(keccak(b"Transfer(address,address,uint256)"))
 _NO_FEE: Final = TokenAmount(0)
+_BORROWING: Final = ("DELEGATECALL", "CALLCODE")
+"""Opcodes whose calls transfer nothing."""
 
-_REFUSALS: Final = {"fee": -38012, "gas": -38013, "funds": -38014, "size": -38025}
+_REFUSALS: Final = {"tip": -32602, "fee": -38012, "gas": -38013, "funds": -38014, "size": -38025}
 """The specification's numbers by the reason of a transaction that is refused."""
-_REJECTED: Final = -32003
+_REJECTED: Final = -32603
+_NO_RANDOMNESS: Final = bytes(32)
 
 
 class SimulationRefused(HypervisorError):
@@ -80,54 +86,100 @@ class BlockCalls:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatedResult:
+    """The execution of a call, its output (the code of a creation), gas before refunds, and logs with their indices."""
+
+    execution: Execution
+    output: bytes
+    max_gas_used: Gas
+    logs: tuple[tuple[int, EmittedLog], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedBlock:
-    """A simulated block: its parent, the block, its executions in order, and the logs of each with their indices."""
+    """A simulated block: its parent, the block, the results of its calls in order, and its overrides."""
 
     parent: Tipset
     tipset: Tipset
-    executions: tuple[Execution, ...]
-    logs: tuple[tuple[tuple[int, EmittedLog], ...], ...]
+    results: tuple[SimulatedResult, ...]
+    override: BlockOverride
+
+
+class _SimulatedExterns:
+    """Externs of a simulation: a chain's up to its base, whose own and simulated blocks are known by height."""
+
+    def __init__(self, chain: Externs, base: Tipset) -> None:
+        self._chain, self.blocks = chain, [base]
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._chain.chain_randomness(epoch)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._chain.beacon_randomness(epoch)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        known = self._newest(epoch)
+        return self._chain.tipset_cid(epoch) if known is None else known.key
+
+    def state_root(self, epoch: ChainEpoch) -> Cid:
+        known = self._newest(epoch)
+        return self._chain.state_root(epoch) if known is None else known.state
+
+    def _newest(self, epoch: ChainEpoch) -> Tipset | None:
+        return next((block for block in reversed(self.blocks) if block.height <= epoch), None)
 
 
 def simulate_blocks(
-    chain: ChainReader, base: Tipset, blocks: Sequence[BlockCalls], *, validation: bool = False, transfers: bool = False
+    chain: ChainReader,
+    base: Tipset,
+    blocks: Sequence[BlockCalls],
+    *,
+    machine: Hypervisor | None = None,
+    validation: bool = False,
+    transfers: bool = False,
 ) -> list[SimulatedBlock]:
     """Execute blocks on top of a tipset without storing them.
 
-    With `validation` calls need nonce, fees and funds as transactions do; with `transfers` every transfer of value is
-    a log as well. Raises SimulationRefused, and the errors of `override_accounts`.
+    `machine` is one of its own in the state of a base that is not stored. With `validation` calls need nonce, fees and
+    funds as transactions do; with `transfers` every transfer of value is a log as well. Raises SimulationRefused, and
+    the errors of `override_accounts`.
     """
-    machine = chain.machine_before(base, base.state)
-    gas_limit = chain.rules.limits.block_gas
+    machine = chain.machine_before(base, base.state) if machine is None else machine
+    machine.externs = externs = _SimulatedExterns(machine.externs, base)
     if not chain.rules.features.has_null_rounds:
         blocks = _without_gaps(base, blocks)
     options = _Options(validation, transfers)
     parent, done, left = base, list[SimulatedBlock](), chain.rules.limits.request_gas
+    settings = replace(base.next_settings, coinbase=base.settings.coinbase, gas_limit=base.settings.gas_limit)
     for block in blocks:
         height, time = _height_and_time(base, parent, block.block, chain.rules.simulations.block_time)
         base_fee = block.block.base_fee
         if base_fee is None:
             base_fee = parent.next_base_fee if validation else _NO_FEE
-        parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
+        settings = _settings(settings, parent, block.block, chain.rules)
+        parent = replace(parent, next_base_fee=base_fee, next_settings=settings)
         work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.settings.override_block(machine, block.block)
         override_accounts(machine, block.accounts or {}, chain.rules)
-        gas_limit = gas_limit if block.block.gas_limit is None else block.block.gas_limit
-        simulated = _Block(chain, machine, parent, height, time, gas_limit, left, options).run(block.calls, work)
+        gas_limit = chain.settings_after(parent).gas_limit or chain.rules.limits.block_gas
+        running = _Block(chain, machine, parent, height, time, gas_limit, left, options)
+        simulated = running.run(block.calls, work, block.block)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits
         done.append(simulated)
         parent = simulated.tipset
+        externs.blocks.append(parent)
     return done
 
 
-def _settings(base: Tipset, parent: Tipset, block: BlockOverride) -> BlockSettings:
-    """Return a block's fields: its overrides, otherwise those of a block after the base, as in geth."""
-    usual = base.next_settings if parent is base else base.next_settings.next_defaults()
+def _settings(before: BlockSettings, parent: Tipset, block: BlockOverride, rules: NetworkRules) -> BlockSettings:
+    """Return a block's fields: its overrides; else the fee recipient and gas limit of the block before it, as geth."""
+    if not rules.features.has_settings:
+        return parent.next_settings
     return replace(
-        usual,
-        coinbase=usual.coinbase if block.coinbase is None else block.coinbase,
-        gas_limit=usual.gas_limit if block.gas_limit is None else block.gas_limit,
-        randomness=usual.randomness if block.randomness is None else block.randomness,
+        before,
+        coinbase=before.coinbase if block.coinbase is None else block.coinbase,
+        gas_limit=before.gas_limit if block.gas_limit is None else block.gas_limit,
+        randomness=_NO_RANDOMNESS if block.randomness is None else block.randomness,
         excess_blob_gas=parent.next_settings.excess_blob_gas,
     )
 
@@ -188,86 +240,94 @@ class _Block:
         blobs = self._rules.blobs
         self._blob_room = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
 
-    def run(self, calls: Sequence[SimulatedCall], work: Sequence[ImplicitResult]) -> SimulatedBlock:
+    def run(
+        self, calls: Sequence[SimulatedCall], work: Sequence[ImplicitResult], override: BlockOverride
+    ) -> SimulatedBlock:
         """Execute the calls and end the epoch; `work` are the implicit messages of the null rounds before it."""
-        executions: list[Execution] = []
-        logs: list[tuple[tuple[int, EmittedLog], ...]] = []
+        results: list[SimulatedResult] = []
         tips = 0
         for call in calls:
-            candidate = self._candidate(call)
+            candidate, is_paid = self._candidate(call)
             trees = CallTrees() if self._options.transfers else None
             self._machine.tracer = None if trees is None else with_pace(self._machine, trees)
             try:
-                execution, tip = execute_one(
-                    self._rules, self._machine, candidate, simulated=not self._options.validation
-                )
+                result = self._rules.messages.apply_simulated(self._machine, candidate, is_paid=is_paid)
             except TransactionRefused as refused:
                 raise _as_refusal(refused) from None
             finally:
                 self._machine.tracer = None
-            self._gas_limit = Gas(self._gas_limit - execution.receipt.gas_used)
-            self._left = Gas(max(0, self._left - execution.receipt.gas_used))
+            if result.fatal is not None:
+                raise result.fatal
+            self._gas_limit = Gas(self._gas_limit - result.gas_used)
+            self._left = Gas(max(0, self._left - result.gas_used))
+            tips += result.gas.miner_tip
+            execution = execution_of(self._machine, candidate, result)
             self._blob_room -= execution.blob_gas
-            tips += tip
-            executions.append(execution)
-            own = execution.indexed_logs() if trees is None else enumerate(_with_transfers(self._machine, trees.roots))
-            logs.append(tuple(own))
+            own = execution.indexed_logs() if trees is None else enumerate(_with_transfers(self._machine, trees))
+            max_gas = result.gas_used if result.max_gas_used is None else result.max_gas_used
+            results.append(SimulatedResult(execution, self._output(execution), max_gas, tuple(own)))
+        self._rules.blocks.withdraw(self._machine, override.withdrawals or ())
         work = [*work, *self._rules.blocks.end_block(self._machine, self._chain.producer, tips)]
         blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(self._machine, work)
+        executions = [result.execution for result in results]
         tipset = self._chain.assemble(
             self._machine, blocks, self._parent, self._height, self._time, executions, implicit
         )
-        return SimulatedBlock(self._parent, tipset, tuple(executions), tuple(logs))
+        return SimulatedBlock(self._parent, tipset, tuple(results), override)
 
-    def _candidate(self, call: SimulatedCall) -> Candidate:
-        """Return the message of a call. Raises SimulationRefused."""
-        machine, sender = self._machine, to_filecoin(call.sender)
-        gas = min(self._gas_limit, self._rules.messages.gas_limit(machine)) if call.gas is None else call.gas
+    def _output(self, execution: Execution) -> bytes:
+        """Return what a call returned: the data, or the code of a creation."""
+        message, receipt = execution.message.message, execution.receipt
+        created = created_contract(message, receipt)
+        return return_bytes(message, receipt) if created is None else code_of(self._machine, to_filecoin(created))
+
+    def _candidate(self, call: SimulatedCall) -> tuple[Candidate, bool]:
+        """Return the message of a call, and True if it pays for gas. Raises SimulationRefused."""
+        machine, sender, original = self._machine, to_filecoin(call.sender), call.transaction
+        chain_id = machine.context.chain_id
+        if original.chain_id not in (None, chain_id):
+            words = f"chainId does not match node's (have={original.chain_id}, want={chain_id})"
+            raise SimulationRefused(-32000, words)
+        gas = self._gas_limit if call.gas is None else call.gas
         if gas > self._gas_limit:
-            raise SimulationRefused(-38015, f"block gas limit reached: {gas} > {self._gas_limit}")
+            raise SimulationRefused(-38015, f"block gas limit reached: remaining: {self._gas_limit}, required: {gas}")
         if not self._left:
-            raise SimulationRefused(
-                -38026, f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
-            )
-        original = call.transaction
+            used = f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
+            raise SimulationRefused(-38013, f"intrinsic gas too low: have 0, {used}")
         if original.blob_gas > self._blob_room:
             raise SimulationRefused(-38015, f"block blob gas limit reached: {original.blob_gas} > {self._blob_room}")
-        gas = min(gas, self._left)
         sender_of(machine, sender)
         expected = nonce_of(machine, sender)
-        nonce = call.nonce if self._options.validation and call.nonce is not None else expected
-        fees = (original.max_fee, original.max_priority_fee) if self._options.validation else (0, 0)
+        nonce = expected if call.nonce is None else call.nonce
+        fees = original.max_fee, original.max_priority_fee
         if original.type not in self._rules.features.transaction_types:  # of a fork before London
             original = replace(original, type=ACCESS_LIST if original.access_list else LEGACY)
             fees = fees[0], fees[0]
         transaction = replace(
-            original, chain_id=machine.context.chain_id, nonce=nonce, gas_limit=gas, max_fee=fees[0],
+            original, chain_id=chain_id, nonce=nonce, gas_limit=min(gas, self._left), max_fee=fees[0],
             max_priority_fee=fees[1],
         )  # fmt: skip
         candidate = from_unsigned(machine, transaction, call.sender)
-        signed = candidate.transaction
-        if signed is not None:  # hash and type as in geth, with zeros for the signature
-            candidate = replace(candidate, hash=signed.hash(), kind=transaction.type)
-        if self._options.validation:
-            self._validate(candidate, expected)
-        self._check_funds(candidate)
-        return candidate
+        if sender.protocol is not Protocol.ID:  # hash and type as in geth, with zeros for the signature
+            candidate = replace(candidate, hash=SignedTransaction(transaction, 0, 0, 0).hash(), kind=transaction.type)
+        is_paid = self._options.validation or any(fees)
+        self._check(candidate, expected, is_paid=is_paid)
+        return candidate, is_paid
 
-    def _validate(self, candidate: Candidate, expected: int) -> None:
-        message = candidate.bare
-        if message.nonce < expected:
-            raise SimulationRefused(-38010, f"nonce too low: next nonce {expected}, tx nonce {message.nonce}")
-        if message.nonce > expected:
-            raise SimulationRefused(-38011, f"nonce too high: next nonce {expected}, tx nonce {message.nonce}")
+    def _check(self, candidate: Candidate, expected: int, *, is_paid: bool) -> None:
+        """Check nonce, fees and funds as far as the options and the call's fees require. Raises SimulationRefused."""
+        message, nonce = candidate.bare, candidate.bare.nonce
+        if self._options.validation and nonce != expected:
+            code, which = (-38010, "low") if nonce < expected else (-38011, "high")
+            raise SimulationRefused(code, f"nonce too {which}: next nonce {expected}, tx nonce {nonce}")
+        if expected >= MAX_NONCE:
+            raise SimulationRefused(_REJECTED, f"nonce has max value: nonce: {expected}")
         try:
-            self._rules.messages.check(self._machine, candidate, self._parent.next_base_fee)
-        except TransactionRefused as refused:
-            raise _as_refusal(refused) from None
-
-    def _check_funds(self, candidate: Candidate) -> None:
-        sender = self._rules.messages.sender(self._machine, candidate.bare.from_)
-        needed = candidate.required_funds if sender is None or sender.sends else candidate.bare.value
-        try:
+            if is_paid:
+                self._rules.messages.check(self._machine, candidate, self._parent.next_base_fee, is_capped=False)
+            sender = self._rules.messages.sender(self._machine, message.from_)
+            pays = sender is None or sender.sends or not self._rules.features.has_filecoin_blocks
+            needed = candidate.required_funds if pays else message.value
             require_funds(self._rules, 0 if sender is None else sender.balance, candidate.sender, needed)
         except TransactionRefused as refused:
             raise _as_refusal(refused) from None
@@ -277,27 +337,16 @@ def _as_refusal(refused: TransactionRefused) -> SimulationRefused:
     return SimulationRefused(_REFUSALS.get(refused.reason, _REJECTED), str(refused))
 
 
-def _with_transfers(machine: Hypervisor, calls: Sequence[CallNode]) -> list[EmittedLog]:
-    """Return the logs of a message in execution order, with one for each transfer, and none of reverted calls."""
+def _with_transfers(machine: Hypervisor, trees: CallTrees) -> list[EmittedLog]:
+    """Return the logs of a message in execution order, with one for each transfer, and none of failed calls."""
     logs: list[EmittedLog] = []
-    address_of = partial(address_of_actor, machine.state_tree)
-    todo: list[CallItem] = [*reversed(calls)]
-    while todo:
-        match todo.pop():
-            case CallNode() as call if call.succeeded:
-                if call.start.value:
-                    logs.append(_transfer(call.start, machine.state_tree.lookup_id(call.start.to), address_of))
-                todo += call.items[::-1]
-            case EventEmitted() as event:
-                log = entries_to_log(tuple(EventEntry(*entry) for entry in event.entries))
-                if log is not None:
-                    logs.append(EmittedLog(emitter_address(event.emitter, address_of), log))
-            case _:
-                pass
+    failed: set[tuple[int, ...]] = set()
+    for frame, entry in in_order(ethereum_frames(trees, ActorDirectory(machine))):
+        if frame.exit_code or frame.position[:-1] in failed:
+            failed.add(frame.position)
+        elif entry is not None:
+            logs.append(EmittedLog(entry.address, entry.log))
+        elif frame.value and frame.to is not None and frame.kind not in _BORROWING:
+            topics = (_TRANSFER, *(bytes(12) + address for address in (frame.sender, frame.to)))
+            logs.append(EmittedLog(TRANSFERS, Log(topics, frame.value.to_bytes(32, "big"))))
     return logs
-
-
-def _transfer(call: CallStarted, receiver: ActorID | None, address_of: Callable[[ActorID], EthAddress]) -> EmittedLog:
-    ends = [address_of(call.from_), TRANSFERS if receiver is None else address_of(receiver)]
-    topics = (_TRANSFER, *(bytes(12) + address for address in ends))
-    return EmittedLog(TRANSFERS, Log(topics, call.value.to_bytes(32, "big")))

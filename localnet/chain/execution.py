@@ -84,7 +84,7 @@ def implicit_executions(machine: Hypervisor, done: Iterable[ImplicitResult]) -> 
     """
     if machine.context.network.receipts is Receipts.EXPLICIT:
         return []
-    return [_execution(machine, _implicit_candidate(machine, each.message), each.result) for each in done]
+    return [execution_of(machine, _implicit_candidate(machine, each.message), each.result) for each in done]
 
 
 def _implicit_candidate(machine: Hypervisor, message: Message) -> Candidate:
@@ -152,20 +152,13 @@ def execute_one(
     machine: Hypervisor,
     candidate: Candidate,
     *,
-    simulated: bool = False,
     started: StartedBlock | None = None,
 ) -> tuple[Execution, int]:
-    """Execute a candidate, even if a block would not include it; return it with its tip in attoFIL. Raises Fatal.
-
-    With `simulated`, nonces and fees are of no account where the rules allow it (`MessageRules.apply_simulated`).
-    """
-    if simulated:
-        result = rules.messages.apply_simulated(machine, candidate)
-    else:
-        result = apply(rules, machine, candidate) if started is None else started.apply(machine, candidate)
+    """Execute a candidate, even if a block would not include it; return it with its tip in attoFIL. Raises Fatal."""
+    result = apply(rules, machine, candidate) if started is None else started.apply(machine, candidate)
     if result.fatal is not None:
         raise result.fatal
-    return _execution(machine, candidate, result), result.gas.miner_tip
+    return execution_of(machine, candidate, result), result.gas.miner_tip
 
 
 def is_admissible(rules: NetworkRules, machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
@@ -230,7 +223,8 @@ def with_final_addresses(machine: Hypervisor, execution: Execution) -> Execution
     return replace(execution, sender=display_address(machine, message.from_), to=receiver)
 
 
-def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
+def execution_of(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
+    """Return the record of a candidate that was applied with this result."""
     gas, emitted = result.gas, list[EmittedEvent]()
     if result.events:
         address_of = partial(rules_of(machine).messages.address_of, machine)

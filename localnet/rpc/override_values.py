@@ -1,19 +1,20 @@
 """Parsing of state and block overrides in requests.
 
 Shapes: EthSimulatePayload of execution-apis, which `eth_call` shares. Block fields that Filecoin does not have are
-refused.
+refused, and so are withdrawals and beacon roots outside of `eth_simulateV1`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import Withdrawal
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride
-from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import address, data, field, fields, format_value, hash32, quantity
+from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.values import address, data, field, fields, format_value, hash32, list_of, quantity
 from localnet.rules.facts import BlockOverride
 
 Accounts = Mapping[EthAddress, AccountOverride]
@@ -25,7 +26,13 @@ _ACCOUNT: Final = ("balance", "nonce", "code", "state", "stateDiff", "movePrecom
 _BLOCK: Final = (
     "number", "time", "baseFeePerGas", "gasLimit", "feeRecipient", "coinbase", "prevRandao", "random", "blobBaseFee",
 )  # fmt: skip
-_NO_BLOCK: Final = ("difficulty", "withdrawals", "blockHash")
+_SIMULATED_BLOCK: Final = (
+    *(name for name in _BLOCK if name not in ("coinbase", "random")),
+    "withdrawals",
+    "beaconRoot",
+)
+_NO_BLOCK: Final = ("difficulty", "blockHash")
+_MAX_WITHDRAWALS: Final = 1_000
 _LATEST_EPOCH: Final = (1 << 63) - 1
 
 
@@ -37,15 +44,36 @@ def accounts(value: Any) -> Accounts:
     return {address(owner): _account(override) for owner, override in request.items()}
 
 
-def block_override(value: Any) -> BlockOverride:
-    """Read a block override."""
+def simulated_block_override(value: Any) -> BlockOverride:
+    """Read the override of a simulated block, which may also have withdrawals and a beacon root."""
+    request = fields(value, "block override")
+    withdrawals = field(request, "withdrawals", list_of(_withdrawal, _MAX_WITHDRAWALS))
+    return block_override(value, _SIMULATED_BLOCK)._replace(
+        withdrawals=None if withdrawals is None else tuple(withdrawals),
+        beacon_root=field(request, "beaconRoot", hash32),
+    )
+
+
+def _withdrawal(value: Any) -> Withdrawal:
+    request = fields(value, "withdrawal")
+    index, validator, amount = (field(request, name, quantity) for name in ("index", "validatorIndex", "amount"))
+    receiver = field(request, "address", address)
+    if index is None or validator is None or amount is None or receiver is None:
+        raise invalid_params("a withdrawal has index, validatorIndex, address and amount (gwei)")
+    return Withdrawal(index, validator, receiver, amount)
+
+
+def block_override(value: Any, names: Sequence[str] = _BLOCK) -> BlockOverride:
+    """Read a block override, which may have the fields `names`."""
     request = fields(value, "block override")
     for name in request:
+        if name in _SIMULATED_BLOCK and name not in names:
+            raise RpcError(SERVER_ERROR, f'block override "{name}" is not supported for this RPC method')
         if name in _NO_BLOCK:
             raise invalid_params(f"{name}: blocks of this network have no such field to override")
-        if name not in _BLOCK:
+        if name not in names:
             raise invalid_params(
-                f"{format_value(name)} is not a field of a block override: expected {', '.join(_BLOCK)}"
+                f"{format_value(name)} is not a field of a block override: expected {', '.join(names)}"
             )
     number, base_fee = field(request, "number", quantity), field(request, "baseFeePerGas", quantity)
     time = field(request, "time", quantity)

@@ -18,7 +18,14 @@ from operator import attrgetter
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
-from bridge.ethereum.block import BLOCK_HASHES, BLOCK_HASHES_CODE, ETHEREUM, EthereumBlock, next_base_fee
+from bridge.ethereum.block import (
+    BLOCK_HASHES,
+    BLOCK_HASHES_CODE,
+    ETHEREUM,
+    EthereumBlock,
+    Withdrawal,
+    next_base_fee,
+)
 from bridge.ethereum.execution import (
     BlobRules,
     EthereumExecution,
@@ -166,7 +173,7 @@ _WORDS: Final = {
     "GAS_LIMIT_EXCEEDS_MAXIMUM": ("gas", "transaction gas limit too high"),
     "GAS_ALLOWANCE_EXCEEDED": ("gas", "exceeds block gas limit"),
     "INVALID_CHAINID": ("chain", "invalid chain id for signer"),
-    "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS": ("fee", "max priority fee per gas higher than max fee per gas"),
+    "PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS": ("tip", "max priority fee per gas higher than max fee per gas"),
     "INSUFFICIENT_MAX_FEE_PER_GAS": ("fee", "max fee per gas less than block base fee"),
     "TYPE_4_TX_PRE_FORK": ("type", "transaction type not supported"),
     "TYPE_4_TX_CONTRACT_CREATION": ("type", "EIP-7702 transaction cannot be used to create contract"),
@@ -325,6 +332,10 @@ class EthereumBlocks:
         """Do nothing: tips are paid per transaction, and there is neither reward nor cron."""
         return ()
 
+    def withdraw(self, machine: Hypervisor, withdrawals: Iterable[Withdrawal]) -> None:
+        """Credit the receivers, whose amounts are in gwei."""
+        _execution(machine).pay((each.address, each.amount * GWEI) for each in withdrawals)
+
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, messages: Iterable[Message]
     ) -> TokenAmount:
@@ -346,12 +357,14 @@ class EthereumMessages:
         cap = _execution(machine).fork_facts().transaction_gas_cap
         return self._limits.block_gas if cap is None else Gas(min(self._limits.block_gas, cap))
 
-    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
+    def check(
+        self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount, *, is_capped: bool = True
+    ) -> None:
         """Run the executor's checks."""
         sent = candidate.transaction
         try:
             item = candidate.bare if sent is None else sent.transaction
-            _execution(machine).check(item, base_fee, candidate.sender)
+            _execution(machine).check(item, base_fee, candidate.sender, is_capped=is_capped)
         except RefusedTransaction as error:
             raise _as_refused(error) from None
         except MessageError as error:
@@ -403,7 +416,14 @@ class EthereumMessages:
         except RefusedTransaction as error:
             raise _as_refused(error) from None
 
-    apply_simulated = apply_unpaid
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate, *, is_paid: bool) -> ApplyResult:
+        """Apply the message as a transaction of any sender, as go-ethereum does."""
+        sent = candidate.transaction
+        try:
+            transaction = None if sent is None else sent.transaction
+            return _execution(machine).apply_simulated(candidate.bare, transaction, is_paid=is_paid)
+        except RefusedTransaction as error:
+            raise _as_refused(error) from None
 
 
 class EthereumStateCalls:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.block import Withdrawal
 from bridge.ethereum.transactions import AccessList, Authorization, TransactionError, check_type
 from hypervisor.messages.message import Message
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
@@ -78,7 +79,7 @@ class BlockOverride(NamedTuple):
     """Block fields of a call; None keeps the value. Time in Unix seconds, base fee in attoFIL per gas.
 
     Gas limit, fee recipient, randomness and blob base fee (attoFIL per blob gas) apply to blocks under Ethereum's rules
-    only.
+    only, withdrawals and the beacon root to simulated ones of these.
     """
 
     number: ChainEpoch | None = None
@@ -88,6 +89,8 @@ class BlockOverride(NamedTuple):
     coinbase: EthAddress | None = None
     randomness: bytes | None = None
     blob_base_fee: TokenAmount | None = None
+    withdrawals: tuple[Withdrawal, ...] | None = None
+    beacon_root: bytes | None = None
 
     def over(self, other: BlockOverride) -> BlockOverride:
         """Return these overrides, with the other's for fields that these do not name."""

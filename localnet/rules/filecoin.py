@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, to_filecoin
+from bridge.ethereum.block import Withdrawal
 from bridge.ethereum.execution import ForkFacts
 from bridge.ethereum.transactions import DYNAMIC_FEE, SET_CODE, Transaction
 from bridge.filecoin.messages import REPRESENTABLE_TYPES, UNREPRESENTABLE_TYPES, message_from, signed_message
@@ -160,6 +161,8 @@ class FilecoinSettings:
             "feeRecipient": block.coinbase,
             "prevRandao": block.randomness,
             "blobBaseFee": block.blob_base_fee,
+            "withdrawals": block.withdrawals,
+            "beaconRoot": block.beacon_root,
         }
         for name, value in own.items():
             if value is not None:
@@ -180,6 +183,9 @@ class FilecoinBlocks:
         """Pay the block's reward, with the tips, and run cron."""
         return award_block(machine, producer, 0, tips, _WIN_COUNT), tick_cron(machine)
 
+    def withdraw(self, machine: Hypervisor, withdrawals: Iterable[Withdrawal]) -> None:
+        """Do nothing: `override_block` refuses withdrawals."""
+
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, messages: Iterable[Message]
     ) -> TokenAmount:
@@ -196,7 +202,9 @@ class FilecoinMessages:
         """Return a block's gas limit."""
         return LIMITS.block_gas
 
-    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
+    def check(
+        self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount, *, is_capped: bool = True
+    ) -> None:
         """Check size, fees, and the gas for inclusion on chain."""
         message, length = candidate.bare, candidate.message.chain_length()
         if length > MAX_MESSAGE_BYTES:
@@ -242,9 +250,11 @@ class FilecoinMessages:
         set_nonce(machine, message.from_, message.nonce + 1)
         return machine.apply_implicit(message)
 
-    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate, *, is_paid: bool) -> ApplyResult:
         """Apply the message as in a block: a sender that can send messages is checked and pays."""
         sender = self.sender(machine, candidate.bare.from_)
+        message = replace(candidate.bare, nonce=0 if sender is None else sender.nonce)
+        candidate = replace(candidate, message=replace(candidate.message, message=message))
         pays = sender is None or sender.sends
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate)
 

@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress, ethereum_text
-from bridge.ethereum.block import ETHEREUM, EthereumBlock
+from bridge.ethereum.block import ETHEREUM, EthereumBlock, Withdrawal
 from bridge.ethereum.execution import BlobRules, ForkFacts
 from bridge.ethereum.transactions import SignedTransaction, Transaction
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
@@ -93,6 +93,9 @@ class BlockRules(Protocol):
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> tuple[ImplicitResult, ...]:
         """Do the work after a block's messages, which paid `tips` attoFIL; return its implicit messages."""
 
+    def withdraw(self, machine: Hypervisor, withdrawals: Iterable[Withdrawal]) -> None:
+        """Pay the withdrawals of a simulated block, whose overrides may name some."""
+
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, messages: Iterable[Message]
     ) -> TokenAmount:
@@ -111,8 +114,13 @@ class MessageRules(Protocol):
     def gas_limit(self, machine: Hypervisor) -> Gas:
         """Return the maximum gas of one message."""
 
-    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """Raise TransactionRefused if a block may not include the message, whatever its sender."""
+    def check(
+        self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount, *, is_capped: bool = True
+    ) -> None:
+        """Raise TransactionRefused if a block may not include the message, whatever its sender.
+
+        Caps of a transaction's gas below the block's limit apply only if `is_capped`.
+        """
 
     def sender(self, machine: Hypervisor, address: Address) -> SenderInfo | None:
         """Return the sender at an address, or None if there is no actor."""
@@ -132,8 +140,11 @@ class MessageRules(Protocol):
         Raises TransactionRefused.
         """
 
-    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """Apply a message of a simulation without checks of nonces and fees. Raises TransactionRefused."""
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate, *, is_paid: bool) -> ApplyResult:
+        """Apply a message of a simulation at its sender's next nonce, with fees if `is_paid`.
+
+        Raises TransactionRefused.
+        """
 
 
 Rank = Callable[[Candidate], int]

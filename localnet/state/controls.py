@@ -143,7 +143,8 @@ def nonce_of_actor(machine: Hypervisor, actor: ActorState) -> int:
     return actor.nonce if state is None or state.bytecode is None else state.nonce
 
 
-_MAX_NONCE: Final = (1 << 64) - 2
+MAX_NONCE: Final = (1 << 64) - 1
+"""The highest nonce, which no message has (EIP-2681)."""
 _MAX_WORD: Final = (1 << 256) - 1
 _SIGNED_128_BIT: Final = (
     "actors hold amounts as signed 128-bit numbers under Filecoin's rules, and as 256-bit numbers under Ethereum's "
@@ -168,12 +169,12 @@ def set_balance(
     _change(machine, owner, lambda actor: actor.with_balance(checked))
 
 
-def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
+def set_nonce(machine: Hypervisor, owner: Owner, nonce: int, limit: int = MAX_NONCE - 1) -> None:
     """Set the nonce of an account, or the Ethereum nonce of a contract, which determines created addresses.
 
     Raises AddressError as `set_balance` does, InvalidInput for an invalid nonce.
     """
-    whole_number(nonce, "a nonce", 0, _MAX_NONCE)
+    whole_number(nonce, "a nonce", 0, limit)
 
     def changed(actor: ActorState) -> ActorState:
         state = contract_state(machine, actor)

@@ -17,9 +17,8 @@ from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOp
 from bridge.traces.tracers import TouchedAccounts, call_trace, flat_trace, selectors
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.address import Address
 from hypervisor.tracing import CallTrees, Tracer
-from hypervisor.types import ActorID, Gas
+from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.simulate import traced_call
 from localnet.chain.view import ChainReader
@@ -28,10 +27,10 @@ from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.facts import CallRequest
 from localnet.rules.parts import rules_of
-from localnet.state.controls import code_of, nonce_of, nonce_of_actor
+from localnet.state.actor_directory import ActorDirectory
+from localnet.state.controls import code_of, nonce_of
 from localnet.traces.state_diff import PrestateOptions, StateDiff, accessed, changes, prestate, state_of
 from localnet.traces.trace import Replay
-from store.cid import Cid
 
 STRUCT_LOGS: Final = ""
 CALL_TRACER: Final = "callTracer"
@@ -111,7 +110,7 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
         return {name: _trace_request(machine, request, one) for name, one in options.several.items()}
     logger, trees = _logger(options), CallTrees()
     if options.tracer == PRESTATE_TRACER:
-        touched, directory, of_state = TouchedAccounts(), _MachineDirectory(machine), options.prestate
+        touched, directory, of_state = TouchedAccounts(), ActorDirectory(machine), options.prestate
         accounts = traced_call(
             machine, request, touched, lambda _: accessed(machine, touched, directory, request.authorizations)
         )
@@ -138,7 +137,7 @@ def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddr
     Rules: EIP-2930; like go-ethereum's AccessListTracer, it omits accounts that are warm anyway. Raises LogTooLong.
     """
     touched = TouchedAccounts()
-    accounts = traced_call(machine, request, touched, lambda _: touched.accounts(_MachineDirectory(machine)))
+    accounts = traced_call(machine, request, touched, lambda _: touched.accounts(ActorDirectory(machine)))
     nonce = nonce_of(machine, to_filecoin(request.sender))
     to = create_address(request.sender, nonce) if request.to is None else request.to
     warm = {request.sender, to}
@@ -205,7 +204,7 @@ def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOp
 
 def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOptions) -> Any:
     touched, machine, sent = TouchedAccounts(), replay.machine, candidate_of(receipt).transaction
-    directory, authorizations = _MachineDirectory(machine), () if sent is None else sent.transaction.authorizations
+    directory, authorizations = ActorDirectory(machine), () if sent is None else sent.transaction.authorizations
     accounts = replay.rehearse(touched, lambda: accessed(machine, touched, directory, authorizations))
     before = state_of(machine, accounts, options)
     _execute(replay, receipt, CallTrees())
@@ -235,7 +234,7 @@ def _write_trace(
     def code_at(address: EthAddress) -> bytes:
         return code_of(machine, to_filecoin(address))
 
-    frames = ethereum_frames(trees, _MachineDirectory(machine))
+    frames = ethereum_frames(trees, ActorDirectory(machine))
     if not frames:
         raise NotReproduced("the message ended before its first call: there is no call to show")
     top = frames[0]
@@ -252,31 +251,5 @@ def _write_trace(
 
 
 def _parity(machine: Hypervisor, trees: CallTrees) -> list[dict[str, Any]]:
-    frames = ethereum_frames(trees, _MachineDirectory(machine))
+    frames = ethereum_frames(trees, ActorDirectory(machine))
     return [flat_trace(frame) for frame in frames] if frames and frames[0].began else []
-
-
-class _MachineDirectory:
-    """Reads the names and code of actors from a machine."""
-
-    def __init__(self, machine: Hypervisor) -> None:
-        self._machine, self._tree = machine, machine.state_tree
-        self._evm = machine.manifest.code("evm")
-
-    def lookup(self, address: Address) -> ActorID | None:
-        """Return the ID of the actor at an address."""
-        return self._tree.lookup_id(address)
-
-    def delegated_address(self, actor: ActorID) -> Address | None:
-        """Return an actor's f4 address."""
-        state = self._tree.get_actor(actor)
-        return None if state is None else state.delegated_address
-
-    def is_contract(self, code: Cid) -> bool:
-        """Return True if the code is the EVM actor's."""
-        return code == self._evm
-
-    def nonce(self, actor: ActorID) -> int:
-        """Return the nonce of an actor's next creation."""
-        state = self._tree.get_actor(actor)
-        return 0 if state is None else nonce_of_actor(self._machine, state)

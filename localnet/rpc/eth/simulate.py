@@ -6,31 +6,36 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS
+from bridge.ethereum.block import Withdrawal
+from bridge.ethereum.patricia import list_root
 from bridge.ethereum.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
+from bridge.traces.failure_texts import REVERTED
+from bridge.traces.tracers import revert_reason
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
     MAX_BLOCKS,
     BlockCalls,
     SimulatedBlock,
     SimulatedCall,
+    SimulatedResult,
     SimulationRefused,
     simulate_blocks,
 )
-from localnet.ledger.records import Execution, TransactionReceipt
-from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block, state_tipset
+from localnet.chain.block_production import has_pending
+from localnet.ledger.records import TransactionReceipt
+from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, block, state_tipset
 from localnet.rpc.errors import EXECUTION_REVERTED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
-from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
+from localnet.rpc.override_values import NO_ACCOUNTS, accounts, simulated_block_override
 from localnet.rpc.requests import TransactionRequest, check_access_list, transaction
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, list_of
 from localnet.rules.facts import SAME_BLOCK
 from localnet.rules.parts import NetworkRules
 
-_MAX_CALLS: Final = 1_000
+_MAX_CALLS: Final = 5_000
 _EXECUTION_ERROR: Final = -32015
-_REVERTED: Final = "execution reverted"
 _CALL_FIELDS: Final = ("blockStateCalls", "traceTransfers", "validation", "returnFullTransactions")
 
 
@@ -51,15 +56,19 @@ def simulation(value: Any) -> SimulationRequest:
     if isinstance(block_calls, list) and len(block_calls) > MAX_BLOCKS:
         raise RpcError(-38026, f"too many blocks: {len(block_calls)}, at most {MAX_BLOCKS}")
     blocks = field(request, "blockStateCalls", list_of(_block, MAX_BLOCKS))
-    if blocks is None:
-        raise invalid_params("blockStateCalls is missing")
+    if not blocks:
+        raise invalid_params("empty input: blockStateCalls must have at least one block")
     transfers, validation, full = (field(request, name, boolean) or False for name in _CALL_FIELDS[1:])
     return SimulationRequest(blocks, transfers, validation, full)
 
 
 def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
     """Simulate consecutive blocks of calls without effect. Null rounds between them run cron."""
-    base = state_tipset(node.network, at)
+    base, machine = None, None
+    if at.tag == PENDING and has_pending(node.network):
+        pending = node.pending_block()
+        base, machine = pending.tipset, pending.machine.fork()
+    base = state_tipset(node.network, at) if base is None else base
     for block_of_calls in request.blocks:
         for call in block_of_calls.calls:
             if call.transaction.type != DYNAMIC_FEE:  # the default, which stands for any fee
@@ -67,7 +76,12 @@ def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LAT
             check_access_list(call.transaction.access_list, node.network.rules)
     try:
         simulated = simulate_blocks(
-            node.network.chain, base, request.blocks, validation=request.validation, transfers=request.transfers
+            node.network.chain,
+            base,
+            request.blocks,
+            machine=machine,
+            validation=request.validation,
+            transfers=request.transfers,
         )
     except SimulationRefused as error:
         raise RpcError(error.code, str(error)) from None
@@ -82,7 +96,7 @@ def _block(value: Any) -> BlockCalls:
     return BlockCalls(
         calls=field(request, "calls", list_of(_call, _MAX_CALLS)) or (),
         accounts=field(request, "stateOverrides", accounts) or NO_ACCOUNTS,
-        block=field(request, "blockOverrides", block_override) or SAME_BLOCK,
+        block=field(request, "blockOverrides", simulated_block_override) or SAME_BLOCK,
     )
 
 
@@ -95,7 +109,7 @@ def _call(value: Any) -> SimulatedCall:
         sender=request.sender or ZERO_ADDRESS,
         transaction=Transaction(
             type=DYNAMIC_FEE if request.type is None else request.type,
-            chain_id=None,
+            chain_id=request.chain_id,
             nonce=0,
             to=request.to,
             value=request.value,
@@ -115,35 +129,55 @@ def _call(value: Any) -> SimulatedCall:
 
 def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full: bool) -> dict[str, Any]:
     receipts, before = [], 0
-    for index, (execution, logs) in enumerate(zip(found.executions, found.logs, strict=True)):
-        receipts.append(TransactionReceipt(execution, found.tipset, index, before, chain_id))
-        before += max(len(logs), len(execution.events))  # as in a block, except for logs of transfers
+    for index, result in enumerate(found.results):
+        receipts.append(TransactionReceipt(result.execution, found.tipset, index, before, chain_id))
+        before += max(len(result.logs), len(result.execution.events))  # as in a block, except for logs of transfers
     transactions: list[Any] = [as_data(receipt.hash) for receipt in receipts]
     if full:
         transactions = [transaction_json(receipt) for receipt in receipts]
-    calls = []
-    for receipt, logs in zip(receipts, found.logs, strict=True):
-        written = [log_json(receipt, position, log) for position, log in logs]
-        calls.append(_call_json(receipt.execution, receipt, written, rules))
-    return {**block_fields(found.tipset, found.parent.hash, transactions, rules), "calls": calls}
+    calls = [_call_json(result, receipt, rules) for result, receipt in zip(found.results, receipts, strict=True)]
+    shown = block_fields(found.tipset, found.parent.hash, transactions, rules)
+    if not rules.features.has_filecoin_blocks:
+        del shown["totalDifficulty"]
+    if found.override.withdrawals is not None:
+        shown["withdrawals"] = [_withdrawal_json(each) for each in found.override.withdrawals]
+        shown["withdrawalsRoot"] = as_data(list_root(each.rlp() for each in found.override.withdrawals))
+    if found.override.beacon_root is not None:
+        shown["parentBeaconBlockRoot"] = as_data(found.override.beacon_root)
+    return {**shown, "calls": calls}
 
 
-def _call_json(
-    execution: Execution, receipt: TransactionReceipt, logs: list[dict[str, Any]], rules: NetworkRules
-) -> dict[str, Any]:
-    gas = as_quantity(receipt.gas_used)
-    outcome = {"returnData": as_data(receipt.return_data), "gasUsed": gas, "maxUsedGas": gas, "logs": logs}
+def _withdrawal_json(item: Withdrawal) -> dict[str, Any]:
+    return {
+        "index": as_quantity(item.index),
+        "validatorIndex": as_quantity(item.validator),
+        "address": as_data(item.address),
+        "amount": as_quantity(item.amount),
+    }
+
+
+def _call_json(result: SimulatedResult, receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, Any]:
+    outcome = {
+        "returnData": as_data(result.output),
+        "gasUsed": as_quantity(receipt.gas_used),
+        "maxUsedGas": as_quantity(result.max_gas_used),
+        "logs": [log_json(receipt, position, log) for position, log in result.logs],
+    }
     if receipt.succeeded:
         return {**outcome, "status": "0x1"}
-    words = rules.views.failure_text(receipt.exit_code, receipt.return_data, execution.error_message)
     if receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
+        reason = revert_reason(receipt.return_data)
         error: dict[str, Any] = {
             "code": EXECUTION_REVERTED,
-            "message": words if words.startswith(_REVERTED) else f"{_REVERTED}: {words}",
+            "message": f"{REVERTED}: {reason}" if reason else REVERTED,
             "data": as_data(receipt.return_data),
         }
     else:
-        error = {"code": _EXECUTION_ERROR, "message": f"vm execution error: {words}"}
+        words = rules.views.exit_text(receipt.exit_code)
+        if not words:
+            text = rules.views.failure_text(receipt.exit_code, receipt.return_data, result.execution.error_message)
+            words = f"vm execution error: {text}"
+        error = {"code": _EXECUTION_ERROR, "message": words}
     return {**outcome, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
 
 

@@ -58,8 +58,9 @@ from runtimes.evm.ethereum.validation import (
 )
 
 if TYPE_CHECKING:
+    from bridge.ethereum.block import Withdrawal
     from runtimes.evm.ethereum.alloc import move_dao_balances
-    from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
+    from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, logs_hash, requests_hash
     from runtimes.evm.ethereum.chain_import import ChainImport, ForkSchedule, ImportedBlock, schedule_of
     from runtimes.evm.ethereum.fork_eips import (
         changes_of_creation,
@@ -87,7 +88,7 @@ _MODULES: Final = {
     "ForkSchedule": "runtimes.evm.ethereum.chain_import",
     "Header": "runtimes.evm.ethereum.headers",
     "ImportedBlock": "runtimes.evm.ethereum.chain_import",
-    "Withdrawal": "runtimes.evm.ethereum.block_run",
+    "Withdrawal": "bridge.ethereum.block",
     "block_difficulty": "runtimes.evm.ethereum.headers",
     "block_hash_cid": "runtimes.evm.ethereum.headers",
     "changes_of_creation": "runtimes.evm.ethereum.fork_eips",

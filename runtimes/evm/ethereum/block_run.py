@@ -13,7 +13,7 @@ from typing import Final
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address
-from bridge.ethereum.block import BLOCK_HASHES, BlockAccessList
+from bridge.ethereum.block import BLOCK_HASHES, BlockAccessList, Withdrawal
 from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
 from bridge.filecoin.receipts import EmittedLog, Log, bloom
 from hypervisor.machine.machine_state import MachineState
@@ -41,21 +41,6 @@ _GWEI: Final = 10**9
 _DEPOSIT_LENGTH: Final = 576
 _DEPOSIT_PARTS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
 """Offsets of the length fields of a deposit's five byte strings in its log, and the lengths."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """A withdrawal from the consensus layer. `amount` in gwei."""
-
-    index: int
-    validator: int
-    address: EthAddress
-    amount: int
-
-    def rlp(self) -> bytes:
-        """Return the withdrawal's encoding in a block."""
-        numbers = rlp.number(self.index), rlp.number(self.validator)
-        return rlp.encode([*numbers, bytes(self.address), rlp.number(self.amount)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,10 +261,27 @@ class EthereumExecutor:
         self._next_index()
         return result
 
-    def check(self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress) -> None:
+    def apply_simulated(
+        self, message: Message, transaction: Transaction | None = None, *, is_paid: bool
+    ) -> ApplyResult:
+        """Apply a message of any sender at its next nonce, with its fees if `is_paid`, without the fork's gas caps.
+
+        `transaction` is as in `apply_unpaid`. Raises InvalidTransaction.
+        """
+        sender, found, entry = transaction_of(self._machine, message)
+        nonce, mode = account_of(self._machine, sender).nonce, KEEP | (PAID if is_paid else 0)
+        complete = replace(found if transaction is None else transaction, nonce=nonce)
+        result = self._apply_traced(complete, sender, lambda: self._in_session(complete, sender, mode, None, entry))
+        self._next_index()
+        return result
+
+    def check(
+        self, item: Message | Transaction, base_fee: TokenAmount, sender: EthAddress, *, is_capped: bool = True
+    ) -> None:
         """Check that a block with this base fee may contain a message or transaction.
 
-        Nonce and funds of the sender are not checked. Raises InvalidTransaction.
+        Nonce and funds of the sender are not checked, the fork's gas caps only if `is_capped`. Raises
+        InvalidTransaction.
         """
         block = block_of(self._machine)
         fork = fork_of(self._machine, block)
@@ -273,7 +290,7 @@ class EthereumExecutor:
         else:
             transaction = item
         limits = block_limits(self._machine, block, fork, base_fee)
-        check(transaction, fork, limits, required_gas(transaction, fork, sender))
+        check(transaction, fork, limits, required_gas(transaction, fork, sender), is_capped=is_capped)
 
     def held_account(self, address: Address) -> HeldAccount | None:
         """Return an account that the session holds (`bridge.ethereum.execution.EthereumExecution`)."""
@@ -388,9 +405,11 @@ class EthereumExecutor:
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
         equals_receipt = result.execution_gas == result.gas_used and not result.state_gas
         block_gas = None if equals_receipt else BlockGas(result.execution_gas, result.state_gas)
+        max_gas = None if result.max_gas_used == result.gas_used else Gas(result.max_gas_used)
         return ApplyResult(
-            receipt, result.gas, result.events, result.message, result.reason, None, block_gas, None, event_blocks
-        )
+            receipt, result.gas, result.events, result.message, result.reason, None, block_gas, None, event_blocks,
+            max_gas,
+        )  # fmt: skip
 
     def _or_rollback(self, apply: Callable[[], T]) -> T:
         """Run `apply`; roll the state back if it raises."""

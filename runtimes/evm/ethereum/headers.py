@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
-from bridge.ethereum.block import ITEM_GAS, BlockAccessList, first_difference, next_base_fee
+from bridge.ethereum.block import ITEM_GAS, BlockAccessList, Withdrawal, first_difference, next_base_fee
 from bridge.ethereum.patricia import list_root
 from runtimes.evm.ethereum.alloc import DAO_EXTRA_BLOCKS, DAO_EXTRA_DATA
-from runtimes.evm.ethereum.block_run import Withdrawal
 from runtimes.evm.ethereum.forks import DifficultyRule, Fork, ForkBlobs
 from runtimes.evm.ethereum.validation import InvalidBlock, mismatch
 from store.cid import Cid

@@ -893,6 +893,7 @@ class StateSession:
             ),
             execution_gas,
             ended.state_gas,
+            max(ended.gas_before_refunds, ended.floor, used),
         )
 
     def _explain(self, ended: Ended, transaction: Transaction, sender: EthAddress) -> tuple[str, str]:

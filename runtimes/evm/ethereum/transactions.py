@@ -118,6 +118,8 @@ class TransactionResult:
     """Gas that counts for the block: before refunds under EIP-7778, without state gas under EIP-8037."""
     state_gas: Final[int] = 0
     """Gas for new state that counts for the block (EIP-8037)."""
+    max_gas_used: Final[int] = 0
+    """Gas used before refunds."""
 
 
 def transaction_environment(

@@ -150,11 +150,16 @@ class BlockLimits(NamedTuple):
     """Remaining gas for new state (EIP-8037), or None if only the gas limit applies."""
 
 
-def check(transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas) -> None:
-    """Run the checks that need no account, in the specification's order. Raises InvalidTransaction."""
+def check(
+    transaction: Transaction, fork: Fork, block: BlockLimits, required: RequiredGas, *, is_capped: bool = True
+) -> None:
+    """Run the checks that need no account, in the specification's order. Raises InvalidTransaction.
+
+    The fork's gas caps are checked only if `is_capped`.
+    """
     if transaction.type not in fork.transaction_types:
         _check_type(transaction, fork)
-    check_size(transaction, fork, required)
+    check_size(transaction, fork, required, is_capped=is_capped)
     _check_block_limits(transaction, fork, block)
     check_fees(transaction, block)
     if transaction.type == BLOB:

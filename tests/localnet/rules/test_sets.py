@@ -44,7 +44,7 @@ class CheapExecutor:
 class Impersonal(FilecoinMessages):
     """A network part that accepts no transaction with a value."""
 
-    def check(self, machine: Hypervisor, candidate: Any, base_fee: TokenAmount) -> None:
+    def check(self, machine: Hypervisor, candidate: Any, base_fee: TokenAmount, *, is_capped: bool = True) -> None:
         if candidate.bare.value:
             raise InvalidInput("no value")
         super().check(machine, candidate, base_fee)

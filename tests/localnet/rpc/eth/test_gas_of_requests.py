@@ -64,7 +64,7 @@ def test_the_calls_of_a_simulation_share_the_cap(rpc: Client) -> None:
         return [int(call["gasUsed"], 16) for block in response for call in block["calls"]]
 
     assert used([unlimited, unlimited]) == [30_000_000, 20_000_000]
-    with refusal(-38026, "used up the 50,000,000 gas of a request"):
+    with refusal(-38013, "used up the 50,000,000 gas of a request"):
         used([unlimited] * 3)
 
 
