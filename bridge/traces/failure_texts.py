@@ -42,5 +42,10 @@ _FAULTS: Final[Mapping[str, ExitCode]] = MappingProxyType({
 
 def fault_text(reason: str) -> str:
     """Return go-ethereum's text for the fault of an instruction (`bridge.evm_steps`), or the reason itself."""
-    code = _FAULTS.get(reason) or ExitCode.__members__.get(f"EVM_CONTRACT_{reason}")
+    code = fault_code(reason)
     return reason if code is None else TEXTS.get(code, reason)
+
+
+def fault_code(reason: str) -> ExitCode | None:
+    """Return the exit code of an instruction's fault, None for one that has none."""
+    return _FAULTS.get(reason) or ExitCode.__members__.get(f"EVM_CONTRACT_{reason}")

@@ -2,33 +2,44 @@
 
 A tracer writes each instruction directly to the result, so a long transaction needs no memory for events. It ends the
 execution when the result is complete. Gas is the engine's: under Filecoin's rules the budget derived from the message's
-gas (`bridge.gas`). Source: execution-apis opcode-tracer.yaml.
+gas (`bridge.gas`). Sources: execution-apis opcode-tracer.yaml; go-ethereum eth/tracers/logger/logger.go.
+
+An instruction that fails before it executes, for its stack or its gas, has an error; geth counts write protection
+among these for all instructions but LOG and TSTORE.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.evm_steps import EvmCost, EvmFault, EvmStep
-from bridge.traces.failure_texts import LogTooLong, fault_text
+from bridge.evm_steps import EvmCost, EvmFault, EvmStep, SlotWritten, evm_frame
+from bridge.traces.failure_texts import TEXTS, LogTooLong, fault_code, fault_text
 from hypervisor.errors import HypervisorError
+from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
 
 _WORD: Final = 32
 _SLOAD, _SSTORE = 0x54, 0x55
+_CHECKED_WHEN_EXECUTED: Final = (0x5D, *range(0xA0, 0xA5))
+"""TSTORE and LOG, which check for write protection when they execute."""
+_STIPEND: Final = 2_300
+_BEFORE_EXECUTION: Final = (
+    ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM_CONTRACT_STACK_UNDERFLOW, ExitCode.EVM_CONTRACT_STACK_OVERFLOW,
+)  # fmt: skip
 _CREATION: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 
 
 class LogLimitReached(HypervisorError):
-    """Raised to end the execution when the requested number of instructions is logged."""
+    """Raised to end the execution when the requested size of the log is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class StructLogOptions:
-    """Options with geth's names. `limit` is the maximum number of instructions, 0 for all."""
+    """Options with geth's names. `limit` is the size in bytes after which no instruction is logged, 0 for none."""
 
     enable_memory: bool = False
     disable_stack: bool = False
@@ -38,7 +49,7 @@ class StructLogOptions:
 
 
 class StructLogger(CallTrees):
-    """A tracer that collects struct logs. `remaining` is the number of characters that may still be logged.
+    """A tracer that collects struct logs. `remaining` is the number of bytes that may still be logged.
 
     Ends the execution with LogLimitReached or LogTooLong, which propagate to the end of the message.
     """
@@ -47,89 +58,106 @@ class StructLogger(CallTrees):
         super().__init__()
         self.options, self.remaining = options, remaining
         self.logs: list[dict[str, Any]] = []
-        self._depth = 0
-        self._loading: dict[int, tuple[dict[str, Any], int]] = {}
-        """Unfinished SLOADs by the number of their call."""
+        self._depth = self._size = 0
         self._storage: dict[ActorID | None, dict[str, str]] = {}
-        self._last: dict[str, Any] | None = None
+        self._last: tuple[EvmStep, dict[str, Any]] | None = None
+        """The last instruction and its log, which are unfinished until the next one or the end of the call."""
 
     def _begin(self, node: CallNode) -> None:
+        self._finish()
         super()._begin(node)
         # a creation through the address manager and the init actor is one call for Ethereum
         self._depth += node.start.to not in _CREATION
-        self._last = None
 
     def _end(self, event: CallEnded) -> None:
         self._depth -= self._open[-1].start.to not in _CREATION
-        self._last = None
+        self._finish()
         super()._end(event)
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Add an event; the refund of a written slot belongs to its instruction."""
+        if isinstance(event, SlotWritten) and self._last is not None and event.refund:
+            step, log = self._last
+            log["refund"] = step.refund + event.refund
+            if not log["refund"]:
+                del log["refund"]
+        super().event(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Log an instruction, or add its cost or fault to the last log."""
         match event:
             case EvmStep():
-                self._finish_load(event)
-                self._last = self._write(event)
+                self._finish(event)
+                if not event.opcode and not event.pc and self._has_no_code():
+                    return  # geth runs no frame without code
+                self._last = event, self._write(event)
             case EvmCost() if self._last is not None:
-                self._last["gasCost"] += event.gas
-            case EvmFault() if self._last is not None and "error" not in self._last:
-                self._last["error"] = fault_text(event.reason)
+                self._last[1]["gasCost"] += event.gas
+            case EvmFault() if self._last is not None:
+                step, log = self._last
+                text = _early_failure(step, event.reason)
+                if text:
+                    log["error"] = text
             case _:
                 pass
 
+    def _has_no_code(self) -> bool:
+        frame = evm_frame(self._open[-1])
+        return frame is not None and not frame.code
+
     def _write(self, step: EvmStep) -> dict[str, Any]:
         options = self.options
-        if options.limit and len(self.logs) >= options.limit:
-            raise LogLimitReached(f"the limit of {options.limit} logged instructions is reached")
+        if options.limit and self._size > options.limit:
+            raise LogLimitReached(f"the log has {self._size} bytes, which exceeds the limit of {options.limit}")
         log: dict[str, Any] = {"pc": step.pc, "op": step.name, "gas": step.gas, "gasCost": 0, "depth": self._depth}
-        size = 100
         if step.refund:
             log["refund"] = step.refund
         if not options.disable_stack:
             log["stack"] = [hex(word) for word in step.stack]
-            size += sum(map(len, log["stack"]))
         if options.enable_memory and step.memory:
             log["memory"] = [
                 "0x" + step.memory[at : at + _WORD].ljust(_WORD, b"\0").hex()
                 for at in range(0, len(step.memory), _WORD)
             ]
-            size += 2 * len(step.memory)
         if options.enable_return_data and step.return_data:
             log["returnData"] = "0x" + step.return_data.hex()
-            size += 2 * len(step.return_data)
-        if not options.disable_storage:
-            size += self._write_storage(log, step)
-        self.remaining -= size
-        if self.remaining < 0:
-            raise LogTooLong(
-                f"the instruction log exceeds its maximum size at instruction {len(self.logs)}: "
-                f"set a limit of at most {len(self.logs)}"
-            )
         self.logs.append(log)
         return log
 
-    def _write_storage(self, log: dict[str, Any], step: EvmStep) -> int:
-        """Log the storage that the contract has accessed; a word being read is known one step later."""
-        call = self._open[-1]
-        known = self._storage.setdefault(call.actor, {})
-        if step.opcode == _SSTORE and len(step.stack) > 1:
-            known[_pad(step.stack[-1])] = _pad(step.stack[-2])
-            log["storage"] = dict(known)
-        elif step.opcode == _SLOAD and step.stack:
-            self._loading[call.number] = log, step.stack[-1]
-        else:
-            return 0
-        return 4 * _WORD * (len(known) + 1)
-
-    def _finish_load(self, step: EvmStep) -> None:
-        call = self._open[-1]
-        loading = self._loading.pop(call.number, None)
-        if loading is None:
+    def _finish(self, following: EvmStep | None = None) -> None:
+        """Complete the last log with the contract's known storage; a word that was read is on the next stack."""
+        if self._last is None:
             return
-        log, slot = loading
-        known = self._storage.setdefault(call.actor, {})
-        known[_pad(slot)] = _pad(step.stack[-1])
-        log["storage"] = dict(known)
+        (step, log), self._last = self._last, None
+        stack = step.stack
+        if not (self.options.disable_storage or "error" in log):
+            known = self._storage.setdefault(self._open[-1].actor, {})
+            if step.opcode == _SSTORE and len(stack) > 1:
+                known[_pad(stack[-1])] = _pad(stack[-2])
+                log["storage"] = dict(known)
+            elif step.opcode == _SLOAD and stack and following is not None:
+                known[_pad(stack[-1])] = _pad(following.stack[-1])
+                log["storage"] = dict(known)
+        size = len(json.dumps(log, separators=(",", ":")))
+        self._size, self.remaining = self._size + size, self.remaining - size
+        if self.remaining < 0:
+            raise LogTooLong(
+                f"the instruction log exceeds its maximum size at instruction {len(self.logs) - 1}: "
+                f"set a limit below {self._size - size} bytes"
+            )
+
+
+def _early_failure(step: EvmStep, reason: str) -> str:
+    """Return geth's text of an instruction that failed before it executed, or an empty string."""
+    code = fault_code(reason)
+    if code == ExitCode.USR_READ_ONLY and step.opcode not in _CHECKED_WHEN_EXECUTED:
+        return f"{TEXTS[ExitCode.SYS_OUT_OF_GAS]}: {TEXTS[code]}"
+    if code not in _BEFORE_EXECUTION:
+        return ""
+    text = fault_text(reason)
+    if code == ExitCode.SYS_OUT_OF_GAS and step.opcode == _SSTORE and step.gas <= _STIPEND:
+        return f"{text}: not enough gas for reentrancy sentry"
+    return text
 
 
 def _pad(word: int) -> str:

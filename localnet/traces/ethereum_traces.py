@@ -44,7 +44,7 @@ TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, S
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """The format of a trace and its options. `max_log_size` is the maximum size of the instruction logs in characters.
+    """The format of a trace and its options. `max_log_size` is the maximum size of the instruction logs in bytes.
 
     `several` maps the names of the tracers that `muxTracer` combines to their options.
     """

@@ -449,10 +449,11 @@ def test_disabled_struct_log_fields_are_omitted() -> None:
 
 
 def test_limits_of_log_end_the_execution() -> None:
+    """An entry has 68 bytes: {"pc":0,"op":"JUMPDEST","gas":1000,"gasCost":0,"depth":1,"stack":[]}."""
     steps = [step(0, 0x5B, "JUMPDEST")] * 10
-    with pytest.raises(LogLimitReached, match="3 logged instructions"):
-        listen(StructLogOptions(limit=3), enter(USER, FIRST), *steps)
-    with pytest.raises(LogTooLong, match="at instruction 5"):
+    with pytest.raises(LogLimitReached, match="136 bytes, which exceeds the limit of 100"):
+        listen(StructLogOptions(limit=100), enter(USER, FIRST), *steps)
+    with pytest.raises(LogTooLong, match="at instruction 8"):
         listen(StructLogOptions(), enter(USER, FIRST), *steps, room=550)
 
 

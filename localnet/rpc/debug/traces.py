@@ -6,6 +6,7 @@ lotus node/impl/eth/trace.go.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS
@@ -25,6 +26,7 @@ from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, Tr
 from localnet.traces.state_diff import PrestateOptions
 
 _DEFAULT = TraceOptions()
+_DURATION: Final = re.compile(r"[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 _PRESTATE: Final = ("diffMode", "disableCode", "disableStorage", "includeEmpty")
 
 
@@ -38,6 +40,8 @@ def trace_options(value: Any) -> TraceOptions:
         raise invalid_params(
             f"tracer: {format_value(tracer)} is not supported: expected {', '.join(TRACERS[1:])}, or none"
         )
+    if "timeout" in request:
+        _check_duration(text(request["timeout"]))
     config = field(request, "tracerConfig", lambda item: fields(item, "tracer's configuration")) or {}
 
     if config.get("diffMode") and config.get("includeEmpty"):
@@ -59,6 +63,12 @@ def trace_options(value: Any) -> TraceOptions:
         with_log=chosen(config, "withLog"),
         prestate=PrestateOptions(*(chosen(config, name) for name in _PRESTATE)),
     )
+
+
+def _check_duration(duration: str) -> None:
+    """Raise RpcError -32000 unless a duration, which has no effect, is in Go's form."""
+    if not _DURATION.fullmatch(duration):
+        raise RpcError(SERVER_ERROR, f"time: invalid duration {format_value(duration)}")
 
 
 def _several(request: dict[str, Any]) -> dict[str, TraceOptions]:

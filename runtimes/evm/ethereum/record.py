@@ -439,7 +439,7 @@ class Replay:
 
         def read() -> EvmStep:
             row = self._fork.opcodes.get(opcode)
-            name = f"opcode 0x{opcode:02x} not defined" if row is None else row.name
+            name = f"opcode {opcode:#x} not defined" if row is None else row.name
             stack = tuple(call.stack)
             return EvmStep(counter, opcode, name, gas, stack, call.memory, call.return_data, refund)
 

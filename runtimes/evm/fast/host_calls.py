@@ -133,7 +133,7 @@ def _instruction(guest: FastInstance, host: Host) -> EvmStep:
     return EvmStep(
         pc=position,
         opcode=opcode,
-        name=guest.names.get(opcode, f"opcode 0x{opcode:02x} not defined"),
+        name=guest.names.get(opcode, f"opcode {opcode:#x} not defined"),
         gas=host.gas.left,
         stack=tuple(int.from_bytes(words[at : at + _WORD], "little") for at in range(0, len(words), _WORD)),
         memory=guest.read(memory, size),

@@ -59,7 +59,7 @@ class PyEvmTable:
         return EvmStep(
             pc=position,
             opcode=opcode,
-            name=self._names.get(opcode, f"opcode 0x{opcode:02x} not defined"),
+            name=self._names.get(opcode, f"opcode {opcode:#x} not defined"),
             gas=host.gas.left,
             stack=stack,
             memory=computation.memory_read_bytes(0, len(computation._memory)),

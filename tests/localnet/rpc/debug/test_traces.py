@@ -4,7 +4,7 @@ Shapes follow geth's page on built-in tracers, the execution-apis, and Filecoin'
 calldata of handle_filecoin_method for a native call, 0xfe for created code.
 """
 
-from collections.abc import Iterator
+import json
 from typing import Any
 
 import pytest
@@ -16,7 +16,8 @@ from localnet import Network
 from localnet.contracts.contract import Artifact, Contract
 from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
-from tests.localnet.rpc.conftest import Client, Failed, refusal
+from tests.localnet.rpc.asking import BOB, NOBODY
+from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 from tests.runtimes.evm.assembler import assemble, deployer
 
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
@@ -24,6 +25,7 @@ CALLS = {"tracer": "callTracer"}
 CALLS_AND_LOGS = {"tracer": "callTracer", "tracerConfig": {"withLog": True}}
 DATACAP, NAME = 7, 48890204
 HANDLE = "0x868e10c4"
+ethereum = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 
 
 def hexed(data: bytes) -> str:
@@ -391,6 +393,54 @@ def test_genesis_and_unknown_transactions_are_not_traceable(rpc: Client) -> None
         rpc("trace_replayBlockTransactions", "latest", ["vmTrace"])
 
 
+OUTER = f"0x5f5f5f5f73{BOB[2:]}5afa00"
+"""Calls BOB by STATICCALL."""
+
+
+@pytest.mark.parametrize(
+    ("code", "inner", "gas", "error"),
+    [
+        ("0xfe", "0x", 100_000, ""), ("0x0c", "0x", 100_000, ""), ("0x600156", "0x", 100_000, ""),
+        ("0x60015f5f3e", "0x", 100_000, ""), ("0x60016001", "0x", 21_004, "out of gas"),
+        ("0x5f54", "0x", 21_100, "out of gas"),
+        ("0x60015f55", "0x", 23_000, "out of gas: not enough gas for reentrancy sentry"),
+        (OUTER, "0x5f5f55", 100_000, "out of gas: write protection"), (OUTER, "0x5f5fa0", 100_000, ""),
+        (OUTER, "0x5f5f5d", 100_000, ""), (OUTER, "0x5fff", 100_000, "out of gas: write protection"),
+    ],
+)  # fmt: skip
+def test_only_instruction_that_fails_before_execution_has_an_error(
+    ethereum: Client, code: str, inner: str, gas: int, error: str
+) -> None:
+    """Errors of go-ethereum 1.17.10; a failed instruction shows no storage."""
+    overrides = {"stateOverrides": {NOBODY: {"code": code}, BOB: {"code": inner}}}
+    logs = ethereum("debug_traceCall", {"to": NOBODY, "gas": hex(gas)}, "latest", overrides)["structLogs"]
+    failed = [log for log in logs if log["depth"] == 2][-1] if code == OUTER else logs[-1]
+    assert (failed.get("error", ""), "storage" in failed) == (error, False)
+
+
+def test_refund_of_an_instruction_is_in_its_log(ethereum: Client) -> None:
+    """SSTORE of 1, 0 and 2 to a slot that is 5, with the refunds of go-ethereum 1.17.10."""
+    contract = {"code": "0x60015f555f5f5560025f5500", "state": {"0x" + "00" * 32: f"0x{5:064x}"}}
+    found = ethereum("debug_traceCall", {"to": NOBODY}, "latest", {"stateOverrides": {NOBODY: contract}})
+    assert [log.get("refund", 0) for log in found["structLogs"] if log["op"] == "SSTORE"] == [0, 4_800, 0]
+
+
+@pytest.mark.parametrize(("limit", "count"), [(1, 1), (50, 1), (100, 2), (200, 3), (1_000, 9)])
+def test_limit_is_a_number_of_bytes(ethereum: Client, limit: int, count: int) -> None:
+    """Numbers of logs of go-ethereum 1.17.10."""
+    options = {"limit": limit, "enableMemory": True, "stateOverrides": {NOBODY: {"code": "0x60015f555f5460025f5200"}}}
+    logs = ethereum("debug_traceCall", {"to": NOBODY, "gas": hex(100_000)}, "latest", options)["structLogs"]
+    assert len(logs) == count
+
+
+def test_duration_of_the_time_limit_is_checked(ethereum: Client) -> None:
+    for duration in ("1s", "1.5h", "-1s", "1m30s", "0"):
+        ethereum("debug_traceCall", {"to": NOBODY}, "latest", {"timeout": duration})
+    for duration in ("", "1", "x", "1 s"):
+        with refusal(-32000, "time: invalid duration"):
+            ethereum("debug_traceCall", {"to": NOBODY}, "latest", {"timeout": duration})
+
+
 LONG = "0 131072 MSTORE again: @again JUMP"
 """An endless program with a large instruction log: 128 KiB of memory per entry."""
 
@@ -402,9 +452,11 @@ def test_oversized_instruction_log_is_refused_unless_limited(network: Network) -
     with pytest.raises(Failed, match=r"-32000: the instruction log exceeds its maximum size at .* set a limit"):
         rpc("debug_traceCall", {"to": hexed(endless)}, "latest", {"enableMemory": True})
     caller = deploy(network, f"0 0 0 0 0 {at(endless)} 40000000 CALL STOP")
-    logs = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 10})
-    assert [log["op"] for log in logs["structLogs"][-3:]] == ["CALL", "PUSH0", "PUSH3"]
-    assert (logs["failed"], len(logs["structLogs"]), logs["gas"] > 40_000_000) == (False, 10, True)
+    result = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 2_000})
+    logs = result["structLogs"]
+    sizes = [len(json.dumps(log, separators=(",", ":"))) for log in logs]
+    assert sum(sizes[:-1]) <= 2_000 < sum(sizes)
+    assert (logs[-1]["depth"], result["failed"], result["gas"] > 40_000_000) == (2, False, True)
 
 
 @pytest.mark.slow
@@ -412,8 +464,8 @@ def test_instruction_log_ends_in_native_frames_without_effects(network: Network)
     """A constructor runs below the address manager and the init actor, both of them WASM."""
     rpc, before = Client(Node(network)), network.machine.root
     init = hexed(assemble("1 2 3 4 5 POP POP 0 0 RETURN"))
-    logs = rpc("debug_traceCall", {"data": init}, "latest", {"limit": 3})
-    assert (logs["failed"], [log["op"] for log in logs["structLogs"]]) == (False, ["PUSH1"] * 3)
+    logs = rpc("debug_traceCall", {"data": init}, "latest", {"limit": 1})
+    assert (logs["failed"], [log["op"] for log in logs["structLogs"]]) == (False, ["PUSH1"])
     with pytest.raises(Failed, match="-32000"):
         rpc("debug_traceCall", {"data": hexed(assemble(LONG))}, "latest", {"enableMemory": True})
     assert (network.machine.root, network.machine.tracer) == (before, None)
@@ -424,12 +476,6 @@ def test_instruction_log_ends_in_native_frames_without_effects(network: Network)
 BOB = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
 REVERTS, CREATES, DESTROYED, PAYS, LENDS, HEIR = (f"0x{byte * 20}" for byte in ("ee", "dd", "ab", "ac", "ad", "be"))
 FEES = {"gas": hex(200_000), "maxFeePerGas": hex(5 * 10**9), "maxPriorityFeePerGas": hex(10**9)}
-
-
-@pytest.fixture
-def ethereum() -> Iterator[Client]:
-    with Network(clock=Clock(), rules="ethereum") as network:
-        yield Client(Node(network))
 
 
 @pytest.mark.parametrize(
