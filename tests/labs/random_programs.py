@@ -104,6 +104,7 @@ class NoBlocks:
     """Block production without reward and cron."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
+    def withdraw(self, machine: Hypervisor, withdrawals: Any) -> None: ...
     def null_round(self, machine: Hypervisor) -> tuple[ImplicitResult, ...]:
         return ()
 
