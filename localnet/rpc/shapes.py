@@ -55,7 +55,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
         "receiptsRoot": _ZERO_HASH,
         "logsBloom": as_data(tipset.bloom),
         "difficulty": "0x0",
-        "totalDifficulty": "0x0",
+        **({} if rules.hardfork else {"totalDifficulty": "0x0"}),  # geth has it no longer
         "number": as_quantity(tipset.height),
         "gasLimit": as_quantity(rules.settings.gas_limit_of(tipset)),
         "gasUsed": as_quantity(tipset.gas_used),

@@ -162,6 +162,7 @@ def block_form(block: Mapping[str, Any], full_transactions: bool, pending: bool)
     """
     form = _form({name: value for name, value in block.items() if name != "transactions"})
     form["nonce"] = form["nonce"].to_bytes(8)
+    form["total_difficulty"] = 0  # eth-tester requires the field
     form["extra_data"] = form["extra_data"].rjust(32, b"\x00")
     form["transactions"] = tuple(
         transaction_form(each, pending) if full_transactions else bytes.fromhex(each["hash"][2:])

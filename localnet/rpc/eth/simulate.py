@@ -138,7 +138,7 @@ def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full:
     calls = [_call_json(result, receipt, rules) for result, receipt in zip(found.results, receipts, strict=True)]
     shown = block_fields(found.tipset, found.parent.hash, transactions, rules)
     if not rules.features.has_filecoin_blocks:
-        del shown["totalDifficulty"]
+        shown.pop("totalDifficulty", None)
     if found.override.withdrawals is not None:
         shown["withdrawals"] = [_withdrawal_json(each) for each in found.override.withdrawals]
         shown["withdrawalsRoot"] = as_data(list_root(each.rlp() for each in found.override.withdrawals))
