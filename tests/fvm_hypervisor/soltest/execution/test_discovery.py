@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from fvm_hypervisor.soltest.project.globs import fits
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, InvariantSettings, Project
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
+from tests.patience import slowness
 
 FUNCTIONS = ["setUp()", "testOne()", "test_Two()", "testFailThree()", "testFuzz(uint256,address)", "invariant_four()"]
 
@@ -79,10 +81,23 @@ def test_globs_select_the_paths_that_forge_selects(glob: str, paths: set[str]) -
     assert {path for path in every if fits(path, glob)} == paths
 
 
-@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "test/[", "test/[b-a]", "{" * 1001])
+@pytest.mark.parametrize("glob", ["test/{a", "test/a}", "test/[b-a]", "{" * 1001])
 def test_a_filter_with_an_invalid_glob_is_refused(glob: str) -> None:
     with pytest.raises(InvalidInput, match="glob"):
         SuiteFilter(no_path=glob).check()
+
+
+@pytest.mark.parametrize("glob", ["test/[", "[]", "[!]", "[^]", "[!]a"])
+def test_an_unclosed_set_of_characters_is_named(glob: str) -> None:
+    with pytest.raises(InvalidInput, match="without ']'"):
+        SuiteFilter(path=glob).check()
+
+
+@pytest.mark.parametrize("glob", ["*a" * 7 + "*b", "*a" * 400 + "*b", "*{*,a}" * 160 + "b", "{a,*}" * 190 + "b"])
+def test_a_glob_of_many_stars_is_matched_in_proportional_time(glob: str) -> None:
+    begin = perf_counter()
+    assert not fits("a" * 500, glob)
+    assert perf_counter() - begin < 2 * slowness()
 
 
 def test_symbolic_tests_are_checks_of_contracts_outside_written_files(tmp_path: Path) -> None:
