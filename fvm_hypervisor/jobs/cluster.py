@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast, runtime_c
 from uuid import uuid4
 
 from fvm_hypervisor.jobs.executor import ClusterUnavailable, stopped_early
-from fvm_hypervisor.jobs.fork_server import safe_module_path
 from fvm_hypervisor.jobs.pickles import dump, load, unpack
 from fvm_hypervisor.jobs.workers import JobLost, Work, WorkerPool
 from hypervisor.errors import InvalidInput
@@ -157,14 +156,14 @@ def open_cluster(workers: int, scheduler: str) -> Iterator[DaskExecutor]:
     with ExitStack() as stack:
         try:
             if scheduler == LOCAL:
-                with safe_module_path():
-                    cluster = LocalCluster(
-                        n_workers=workers,
-                        threads_per_worker=1,
-                        processes=False,  # a task drives a process of its own, and Dask limits the start of others
-                        dashboard_address=None,
-                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # otherwise port 8787, used by others
-                    )
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=False,  # a task drives a process of its own, and Dask limits the start of others
+                    memory_limit=None,  # a worker compares its share with the memory of this whole process
+                    dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # otherwise port 8787, used by others
+                )
                 client = stack.enter_context(Client(stack.enter_context(cluster)))
             else:
                 client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))

@@ -123,6 +123,15 @@ def test_scheduler_without_workers_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
+def test_workers_of_a_local_cluster_do_not_pause_for_the_memory_of_their_common_process() -> None:
+    from distributed import default_client
+
+    with cluster.open_cluster(2, cluster.LOCAL):
+        found = default_client().scheduler_info(n_workers=-1)["workers"]
+    assert [worker["memory_limit"] for worker in found.values()] == [0, 0], "0 stands for no limit"
+
+
+@pytest.mark.slow
 def test_scheduler_that_does_not_respond_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_TIMEOUT", 1)
     with pytest.raises(InvalidInput, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:9"):
