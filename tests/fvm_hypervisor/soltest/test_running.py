@@ -1,6 +1,7 @@
 """Suites run to their end whatever their tests do, and each result names the cause. Messages are forge's."""
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from eth_abi.abi import encode
 
 from bridge.ethereum.addresses import masked_id
 from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
+from fvm_hypervisor.soltest.cheatcodes.hooks import interceptor
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, SuiteResult, TestResult
@@ -471,6 +473,22 @@ def test_traced_repetition_leaves_files_and_programs_alone(rules: str, run_contr
     assert "[Revert] vm." not in found.trace
     assert (tmp_path / "ran").read_text() == "\n"
     assert (tmp_path / "log").read_text() == "line\n"
+
+
+def test_remembered_outcomes_of_a_fuzz_test_have_a_maximum_size(
+    run_contracts: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of 64 runs passes a mebibyte to a cheatcode that reads files, with its own argument in it."""
+    monkeypatch.setattr(interceptor, "_MAX_REMEMBERED", 4 << 20, raising=False)
+    word = selector("readFile(string)").ljust(32, b"\0").hex()
+    body = ["365f5f37", f"7f{word}5f52", f"5f5f621000005f5f73{VM_ADDRESS.hex()}5af15000"]
+    tracemalloc.start()
+    try:
+        found = run_contracts({"T": {"testReads(uint256)": body}})["T"]["testReads(uint256)"]
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert (found.status, found.runs) == (CaseStatus.SUCCESS, 64)
 
 
 def test_gas_under_filecoins_rules_does_not_depend_on_other_tests(run_contracts: Run) -> None:

@@ -43,6 +43,7 @@ from fvm_hypervisor.soltest.cheatcodes.state import (
 )
 from fvm_hypervisor.soltest.cheatcodes.table import MISSING, Cheatcode, name_of, table
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
+from hypervisor.bounded_cache import BoundedCache
 from hypervisor.context import Externs, MachineContext
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block as DataBlock
@@ -136,7 +137,10 @@ _REMEMBERED: Final = _OUTSIDE | {
     "readDir", "unixTime", "sleep",
 }  # fmt: skip
 """These, and those whose outcomes they may change or that depend on the time."""
-
+_MAX_REMEMBERED: Final = 64 << 20
+"""Maximum size in bytes of remembered outcomes, so that a fuzz test does not add to them without end."""
+_ENTRY: Final = 256
+"""Size in bytes of an outcome without its texts."""
 
 _WITHIN: Final = frozenset(("callActorAs", "prankActor", "filAddress"))
 """Cheatcodes for Filecoin that neither read nor change the state tree as a whole."""
@@ -173,7 +177,7 @@ class Cheatcodes:
         self._next_repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
         """Calldata and outcomes of remembered cheatcodes in the test's call so far, those of its earlier attempts that
         follow, and those for its next attempt."""
-        self._known: dict[bytes, SubcallOutcome] = {}
+        self._known = _outcome_cache()
         """Their last outcomes in the runs of a test, by calldata."""
         self._is_replay = False
         self.inputs: set[str] = set()
@@ -333,13 +337,13 @@ class Cheatcodes:
             return self._outcome(entry, context, data)
         if self._repeated and self._repeated[0][0] == data:
             outcome = self._repeated.popleft()[1]
-        elif self._is_replay and data in self._known:
-            outcome = self._known[data]
+        elif self._is_replay and (known := self._known.get(data)) is not None:
+            outcome = known
         else:
             self._repeated.clear()
             outcome = self._outcome(entry, context, data)
         self._outcomes.append((data, outcome))
-        self._known[data] = outcome
+        self._known.put(data, outcome, len(data) + len(outcome.output) + _ENTRY)
         return outcome
 
     def _outcome(self, entry: Cheatcode, context: Context, data: bytes) -> SubcallOutcome:
@@ -390,7 +394,7 @@ class Cheatcodes:
 
     def forget_outcomes(self) -> None:
         """Begin a test: what earlier ones have done outside the machine is not repeated."""
-        self._known.clear()
+        self._known = _outcome_cache()
         self._outcomes.clear()
 
     @contextmanager
@@ -477,6 +481,10 @@ class Cheatcodes:
         """Set the message's origin that contracts see, under Filecoin's rules."""
         calls.origin = FilecoinLedger(self.machine).touch(origin)
         calls.origin_address = Address.id(calls.origin)
+
+
+def _outcome_cache() -> BoundedCache[bytes, SubcallOutcome]:
+    return BoundedCache(_MAX_REMEMBERED)
 
 
 def _unknown_cheatcode(selector: bytes) -> str:
