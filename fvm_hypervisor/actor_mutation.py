@@ -278,7 +278,7 @@ def summary_lines(found: ActorMutation) -> Iterator[str]:
     """Yield the counts and the score."""
     if any(not mutant.line for mutant, _ in found.results):
         yield "the module has no source lines: all of its functions were changed, those of libraries too"
-    if found.stop is not None:
+    if found.untested:
         yield f"interrupted: {found.untested} more mutants were not tested"
     yield f"{len(found.results)} mutants: {', '.join(f'{count} {name}' for name, count in found.counts().items())}"
     score = found.score()

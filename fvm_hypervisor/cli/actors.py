@@ -111,9 +111,9 @@ def mutate(
 
     These are the tests that pytest finds, and the project's Solidity tests if it has a foundry.toml.
 
-    A change is printed as soon as its tests have ended. A project in Rust is built with source lines, and only its own
-    lines are changed. A test that fails without a change
-    is an error. Exit status: 1 below --min-score, 2 if the tests cannot be run, otherwise 0.
+    Each mutant that no test detects is printed as soon as its tests have ended. A project in Rust is built with source
+    lines, and only its own lines are changed. A test that fails without a change is an error. Exit status: 1 below
+    --min-score, 2 if the tests cannot be run, otherwise 0.
 
     Example: hypervisor actor mutate guest_book
     """

@@ -10,6 +10,7 @@ import pytest
 from wasmtime import wat2wasm
 
 from fvm_hypervisor import actor_mutation
+from fvm_hypervisor.actor_mutation import ActorMutation, summary_lines
 from fvm_hypervisor.soltest.mutate.results import MutantStatus
 from tests.command import run
 
@@ -82,6 +83,13 @@ def test_an_interruption_keeps_the_results_so_far(tmp_path: Path, monkeypatch: p
     done = run("actor", "mutate", project(tmp_path), "--no-build", "--workers", 1)
     assert "interrupted: 3 more mutants were not tested\n1 mutants: 0 survived, 0 not covered, 1 killed" in done.stdout
     assert done.exit_code == 130
+
+
+def test_a_stop_after_the_last_mutant_leaves_none_untested() -> None:
+    assert [*summary_lines(ActorMutation((), 0, KeyboardInterrupt()))] == [
+        "0 mutants: 0 survived, 0 not covered, 0 killed, 0 timed out",
+        "no score",
+    ]
 
 
 @pytest.mark.slow
