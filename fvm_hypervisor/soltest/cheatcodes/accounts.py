@@ -111,11 +111,13 @@ def _require_slots(context: Context, account: EthAddress) -> None:
     state = None if actor is None else machine.state_tree.get_actor(actor)
     if state is None:
         return
-    own = None if state.delegated_address is None else from_delegated(state.delegated_address)
-    seen = (
-        NATIVE_CODE if state.code not in machine.manifest.ethereum_codes else b"" if own is None else ledger.code(own)
-    )
-    if ledger.code(account) == seen:
+    delegated = state.delegated_address
+    own_address = None if delegated is None else from_delegated(delegated)
+    if state.code not in machine.manifest.ethereum_codes:
+        own_code = NATIVE_CODE
+    else:
+        own_code = b"" if own_address is None else ledger.code(own_address)
+    if ledger.code(account) == own_code:
         raise CheatcodeFailure(
             f"{checksummed(account)} is the masked ID of f0{actor}, which has no slots at this address; etch code first"
         )
