@@ -4,8 +4,8 @@ The first step is a round of fuzz and invariant tests, the second runs symbolic 
 are rounds. A round runs each test with several seeds, from the common corpus. A test with a finding or a proof is left
 out of later rounds. Each step depends only on the sources, the campaign's seed and the state before it, not on the
 number of workers. A step that is interrupted keeps the results of the jobs that have ended, and the next run executes
-the rest; the corpus changes when a step is done. With a limit in time, each job of a round has a share of what is left,
-after which it ends with the runs done by then.
+the rest; the corpus changes when a step is done. A limit in time is an exception: each job of a round has a share of
+what is left, at least a second, and ends with the runs done by then.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Campaign:
             if proofs.get(_proof_name(suite, test)) != _PROVEN or _DYNAMIC.search(test.signature)
             for offset in range(SEEDS)
         ]
-        suites = sorted((suite for suite in wanted if _job_of(suite) not in state.ended), key=_turn)
+        suites = sorted((suite for suite in wanted if _job_of(suite) not in state.ended), key=_sort_key)
         if not wanted:
             return self._no_round(session)
         self._run(self._within_time(self._job(session), len(suites)), suites)
@@ -168,7 +168,10 @@ class Campaign:
         return replace(session.begun_job(), project=replace(project, fuzz=fuzz, invariant=invariant))
 
     def _within_time(self, job: Job, count: int) -> Job:
-        """Return the job of a round with `count` jobs, each with an equal share of the remaining time."""
+        """Return the job of a round with `count` jobs, each with an equal share of the remaining time.
+
+        A share is at least a second.
+        """
         if self.seconds is None or not count:
             return job
         left = self.seconds - (monotonic() - self._begun)
@@ -186,7 +189,8 @@ class Campaign:
             with closing(run_suites(job, suites, self.options.workers, self._watch, keeps_corpus=True)) as results:
                 for suite in results:
                     self._take(suite)
-                    self._show_findings([each for each in suites if _job_of(each) not in self.state.ended])
+                    if self._unshown:
+                        self._show_findings([each for each in suites if _job_of(each) not in self.state.ended])
         finally:
             self._store()
             self._show_findings(())
@@ -375,7 +379,7 @@ def _job_of(suite: Suite) -> str:
     return _job_name(f"{suite.file}:{suite.contract}", suite.tests[0].signature, suite.seed)
 
 
-def _turn(suite: Suite) -> tuple[int, bool]:
+def _sort_key(suite: Suite) -> tuple[int, bool]:
     """Return the sort key of a round's jobs: each test runs once before any of them again, fuzz tests first."""
     return suite.seed or 0, suite.tests[0].kind is CaseKind.INVARIANT
 

@@ -89,7 +89,7 @@ _Fields = TypeVar("_Fields", Finding, CampaignState)
 class CampaignFolder:
     """The folder of a campaign, in the folder of its project."""
 
-    def __init__(self, root: Path, folder: Path, own: Iterable[str] = ()) -> None:
+    def __init__(self, root: Path, folder: Path, own: Iterable[str]) -> None:
         """Finish a commit that was interrupted.
 
         Raises InvalidInput for a folder outside of the project, and for one that contains a folder of `own`, those of
