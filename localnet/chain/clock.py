@@ -66,7 +66,7 @@ class ChainClock:
         if whole_number(seconds, "a span of time", None, unit="seconds") < 0:
             raise InvalidInput(f"time does not run backwards: {seconds} seconds")
         earliest = max(head, self.travel.earliest) + seconds
-        _check(max(self.now() + seconds, earliest))
+        check_time(max(self.now() + seconds, earliest))
         self.travel = TimeTravel(self.travel.offset + seconds, earliest)
         return self.travel.offset
 
@@ -74,7 +74,7 @@ class ChainClock:
         """Set the time of the block after one of time `head`; the clock continues from there. Raises InvalidInput."""
         if whole_number(timestamp, "a time", None) <= head:
             raise InvalidInput(f"timestamp {timestamp} is not after the head's, {head}")
-        _check(timestamp)
+        check_time(timestamp)
         self._next = timestamp
 
     def set_interval(self, seconds: int | None) -> None:
@@ -88,7 +88,7 @@ class ChainClock:
 
         It was at least `head`, the head's time. Raises InvalidInput.
         """
-        _check(whole_number(timestamp, "a time"))
+        check_time(whole_number(timestamp, "a time"))
         now = self.now()
         self.travel = TimeTravel(self.travel.offset + timestamp - now)
         return max(0, timestamp - max(now, head))
@@ -102,9 +102,9 @@ class ChainClock:
         if fixed is not None:
             return fixed
         if interval is not None:
-            return _check(head + interval)
+            return check_time(head + interval)
         timestamp = max(head + 1, self.travel.earliest, self.now())
-        return timestamp if timestamp <= LATEST_TIME else _check(timestamp)
+        return timestamp if timestamp <= LATEST_TIME else check_time(timestamp)
 
     def record_block(self, timestamp: int) -> None:
         """Record the time of a new block: after a fixed time, the chain's time continues from it.
@@ -133,7 +133,8 @@ class ChainClock:
         return int(value) + self.travel.offset
 
 
-def _check(timestamp: int) -> int:
+def check_time(timestamp: int) -> int:
+    """Return a block's time in Unix seconds. Raises InvalidInput if it is after the year 9999."""
     if timestamp > LATEST_TIME:
         raise InvalidInput(f"timestamp {timestamp} is after the year 9999, which ends at {LATEST_TIME}")
     return timestamp

@@ -16,6 +16,7 @@ from typing import Any
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.ethereum.transactions import BLOB
+from localnet.chain.clock import check_time
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import FORK_REQUESTS
 from localnet.fork.urls import redacted_url
@@ -73,7 +74,8 @@ def mine_one(node: Node, options: Any = None) -> str:
 
 def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
     """Mine N blocks; with an interval, the clock advances by that many seconds before each."""
-    _check_count(node, blocks)
+    step = max(1, interval, node.network.block_interval or 0)
+    _check_blocks(node, blocks, interval + (blocks - 1) * step)
     for _ in range(blocks):
         node.network.increase_time(interval)
         node.network.mine()
@@ -81,10 +83,11 @@ def mine(node: Node, blocks: int = 1, interval: int = 0) -> None:
 
 def hardhat_mine(node: Node, blocks: int = 1, interval: int = 1) -> bool:
     """Mine N blocks like evm_mine; each but the first is the interval in seconds later than the one before it."""
-    _check_count(node, blocks)
+    step = max(1, interval)
+    _check_blocks(node, blocks, (blocks - 1) * step)
     for index in range(blocks):
         if index:
-            node.network.set_next_timestamp(node.network.head.timestamp + max(1, interval))
+            node.network.set_next_timestamp(node.network.head.timestamp + step)
         node.network.mine()
     return True
 
@@ -333,6 +336,13 @@ def _go_back(node: Node, height: int) -> None:
 def _check_count(node: Node, count: int) -> None:
     if count > node.limits.mined:
         raise RpcError(LIMIT_EXCEEDED, f"{count} epochs in one request, at most {node.limits.mined}")
+
+
+def _check_blocks(node: Node, count: int, seconds: int) -> None:
+    """Raise an error before any of the blocks is mined, the last of them up to so many seconds after the next."""
+    _check_count(node, count)
+    if count:
+        check_time(node.network.next_timestamp + seconds)
 
 
 MAX_TRANSACTIONS = 1_000

@@ -9,6 +9,7 @@ import pytest
 
 from hypervisor.bundles.bundle import Bundle
 from localnet import Artifact, Network
+from localnet.chain.clock import LATEST_TIME
 from localnet.rpc.dev.state import MAX_SLOTS
 from localnet.rpc.node import BlockTimer, Node
 from tests.localnet.conftest import Clock
@@ -321,6 +322,18 @@ def test_hardhat_mine_applies_the_interval_after_its_first_block(
         assert [network.block(height).timestamp - head for height in (1, 2, 3)] == expected
         assert rpc("hardhat_mine", "0x0") is True
         assert network.block_number == 3
+
+
+@pytest.mark.parametrize("method", ["hardhat_mine", "anvil_mine"])
+def test_blocks_of_which_one_would_be_too_late_are_not_mined(method: str) -> None:
+    """The time of a block is at most that of the end of the year 9999, 253,402,300,799."""
+    with Network(clock=Clock(), rules="ethereum") as network:
+        rpc, head = Client(Node(network)), network.head.timestamp
+        with pytest.raises(Failed, match="after the year 9999"):
+            rpc(method, 4, (LATEST_TIME - head) // 2)
+        assert network.block_number == 0
+        rpc(method, 2, (LATEST_TIME - head) // 2 - 9)
+        assert network.block_number == 2
 
 
 def test_hardhat_drop_transaction_returns_a_boolean(rpc: Client) -> None:
