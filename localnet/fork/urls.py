@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import urljoin
+
+from hypervisor.text import printable
 
 _PLACE: Final = re.compile(
     r"((?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#]*@)?(\[[0-9a-f:.]*\]?|[^:/?#]*)(:\d*(?=[/?#]|$)|:\w*$)?", re.IGNORECASE
@@ -32,5 +35,10 @@ def redirect_text(url: str, status: int, location: str | None) -> str | None:
     """
     if status // 100 != 3:
         return None
-    target = "to no URL" if location is None else f"to {redacted_url(location)}"
-    return f"{redacted_url(url)} redirects {target} (HTTP {status}): redirects are not followed, so pass the final URL"
+    try:
+        target = "no URL" if location is None else printable(redacted_url(urljoin(url, location)))
+    except ValueError:
+        target = "an invalid URL"
+    return (
+        f"{redacted_url(url)} redirects to {target} (HTTP {status}): redirects are not followed, so pass the final URL"
+    )

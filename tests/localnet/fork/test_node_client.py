@@ -287,7 +287,10 @@ def test_other_refusals_are_final(status: int, body: bytes) -> None:
     ("headers", "target"),
     [
         ({"location": "https://mainnet.example/v3/SECRET"}, r"to https://mainnet\.example/\*\*\*"),
-        ({"location": "/login?token=SECRET"}, r"to /\*\*\*"),
+        ({"location": "/login?token=SECRET"}, r"to http://127\.0\.0\.1:\d+/\*\*\*"),
+        ({"location": "//there.example\x1b[2J"}, "to an invalid URL"),
+        ({"location": "http://there.example\x1b2J\r\n\tsecond"}, r"to http://there\.example\\x1b2Jsecond"),
+        ({"location": f"http://{'a' * 400}/"}, rf"to http://{'a' * 293}\.\.\. \(408 characters\)"),
         ({}, "to no URL"),
     ],
 )
