@@ -337,7 +337,7 @@ def node(
             signs=signs,
             keep_states=None if state is None else keep_states,
             impersonates=auto_impersonate,
-            throws=throw_on_transaction_failures,
+            throws_on_failure=throw_on_transaction_failures,
             pages=verification.wrap(None if no_explorer else pages),
             addresses=AddressIndex(None if state is None else state / FILE) if index else None,
         )

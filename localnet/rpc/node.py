@@ -261,7 +261,7 @@ class Node(NodeReader):
     impersonates_all: bool = False
     signs: bool = True
     """True if the node signs with its accounts' keys for every client."""
-    throws: bool = False
+    throws_on_failure: bool = False
     """True if sending a transaction whose execution fails is an error, as in Hardhat's own network."""
     console: NodeConsole | None = None
     interval: BlockTimer = field(default_factory=BlockTimer)
@@ -269,7 +269,7 @@ class Node(NodeReader):
     """Number of blocks whose states a folder keeps; older ones are collected (None: all are kept)."""
     addresses: AddressIndex | None = None
     instance: str = field(default_factory=new_instance)
-    first_mining: tuple[bool, float] = field(init=False)
+    initial_mining: tuple[bool, float] = field(init=False)
     """Automine, and the seconds between timed blocks, at the node's start."""
     filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)
@@ -284,7 +284,7 @@ class Node(NodeReader):
 
     def __post_init__(self) -> None:
         limits = self.limits
-        self.first_mining = self.network.automine, self.interval.seconds
+        self.initial_mining = self.network.automine, self.interval.seconds
         self.filters = Filters(self.network)
         self.pending = PendingBlocks(self.network.chain)
         self.plans = PendingPlans(self.network)

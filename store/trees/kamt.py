@@ -77,7 +77,7 @@ _MAX_CHILD_START: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
 """Number of path bits before the last, partial level: the maximum start of a child node."""
 _LEVELS: Final = {place * BIT_WIDTH: level for place, level in enumerate(path_levels(BIT_WIDTH))}
 """Shift and mask that select a key's slot in a node, by the number of path bits before it."""
-_PARTINGS: Final = tuple(common - common % BIT_WIDTH for common in range(PATH_BITS, -1, -1))
+_DIVERGENCES: Final = tuple(common - common % BIT_WIDTH for common in range(PATH_BITS, -1, -1))
 """Number of path bits before the node in which two keys have different slots, by the length of their difference."""
 
 _Entry = tuple[int, int]
@@ -460,7 +460,7 @@ def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_
 def _link_to(entries: list[_Entry], start: int) -> _Link:
     """Return a link to a new node with several sorted entries, which share the first `start` path bits."""
     key = entries[0][0]
-    end = _parting(key, entries[-1][0])
+    end = _divergence(key, entries[-1][0])
     if end < start:
         raise _misplaced_key(key)
     node = _KamtNode(0, [], None)
@@ -471,7 +471,7 @@ def _link_to(entries: list[_Entry], start: int) -> _Link:
 def _fill(node: _KamtNode, start: int, entries: list[_Entry]) -> None:
     """Write sorted entries that share the first `start` path bits into an empty node, in one pass."""
     outer, (shift, mask) = list[tuple[_KamtNode, int]](), _LEVELS[start]
-    ends = [_PARTINGS[(left[0] ^ right[0]).bit_length()] for left, right in pairwise(entries)]
+    ends = [_DIVERGENCES[(left[0] ^ right[0]).bit_length()] for left, right in pairwise(entries)]
     for entry, end in zip(entries, (*ends, start), strict=True):
         key = entry[0]
         if end > start:
@@ -488,9 +488,9 @@ def _fill(node: _KamtNode, start: int, entries: list[_Entry]) -> None:
             node.pointers.append(_Link(length, _bits(key, below, length), child))
 
 
-def _parting(left: int, right: int) -> int:
+def _divergence(left: int, right: int) -> int:
     """Return the number of path bits up to the node in which two keys have different slots."""
-    return _PARTINGS[(left ^ right).bit_length()]
+    return _DIVERGENCES[(left ^ right).bit_length()]
 
 
 def _fork(old: _Entry, new: _Entry, start: int) -> _Link:

@@ -247,8 +247,8 @@ class Twins:
 
     def _judge(self, case: Case, ours: list[Outcome], official: list[Outcome], difference: str) -> Compared:
         trails = zip(self.ours.trail(case), self.official.trail(case), strict=False)
-        parted = next((pair for pair in trails if pair[0] != pair[1]), ())
-        decided = RAN_OUT if ExitCode.SYS_OUT_OF_GAS in parted else LOOKED if self.ours.reads_gas(case) else ""
+        diverged = next((pair for pair in trails if pair[0] != pair[1]), ())
+        decided = RAN_OUT if ExitCode.SYS_OUT_OF_GAS in diverged else LOOKED if self.ours.reads_gas(case) else ""
         return Compared(case, tuple(ours), tuple(official), difference, decided)
 
 

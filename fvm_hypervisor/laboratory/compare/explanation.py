@@ -28,15 +28,15 @@ MAX_ROWS: Final = 5
 class Explanation(NamedTuple):
     """Why a test or a message differs, as text and as data.
 
-    `first` is the first instruction or charge with another price, `parted` where the runs part, `limits` calls whose
-    fixed gas no longer suffices. Each is text with the source line if it is known.
+    `first` is the first instruction or charge with another price, `divergence` where the runs diverge, `limits` calls
+    whose fixed gas no longer suffices. Each is text with the source line if it is known.
     """
 
     first: str = ""
     reasons: tuple[RuleChange, ...] = ()
-    parted: str = ""
-    parting: tuple[RuleChange, ...] = ()
-    """What may explain that the runs part, beyond the reasons of the first difference."""
+    divergence: str = ""
+    divergence_reasons: tuple[RuleChange, ...] = ()
+    """What may explain that the runs diverge, beyond the reasons of the first difference."""
     limits: tuple[str, ...] = ()
     rows: tuple[GasRow, ...] = ()
     state_gas: int = 0
@@ -69,10 +69,10 @@ def explain_steps(
         text, reasons = f"{rows[0].name}: {rows[0].gas[0]:,} -> {rows[0].gas[1]:,} gas", rows[0].changes
     limits = tuple(_limit_text(each, place) for each in found.limits)
     known = Explanation(text, reasons, limits=limits, rows=rows, state_gas=found.state_gas)
-    if found.parted is None:
+    if found.divergence is None:
         return known
-    others = tuple(change for change in found.parted.changes if change not in reasons)
-    return known._replace(parted=place(found.parted.spot), parting=others)
+    others = tuple(change for change in found.divergence.changes if change not in reasons)
+    return known._replace(divergence=place(found.divergence.spot), divergence_reasons=others)
 
 
 def _limit_text(limit: LimitReached, place: Callable[[Spot], str]) -> str:
@@ -109,11 +109,11 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
         yield f"first difference: {found.first}"
     yield from (f"  {line}" for line in found.details)
     yield from (f"  {change.text()}" for change in found.reasons)
-    if found.parted:
-        yield f"the runs part after {found.parted}"
-    yield from (f"  {change.text()}" for change in found.parting)
+    if found.divergence:
+        yield f"the runs diverge after {found.divergence}"
+    yield from (f"  {change.text()}" for change in found.divergence_reasons)
     yield from (f"limit reached: {line}" for line in found.limits)
-    rows = [row for row in found.rows if row.changes or not found.parted]  # after it, both run other instructions
+    rows = [row for row in found.rows if row.changes or not found.divergence]  # after it, both run other instructions
     if rows:
         yield "gas by instruction and charge:"
         yield from (f"  {_row_text(row)}" for row in rows[:MAX_ROWS])
@@ -138,8 +138,8 @@ def explanation_json(found: Explanation) -> dict[str, Any]:
         "calls": list(found.calls),
         "details": list(found.details),
         "reasons": [_reason_json(each) for each in found.reasons],
-        "parted_after": found.parted or None,
-        "parting_reasons": [_reason_json(each) for each in found.parting],
+        "diverged_after": found.divergence or None,
+        "divergence_reasons": [_reason_json(each) for each in found.divergence_reasons],
         "limits": list(found.limits),
         "state_gas": found.state_gas,
         "rows": [

@@ -225,7 +225,7 @@ class LimitReached(NamedTuple):
     failed: Spot
 
 
-class Parting(NamedTuple):
+class Divergence(NamedTuple):
     """The last instruction that both runs execute, or the one that fails in one of them, and what may explain it."""
 
     spot: Spot
@@ -234,10 +234,10 @@ class Parting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StepComparison:
-    """The first price difference, where the runs part, rows with other gas, and limits reached."""
+    """The first price difference, where the runs diverge, rows with other gas, and limits reached."""
 
     first: FirstStep | None = None
-    parted: Parting | None = None
+    divergence: Divergence | None = None
     rows: tuple[GasRow, ...] = ()
     limits: tuple[LimitReached, ...] = ()
     state_gas: int = 0
@@ -251,7 +251,7 @@ class _Comparison:
     changes: Mapping[str, RuleChange]
     precompiles: Mapping[EthAddress, str]
     ends: tuple[int, int] = (0, 0)
-    """Rows at which the runs part, or their lengths."""
+    """Rows at which the runs diverge, or their lengths."""
 
     def spot(self, side: StepTracer, row: int) -> Spot:
         place = side.places[row]
@@ -302,8 +302,8 @@ class _Comparison:
                 break
         self.ends = row, other_row
 
-    def parting(self) -> Parting | None:
-        """Return where the runs part; None if they do not."""
+    def divergence(self) -> Divergence | None:
+        """Return where the runs diverge; None if they do not."""
         row, other_row = self.ends
         one, other = self.one, self.other
         if not one.names or (row == len(one.names) and other_row == len(other.names)):
@@ -311,11 +311,11 @@ class _Comparison:
         if row < len(one.names) and other_row < len(other.names) and one.places[row] == other.places[other_row]:
             changes = dict.fromkeys((*self.changes_of(one, row), *self.changes_of(other, other_row)))
             names = dict.fromkeys((one.names[row], other.names[other_row]))  # an opcode may exist in one fork only
-            return Parting(self.spot(one, row)._replace(name="/".join(names)), tuple(changes))
+            return Divergence(self.spot(one, row)._replace(name="/".join(names)), tuple(changes))
         for side, at in ((other, other_row), (one, row)):
             if at in side.faults and side.places[at] == _CHARGE:
-                return Parting(self.spot(side, at), self.changes_of(side, at))
-        return Parting(self.spot(one, max(0, row - 1)), ())
+                return Divergence(self.spot(side, at), self.changes_of(side, at))
+        return Divergence(self.spot(one, max(0, row - 1)), ())
 
     def delta(self, row: int | None, other_row: int | None) -> tuple[int, int]:
         """Return the gas of rows that belong together."""
@@ -347,7 +347,7 @@ def compare_steps(
         if first is None:
             first = FirstStep(both.spot(side, at), gas, reasons)
     rows = gas_rows(one.rows(), other.rows(), lambda name, _: tuple(explained.get(name, ())))
-    return StepComparison(first, both.parting(), rows, tuple(_limits(both)), state)
+    return StepComparison(first, both.divergence(), rows, tuple(_limits(both)), state)
 
 
 def _limits(both: _Comparison) -> Iterator[LimitReached]:

@@ -144,8 +144,8 @@ def _difference(pattern: Pattern, code: bytes) -> float:
         return 1.0
     for start, end in pattern.links:
         mine[start:end] = code[start:end].ljust(end - start, b"\0")
-    parted = int.from_bytes(mine[:size], "big") ^ int.from_bytes(code[:size], "big")
-    return (added + size - parted.to_bytes(size, "big").count(0)) / longest
+    differing = int.from_bytes(mine[:size], "big") ^ int.from_bytes(code[:size], "big")
+    return (added + size - differing.to_bytes(size, "big").count(0)) / longest
 
 
 Entry = Mapping[str, Any]

@@ -186,7 +186,7 @@ def reset(node: Node, options: Any = None) -> None:
 def hardhat_reset(node: Node, options: Any = None) -> bool:
     """Restart the chain like anvil_reset, and mine transactions as at the node's start."""
     reset(node, options)
-    node.network.automine, seconds = node.first_mining
+    node.network.automine, seconds = node.initial_mining
     node.interval.set(seconds)
     return True
 

@@ -54,8 +54,8 @@ def send_raw_transaction(node: Node, request: bytes | BlobTransaction) -> str:
 
 
 def _sent(node: Node, transaction_hash: bytes) -> str:
-    """Return a sent transaction's hash. Raises TransactionFailed for a failed one if the node `throws`."""
-    receipt = node.network.find_receipt(transaction_hash) if node.throws else None
+    """Return a sent transaction's hash. Raises TransactionFailed for a failed one if the node `throws_on_failure`."""
+    receipt = node.network.find_receipt(transaction_hash) if node.throws_on_failure else None
     if receipt is not None and not receipt.succeeded:
         raise transaction_failed(node.network.rules, receipt)
     return as_data(transaction_hash)

@@ -446,7 +446,7 @@ def _unreadable(error: ValueError) -> bytes:
 
 def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] | None:
     """Return a transaction that may share a block, as bytes or as a function that signs it; None for other requests."""
-    if node.throws or not isinstance(request, dict) or request.get("method") not in (_SEND_RAW, _SEND):
+    if node.throws_on_failure or not isinstance(request, dict) or request.get("method") not in (_SEND_RAW, _SEND):
         return None
     try:
         name, params = _read(request)

@@ -154,7 +154,7 @@ class Server:
         signs: bool | None = None,
         keep_states: int | None = None,
         impersonates: bool = False,
-        throws: bool = False,
+        throws_on_failure: bool = False,
         pages: MakePages | None = None,
         addresses: AddressIndex | None = None,
     ) -> None:
@@ -162,9 +162,9 @@ class Server:
 
         `host` is the listening address; if other machines can reach it (`is_external`), the node signs only with
         `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
-        address without a key. With `throws`, sending a transaction that fails is an error. `pages` creates the explorer
-        (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. Raises InvalidInput if
-        the port is in use, or if `keep_states` is set without a folder.
+        address without a key. With `throws_on_failure`, sending a transaction that fails is an error. `pages` creates
+        the explorer (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. Raises
+        InvalidInput if the port is in use, or if `keep_states` is set without a folder.
         """
         self.network = network
         self._socket = _bind(host, port)
@@ -178,7 +178,7 @@ class Server:
             signs=signs,
             keep_states=keep_states,
             impersonates_all=impersonates,
-            throws=throws,
+            throws_on_failure=throws_on_failure,
             addresses=addresses,
         )
         self._follower = None if addresses is None else _follower(node, addresses)

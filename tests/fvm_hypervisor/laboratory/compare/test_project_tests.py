@@ -90,21 +90,21 @@ def test_an_opcode_of_a_later_fork_changes_the_outcome(tmp_path: Path) -> None:
     (change,) = found.comparison.changes
     assert change.kinds[0] == "outcome"
     assert (change.ends[0].partition(":")[0], change.ends[1]) == ("Failure", "Success")
-    assert "MCOPY" in change.explanation.parted
-    assert [each.text() for each in change.explanation.parting] == ["MCOPY none -> 3 (EIP-5656)"]
+    assert "MCOPY" in change.explanation.divergence
+    assert [each.text() for each in change.explanation.divergence_reasons] == ["MCOPY none -> 3 (EIP-5656)"]
     assert found.comparison.has_other_outcomes
 
 
-def test_reasons_of_the_parting_are_apart_from_those_of_the_first_difference(tmp_path: Path) -> None:
+def test_reasons_of_the_divergence_are_apart_from_those_of_the_first_difference(tmp_path: Path) -> None:
     found = compare(tmp_path, "shanghai,amsterdam", {"test_copy()": [*BALANCE[:-1], "5f5f5f5e", "00"]})
     lines = [line.strip() for line in impact_lines(found.comparison)]
     first = next(number for number, line in enumerate(lines) if line.startswith("first difference: BALANCE"))
     assert lines[first + 1] == "cold_account 2,600 -> 3,000 (EIP-8038)"
-    assert lines[first + 2] == "the runs part after opcode 0x5e not defined/MCOPY at T, byte 27"
+    assert lines[first + 2] == "the runs diverge after opcode 0x5e not defined/MCOPY at T, byte 27"
     assert lines[first + 3] == "MCOPY none -> 3 (EIP-5656)"
     (change,) = impact_json(found.comparison)["changes"]
     assert [each["name"] for each in change["reasons"]] == ["cold_account"]
-    assert [each["name"] for each in change["parting_reasons"]] == ["MCOPY"]
+    assert [each["name"] for each in change["divergence_reasons"]] == ["MCOPY"]
 
 
 NEW_SLOT = ["60015f55", "00"]
@@ -167,7 +167,7 @@ def test_a_gas_argument_that_no_longer_suffices_is_named(tmp_path: Path) -> None
     assert "CALL at T, byte " in limit
     assert "gives 2,900 gas" in limit
     assert "BALANCE at T, byte " in limit
-    assert [each.text() for each in change.explanation.parting] == ["cold_account 2,600 -> 3,000 (EIP-8038)"]
+    assert [each.text() for each in change.explanation.divergence_reasons] == ["cold_account 2,600 -> 3,000 (EIP-8038)"]
     assert other.explanation.limits == ()
 
 
@@ -199,7 +199,7 @@ def test_state_gas_of_a_reverted_call_is_not_paid(tmp_path: Path, end: str) -> N
 
 def test_state_gas_of_a_reverted_test_is_not_paid(tmp_path: Path) -> None:
     change = compare(tmp_path, "osaka,amsterdam", {"test_a()": ["60015f55", "5f5ffd"]}).change("test_a()")
-    assert (change.kinds, change.explanation.state_gas, change.explanation.parted) == (("gas",), 0, "")
+    assert (change.kinds, change.explanation.state_gas, change.explanation.divergence) == (("gas",), 0, "")
     assert sum(row.gas[1] - row.gas[0] for row in change.explanation.rows) == change.gas[1] - change.gas[0]
 
 

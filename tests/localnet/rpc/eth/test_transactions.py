@@ -194,7 +194,7 @@ def test_failed_transaction_is_an_error_of_a_node_that_throws(rules: str, kind: 
     """The transaction is mined, and the error's data is that of hardhat 2.28.4's network: message, txHash and data."""
     code, output = FAILING[kind]
     with Network(clock=Clock(), rules=rules) as network:
-        rpc = Client(Node(network, throws=True))
+        rpc = Client(Node(network, throws_on_failure=True))
         rpc("anvil_setCode", NOBODY, code)
         request = {"from": ALICE, "to": NOBODY, "gas": hex(10**7)}
         with refusal(3) as failed:
