@@ -20,13 +20,13 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.ethereum.reverts import error_text, panic_code
-from bridge.evm_steps import EvmStep
+from bridge.evm_steps import CreationCollision, EvmFault, EvmStep, FundsMissing
 from bridge.traces.failure_texts import REVERTED, TEXTS, LogTooLong
 from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallTrees, RuntimeEvent, walk
-from hypervisor.types import ActorID
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, walk
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID
 
 _PANICS: Final = {
     0x00: "generic panic",
@@ -193,6 +193,7 @@ def flat_trace(frame: EthereumFrame) -> dict[str, Any]:
 
 _SLOTS: Final = (0x54, 0x55)  # SLOAD, SSTORE
 _CALLS: Final = (0xF1, 0xF2, 0xF4, 0xFA)
+_SELFDESTRUCT: Final = 0xFF
 _ADDRESSES: Final = {0x31: 1, 0x3B: 1, 0x3C: 1, 0x3F: 1, 0xFF: 1, **dict.fromkeys(_CALLS, 2)}
 """Position of an address argument from the top of the stack: BALANCE, EXTCODE..., SELFDESTRUCT, calls."""
 
@@ -208,22 +209,54 @@ class TouchedAccounts(CallTrees):
         self._targets: dict[EthAddress, None] = {}
         self._slots: dict[ActorID, set[int]] = {}
         self._steps = 0
+        self._last: EvmStep | None = None
+        """The last instruction, until it has not failed."""
+        self._destroyed: set[ActorID] = set()
+
+    def _begin(self, node: CallNode) -> None:
+        self._record()
+        super()._begin(node)
+
+    def _end(self, event: CallEnded) -> None:
+        self._record()
+        super()._end(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Record the slots and addresses that an instruction accesses."""
-        if not isinstance(event, EvmStep):
+        """Record the slots and addresses that an instruction accesses, unless it fails."""
+        if isinstance(event, EvmFault):
+            self._last = None
+        elif isinstance(event, EvmStep):
+            self._record()
+            self._last = event
+            self._steps += 1
+            if self._steps > MAX_STEPS:
+                raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
+
+    def _record(self) -> None:
+        event, self._last = self._last, None
+        if event is None:
             return
-        self._steps += 1
-        if self._steps > MAX_STEPS:
-            raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
         actor, operand = self._open[-1].actor, _ADDRESSES.get(event.opcode)
         if operand is not None and len(event.stack) >= operand:
             address = word_to_address(event.stack[-operand])
             self._named[address] = None
             if event.opcode in _CALLS:
                 self._targets[address] = None
+            elif event.opcode == _SELFDESTRUCT and actor is not None:
+                self._destroyed.add(actor)
         elif event.opcode in _SLOTS and event.stack and actor is not None:
             self._slots.setdefault(actor, set()).add(event.stack[-1])
+
+    def destroyed(self, *, created: bool) -> set[EthAddress]:
+        """Return the contracts that ran SELFDESTRUCT; with `created` only those that the transaction created."""
+        found = set[EthAddress]()
+        for call in walk(self.roots):
+            address = call.delegated or call.start.to
+            if call.actor in self._destroyed and (not created or call.start.method == METHOD_CONSTRUCTOR):
+                ethereum = from_delegated(address)
+                if ethereum is not None:
+                    found.add(ethereum)
+        return found
 
     def targets(self) -> Iterable[EthAddress]:
         """Return the addresses that were called, with the code of themselves or of their EIP-7702 delegates."""
@@ -242,6 +275,7 @@ class TouchedAccounts(CallTrees):
                 ethereum = to_ethereum(actor, directory.delegated_address(actor) or ran.get(actor))
             if ethereum is not None:
                 found.setdefault(ethereum, set()).update(self._slots.get(actor, ()) if actor is not None else ())
-        for named in self._named:
+        refused = (item for call in calls for item in call.items if isinstance(item, CreationCollision | FundsMissing))
+        for named in (*self._named, *(item.address for item in refused)):
             found.setdefault(named, set())
         return found

@@ -29,7 +29,7 @@ from localnet.rules.facts import CallRequest
 from localnet.rules.parts import rules_of
 from localnet.state.actor_directory import ActorDirectory
 from localnet.state.controls import code_of, nonce_of
-from localnet.traces.state_diff import PrestateOptions, StateDiff, accessed, changes, prestate, state_of
+from localnet.traces.state_diff import PrestateOptions, StateDiff, accessed, changes, destroyed, prestate, state_of
 from localnet.traces.trace import Replay
 
 STRUCT_LOGS: Final = ""
@@ -118,7 +118,7 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
         if not of_state.diff_mode:
             return prestate(before, of_state)
         after = traced_call(machine, request, trees, lambda _: state_of(machine, accounts, of_state))
-        return changes(before, after, of_state)
+        return changes(before, after, of_state, destroyed(machine, touched))
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
             traced_call(machine, request, logger, lambda _: None)
@@ -210,7 +210,7 @@ def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOpti
     _execute(replay, receipt, CallTrees())
     if not options.diff_mode:
         return prestate(before, options)
-    return changes(before, state_of(machine, accounts, options), options)
+    return changes(before, state_of(machine, accounts, options), options, destroyed(machine, touched))
 
 
 def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> None:

@@ -13,13 +13,13 @@ account has code, if only `0x`. Sources: OpenEthereum's page on the trace module
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, to_ethereum, to_filecoin
 from bridge.ethereum.block import EthereumBlock
-from bridge.ethereum.transactions import Authorization, delegation_of
+from bridge.ethereum.transactions import BLOB, Authorization, delegation_of
 from bridge.traces.frames import Directory
 from bridge.traces.tracers import TouchedAccounts
 from hypervisor.errors import Fatal
@@ -30,10 +30,13 @@ from localnet.fork.account_origin import RemoteWords
 from localnet.rules.parts import rules_of
 from localnet.state.controls import code_of, code_of_contract, nonce_of_actor, state_with_storage, storage_of
 from store.cid import Cid
+from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT, Kamt, StoredWords
 
 State = dict[str, dict[str, Any]]
 _ZERO: Final = "0x" + "00" * 32
+_CODE_HASH: Final = "codeHash"
+_NO_CODE: Final = f"0x{keccak(b'').hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ def accessed(
     return found
 
 
+def destroyed(machine: Hypervisor, touched: TouchedAccounts) -> Set[EthAddress]:
+    """Return the contracts that SELFDESTRUCT removes: under EIP-6780 only new ones."""
+    return touched.destroyed(created=BLOB in rules_of(machine).features.transaction_types)
+
+
 def state_of(machine: Hypervisor, touched: Mapping[EthAddress, set[int]], options: PrestateOptions) -> State:
     """Return the touched accounts and slots in their current state: balance, and nonce, code and storage if any."""
     return {f"0x{address.hex()}": _account(machine, address, slots, options) for address, slots in touched.items()}
@@ -79,32 +87,42 @@ def prestate(state: State, options: PrestateOptions) -> State:
     }
 
 
-def changes(before: State, after: State, options: PrestateOptions) -> dict[str, State]:
+def changes(before: State, after: State, options: PrestateOptions, destroyed: Set[EthAddress]) -> dict[str, State]:
     """Return the difference: `pre` has the changed accounts before, `post` the changed fields after.
 
     A new account is in `post` only, a destroyed one in `pre` only. Changed slots are included, each side only if its
-    value is not 0.
+    value is not 0. The hash of code in `post` is zero for an account that does not exist.
     """
     pre: State = {}
     post: State = {}
+    removed = {f"0x{address.hex()}" for address in destroyed}
     for address, whole in before.items():
-        old, new = _shown(whole, options), _shown(after[address], options)
-        if old == new:
+        old = _shown(whole, options)
+        if address in removed:
+            if not _is_empty(whole):
+                pre[address] = old
             continue
+        new = {name: value for name, value in after[address].items() if name != "code" or not options.disable_code}
         slots = [slot for slot, word in old.get("storage", {}).items() if new.get("storage", {}).get(slot) != word]
+        known = {_CODE_HASH: _NO_CODE, **old}
+        changed = {name: value for name, value in new.items() if name != "storage" and known.get(name) != value}
+        if "code" in old and "code" not in new:
+            changed["code"] = "0x"
+        if not changed and not slots and ("nonce" in new or "nonce" not in old):
+            continue
         if not _is_empty(whole):
             fields = {name: value for name, value in old.items() if name != "storage"}
             pre[address] = fields | _storage(old, slots)
-        if not _is_empty(after[address]):
-            changed = {name: value for name, value in new.items() if name != "storage" and old.get(name) != value}
-            if "code" in old and "code" not in new:
-                changed["code"] = "0x"
-            post[address] = changed | _storage(new, slots)
+        post[address] = changed | _storage(new, slots)
     return {"pre": pre, "post": post}
 
 
 def _shown(account: dict[str, Any], options: PrestateOptions) -> dict[str, Any]:
-    return {name: value for name, value in account.items() if name != "code" or not options.disable_code}
+    """Return the fields of an account before a transaction; the hash only of code."""
+    omitted = {"code"} if options.disable_code else set[str]()
+    if account[_CODE_HASH] in (_NO_CODE, _ZERO):
+        omitted.add(_CODE_HASH)
+    return {name: value for name, value in account.items() if name not in omitted}
 
 
 def _is_empty(account: Mapping[str, Any]) -> bool:
@@ -114,11 +132,12 @@ def _is_empty(account: Mapping[str, Any]) -> bool:
 def _account(machine: Hypervisor, address: EthAddress, slots: set[int], options: PrestateOptions) -> dict[str, Any]:
     filecoin_address = to_filecoin(address)
     actor = machine.actor(filecoin_address)
-    account: dict[str, Any] = {"balance": "0x0" if actor is None else hex(actor.balance)}
+    account: dict[str, Any] = {"balance": "0x0" if actor is None else hex(actor.balance), _CODE_HASH: _ZERO}
     if actor is not None:
         nonce, code = nonce_of_actor(machine, actor), code_of(machine, filecoin_address)
         if nonce:
             account["nonce"] = nonce
+        account[_CODE_HASH] = f"0x{keccak(code).hex()}"
         if code:
             account["code"] = f"0x{code.hex()}"
     if slots and not options.disable_storage:

@@ -15,6 +15,7 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Network
 from localnet.contracts.contract import Artifact, Contract
 from localnet.rpc.node import Node
+from store.keccak import keccak
 from tests.localnet.conftest import ARTIFACTS, Clock
 from tests.localnet.rpc.asking import BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
@@ -194,7 +195,9 @@ def test_prestate_and_poststate_of_transaction_are_traced(network: Network) -> N
     before = rpc("debug_traceTransaction", sent, {"tracer": "prestateTracer"})
     slots = {f"0x{slot:064x}": f"0x{value:064x}" for slot, value in ((1, 5), (2, 6), (3, 0))}
     mine = hexed(contract)
-    assert before[mine] == {"balance": "0x0", "nonce": 1, "code": hexed(code), "storage": slots}
+    code_hash = hexed(keccak(code))
+    shown = {"balance": "0x0", "nonce": 1, "code": hexed(code), "codeHash": code_hash, "storage": slots}
+    assert before[mine] == shown
     assert before[hexed(asked)] == {"balance": rpc("eth_getBalance", hexed(asked), "latest")}
     assert before[ALICE]["nonce"] == nonce
     assert set(before) == {mine, hexed(asked), ALICE}, "empty accounts are omitted, as in geth"
@@ -569,6 +572,35 @@ class TestPrestate:
             called = rpc("debug_traceCall", {"from": ALICE, **request}, "latest", options)
             assert called.keys() == found.keys()
         return found
+
+    def test_code_has_its_hash(self, rpc: Client) -> None:
+        found = self.trace(rpc, {"to": PAYS}, disableCode=True)
+        assert found[PAYS]["codeHash"] == hexed(keccak(bytes.fromhex(self.CODE[2:])))
+        assert "codeHash" not in found[ALICE]
+        created = self.trace(rpc, {"data": "0x602a5f526001601ff3"}, diffMode=True)["post"]
+        assert [each["codeHash"] for each in created.values() if "code" in each] == [hexed(keccak(b"\x2a"))]
+
+    def test_missing_account_has_zero_code_hash_after(self, rpc: Client) -> None:
+        """The contract calls the precompile at 2, and NOBODY with more value than it has."""
+        rpc("anvil_setCode", PAYS, f"0x5f5f5f5f5f60025af15f5f5f5f600173{NOBODY[2:]}5af100")
+        found = self.trace(rpc, {"to": PAYS}, diffMode=True)
+        missing = {"codeHash": f"0x{0:064x}"}
+        assert (found["post"][f"0x{2:040x}"], found["post"][NOBODY]) == (missing, missing)
+        assert found["pre"].keys() == {ALICE, HEIR}
+
+    def test_destroyed_new_contract_has_no_state_after(self, rpc: Client) -> None:
+        found = self.trace(rpc, {"data": "0x33ff", "value": "0x4"}, diffMode=True)
+        assert found["post"].keys() == {ALICE, HEIR}
+
+    def test_account_of_a_failed_creation_is_included(self, rpc: Client) -> None:
+        """A creation with more value than the creator has."""
+        rpc("anvil_setCode", PAYS, "0x5f5f6005f000")
+        found = self.trace(rpc, {"to": PAYS}, includeEmpty=True)
+        assert hexed(create_address(EthAddress(bytes.fromhex(PAYS[2:])), 0)) in found
+
+    def test_accounts_of_failed_instructions_are_omitted(self, rpc: Client) -> None:
+        rpc("anvil_setCode", PAYS, f"0x73{NOBODY[2:]}31")
+        assert NOBODY not in self.trace(rpc, {"to": PAYS, "gas": hex(23_000)}, includeEmpty=True)
 
     def test_fee_recipient_is_included(self, rpc: Client) -> None:
         assert self.trace(rpc, {"to": BOB}).keys() == {ALICE, BOB, HEIR}
