@@ -1,0 +1,161 @@
+"""Responses of both nodes compared field by field, and the known differences (known.toml).
+
+`fields` are left out wherever both nodes have them. Each of `differences` covers the differences of some methods at
+some paths; the first that matches decides. Its conditions are regular expressions: of the whole `method` and `path`,
+and of a part of the JSON of `params`, `ours` and `geth`. `within = 0.015` covers numbers of geth that are at most so
+much larger than ours. Its decision is "by design", "judge's defect" or "to do", and `count` is its number of requests.
+
+A path has `[]` for an index and `0x` for a key that is an address, a hash or a slot. `refused` is a request that only
+we refuse, `accepted` one that only geth refuses.
+"""
+
+import json
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.judges.scripts import FOLDER, Request
+
+KNOWN: Final = FOLDER / "known.toml"
+DECISIONS: Final = ("by design", "judge's defect", "to do")
+ABSENT: Final = "(absent)"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that differs in the responses to a request."""
+
+    subject: str
+    number: int
+    request: Request
+    path: str
+    ours: Any
+    geth: Any
+
+    def __str__(self) -> str:
+        params = json.dumps(self.request.params)
+        values = f"ours {json.dumps(self.ours)[:160]}, geth {json.dumps(self.geth)[:160]}"
+        return f"{self.subject} {self.number}: {self.request.method} {params[:200]}: {self.path}: {values}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """Listed differences with one reason."""
+
+    reason: str
+    decision: str
+    count: int
+    source: str = ""
+    method: str = ".*"
+    path: str = ".*"
+    params: str = ""
+    ours: str = ""
+    geth: str = ""
+    within: float = 0.0
+
+    def covers(self, found: Difference) -> bool:
+        if not re.fullmatch(self.method, found.request.method) or not re.fullmatch(self.path, found.path):
+            return False
+        parts = ((self.params, found.request.params), (self.ours, found.ours), (self.geth, found.geth))
+        if not all(not pattern or re.search(pattern, json.dumps(value)) for pattern, value in parts):
+            return False
+        return not self.within or _is_within(found.ours, found.geth, self.within)
+
+
+def _is_within(ours: Any, geth: Any, share: float) -> bool:
+    if not (isinstance(ours, str) and isinstance(geth, str)):
+        return False
+    return 0 <= int(geth, 16) - int(ours, 16) <= int(ours, 16) * share
+
+
+def known_differences(text: str) -> tuple[set[str], list[Known]]:
+    """Return the names of fields that are left out, and the listed differences."""
+    content = tomllib.loads(text)
+    left_out = {name for group in content["fields"] for name in group["names"]}
+    return left_out, [Known(**each) for each in content["differences"]]
+
+
+def compare(ours: Any, geth: Any, left_out: set[str]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield path and values of each difference of two responses."""
+    if "error" in ours and "error" not in geth:
+        yield "refused", ours["error"], geth["result"]
+    elif "error" in geth and "error" not in ours:
+        yield "accepted", ours["result"], geth["error"]
+    else:
+        yield from _walk(ours, geth, "", left_out)
+
+
+def _walk(ours: Any, geth: Any, path: str, left_out: set[str]) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(ours, dict) and isinstance(geth, dict):
+        for name in sorted(ours.keys() | geth.keys()):
+            if name in left_out and name in ours and name in geth:
+                continue
+            below = f"{path}.{'0x' if re.match('0x[0-9a-fA-F]{40}', name) else name}".lstrip(".")
+            yield from _walk(ours.get(name, ABSENT), geth.get(name, ABSENT), below, left_out)
+    elif isinstance(ours, list) and isinstance(geth, list):
+        if len(ours) != len(geth):
+            yield f"{path}.length", len(ours), len(geth)
+        for left, right in zip(ours, geth, strict=False):
+            yield from _walk(left, right, f"{path}[]", left_out)
+    elif ours != geth or isinstance(ours, bool) != isinstance(geth, bool):
+        yield path, ours, geth
+
+
+def kind_of(found: list[Difference]) -> str:
+    """Return what differs in a response: "equal", "text", "code" (or data) of an error, or "value"."""
+    paths = {each.path for each in found}
+    if not paths:
+        return "equal"
+    return (
+        "text"
+        if paths == {"error.message"}
+        else "code"
+        if all(each.startswith("error.") for each in paths)
+        else "value"
+    )
+
+
+@dataclass
+class Comparison:
+    """The differences of all requests beside the list."""
+
+    kinds: Counter[str]
+    by_entry: list[set[tuple[str, int]]]
+    """Requests that each listed difference covers."""
+    new: list[Difference]
+    known: list[Known]
+
+    def findings(self) -> list[str]:
+        """Return new differences, and listed ones that are gone or whose count is another."""
+        found = [f"new: {each}" for each in self.new]
+        for entry, covered in zip(self.known, self.by_entry, strict=True):
+            what = f"{entry.reason} ({entry.method} {entry.path})"
+            if not covered:
+                found.append(f"gone, so remove it from known.toml: {what}")
+            elif len(covered) != entry.count:
+                found.append(f"{len(covered)} requests instead of {entry.count}; --count corrects known.toml: {what}")
+        return found
+
+
+def beside_list(differences: Iterable[list[Difference]], known: list[Known]) -> Comparison:
+    """Compare the differences of each request with the list."""
+    result = Comparison(Counter(), [set() for _ in known], [], known)
+    for found in differences:
+        result.kinds[kind_of(found)] += 1
+        for each in found:
+            for entry, covered in zip(known, result.by_entry, strict=True):
+                if entry.covers(each):
+                    covered.add((each.subject, each.number))
+                    break
+            else:
+                result.new.append(each)
+    return result
+
+
+def corrected(text: str, comparison: Comparison) -> str:
+    """Return known.toml with the present counts; entries without differences stay as they are."""
+    counts = iter(comparison.by_entry)
+    return re.sub(r"(?m)^count = (\d+)$", lambda found: f"count = {len(next(counts)) or found[1]}", text)
