@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth judges revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -122,6 +122,9 @@ geth: environment ## compare random blocks of every fork and vectors of precompi
 	@$(RUN)/python -m tests.oracle.precompile_vectors \
 		$$(cd tests/oracle/geth && go list -m -f '{{.Dir}}' github.com/ethereum/go-ethereum)/core/vm/testdata/precompiles
 	@$(RUN)/python -m tests.oracle.random_blocks build/geth/evm $(ARGS)
+
+judges: environment ## compare JSON-RPC answers with geth's field by field (needs Go; the first run builds geth); ARGS=--write records them
+	@$(RUN)/python -m tests.judges $(ARGS)
 
 revm: environment ## compare random blocks with revm (needs Rust; the first build takes two minutes); ARGS="--count 10000 --fork Prague"
 	cargo build --release --locked --quiet --manifest-path tests/oracle/revm/Cargo.toml --target-dir build/revm
