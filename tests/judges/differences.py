@@ -1,9 +1,9 @@
 """Responses of both nodes compared field by field, and the known differences (known.toml).
 
 `fields` are left out wherever both nodes have them. Each of `differences` covers the differences of some methods at
-some paths; the first that matches decides. Its conditions are regular expressions: of the whole `method` and `path`,
-and of a part of the JSON of `params`, `ours` and `geth`. `within = 0.015` covers numbers of geth that are at most so
-much larger than ours. Its decision is "by design", "judge's defect" or "to do", and `count` is its number of requests.
+some paths; the first that matches decides. Its conditions are regular expressions: of the whole `subject`, `method`
+and `path`, and of a part of the JSON of `params`, `ours` and `geth`. `within = 0.015` covers numbers that are at most
+1.5 % below geth's. Its decision is "by design", "judge's defect" or "to do", and `count` is its number of requests.
 
 A path has `[]` for an index and `0x` for a key that is an address, a hash or a slot. `refused` is a request that only
 we refuse, `accepted` one that only geth refuses.
@@ -49,6 +49,7 @@ class Known:
     decision: str
     count: int
     source: str = ""
+    subject: str = ".*"
     method: str = ".*"
     path: str = ".*"
     params: str = ""
@@ -57,7 +58,8 @@ class Known:
     within: float = 0.0
 
     def covers(self, found: Difference) -> bool:
-        if not re.fullmatch(self.method, found.request.method) or not re.fullmatch(self.path, found.path):
+        names = ((self.subject, found.subject), (self.method, found.request.method), (self.path, found.path))
+        if not all(re.fullmatch(pattern, name) for pattern, name in names):
             return False
         parts = ((self.params, found.request.params), (self.ours, found.ours), (self.geth, found.geth))
         if not all(not pattern or re.search(pattern, json.dumps(value)) for pattern, value in parts):
@@ -68,7 +70,7 @@ class Known:
 def _is_within(ours: Any, geth: Any, share: float) -> bool:
     if not (isinstance(ours, str) and isinstance(geth, str)):
         return False
-    return 0 <= int(geth, 16) - int(ours, 16) <= int(ours, 16) * share
+    return 0 <= int(geth, 16) - int(ours, 16) <= int(geth, 16) * share
 
 
 def known_differences(text: str) -> tuple[set[str], list[Known]]:
