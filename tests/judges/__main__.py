@@ -15,7 +15,7 @@ from typing import Any
 from tests.judges.differences import DECISIONS, KNOWN, Comparison, beside_list, corrected, known_differences
 from tests.judges.nodes import Geth, NoJudge, OurNode, geth_program, make_chain
 from tests.judges.records import COMMAND, StaleRecord, differences, play, read_record, write_record
-from tests.judges.scripts import subjects
+from tests.judges.scripts import requests, subjects
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 with Geth(geth_program(), ours.genesis) as geth:
                     make_chain(geth)
-                    theirs = {subject: list(play(subject, geth)) for subject in subjects()}
+                    theirs = {subject: list(play(requests(subject), geth)) for subject in subjects()}
                 stale = [] if options.write else [each for each in subjects() if not _is_recorded(each, theirs[each])]
             comparison = compare_all(ours, theirs)
     except (NoJudge, StaleRecord) as missing:
@@ -63,7 +63,7 @@ def compare_all(ours: OurNode, theirs: dict[str, list[dict[str, Any]]]) -> Compa
     found = [
         each
         for subject, answers in theirs.items()
-        for each in differences(subject, list(play(subject, ours)), answers, left_out)
+        for each in differences(subject, requests(subject), list(play(requests(subject), ours)), answers, left_out)
     ]
     return beside_list(found, known)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from tests.golden_cases import GOLDEN
 from tests.judges.differences import Difference, compare
 from tests.judges.nodes import VERSION, JudgedNode, hashes
-from tests.judges.scripts import MINE, digest, requests
+from tests.judges.scripts import MINE, Request, digest
 
 RECORDS: Final = GOLDEN / "judges" / "geth"
 COMMAND: Final = 'make judges ARGS="--write"'
@@ -24,11 +24,11 @@ class StaleRecord(Exception):
     """Raised if a script or the chain is newer than its record; the message names the command that helps."""
 
 
-def play(subject: str, node: JudgedNode) -> Iterator[dict[str, Any]]:
-    """Send a script's requests to a node with the chain; yield the answers."""
+def play(asked: list[Request], node: JudgedNode) -> Iterator[dict[str, Any]]:
+    """Send requests to a node with the chain; yield the answers."""
     known = _hash_names(node)
     named: dict[str, str] = {}
-    for request in requests(subject):
+    for request in asked:
         if request == MINE:
             node.mine(None)
             known = _hash_names(node)
@@ -74,9 +74,9 @@ def write_record(subject: str, answers: list[dict[str, Any]]) -> None:
 
 
 def differences(
-    subject: str, ours: list[dict[str, Any]], geth: list[dict[str, Any]], left_out: set[str]
+    subject: str, asked: list[Request], ours: list[dict[str, Any]], geth: list[dict[str, Any]], left_out: set[str]
 ) -> Iterator[list[Difference]]:
-    """Yield the differences of each request of a script."""
-    asked = [request for request in requests(subject) if request != MINE]
-    for number, (request, left, right) in enumerate(zip(asked, ours, geth, strict=True)):
+    """Yield the differences of the answers to each request."""
+    answered = [request for request in asked if request != MINE]
+    for number, (request, left, right) in enumerate(zip(answered, ours, geth, strict=True)):
         yield [Difference(subject, number, request, *found) for found in compare(left, right, left_out)]

@@ -77,7 +77,7 @@ def blocks() -> list[Block]:
     content, nonces, found = chain_file(), [0] * 10, []
     for height, transactions in enumerate(content["blocks"], 1):
         raw = []
-        for fields in _with_names(transactions):
+        for fields in with_names(transactions):
             raw.append(sign({"nonce": nonces[fields["account"]], **fields}))
             nonces[fields["account"]] += 1
             for authorization in fields.get("authorizations", ()):
@@ -121,16 +121,22 @@ def digest(subject: str) -> str:
 def requests(subject: str) -> list[Request]:
     """Return the requests of a script."""
     content = _script(subject)
-    values = {**json.loads((FOLDER / "values.json").read_text(encoding="utf-8")), **content.get("values", {})}
-    found = []
+    values, found = {**common_values(), **content.get("values", {})}, []
     for step in content["steps"]:
         if isinstance(step, dict) and "mine" in step:
             found.append(MINE)
             continue
         name, request = (step["name"], step["request"]) if isinstance(step, dict) else ("", step)
-        for method, *params in map(_signed, map(_with_names, expanded(request, values))):
+        for method, *params in map(_signed, map(with_names, expanded(request, values))):
             found.append(Request(method, params, name))
     return found
+
+
+@cache
+def common_values() -> dict[str, list[Any]]:
+    """Return the lists of values.json."""
+    values: dict[str, list[Any]] = json.loads((FOLDER / "values.json").read_text(encoding="utf-8"))
+    return values
 
 
 def _script(subject: str) -> dict[str, Any]:
@@ -171,8 +177,8 @@ def _signed(value: Any) -> Any:
     return value
 
 
-def _with_names(value: Any) -> Any:
-    """Replace the placeholders that are the same for both nodes, innermost first."""
+def with_names(value: Any) -> Any:
+    """Return a value with hex text for the placeholders that are the same for both nodes, innermost first."""
     text, before = json.dumps(value), ""
     while text != before:
         before, text = text, _PLACEHOLDER.sub(lambda found: _constant(found[1]) or found[0], text)
