@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from bridge.ethereum.block import ETHEREUM
+from bridge.ethereum.block import ETHEREUM, unit_of
 from hypervisor.bundles.bundle import Bundle, runtime_marker
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import InvalidInput
@@ -217,8 +217,7 @@ class Opening:
         """Return the opening of a network with these settings. Raises InvalidInput."""
         rules = None if settings.rules is None else canonical_rules(settings.rules)
         if settings.balance is not None:
-            unit = "wei" if rules == ETHEREUM else "attoFIL"
-            whole_number(settings.balance, "the balance of each account", None, unit=unit)
+            whole_number(settings.balance, "the balance of each account", None, unit=unit_of(rules))
         count = 10
         if settings.account_count is not None:
             count = whole_number(settings.account_count, "a number of accounts", 1, MAX_ACCOUNTS)

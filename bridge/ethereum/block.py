@@ -23,6 +23,12 @@ from store.keccak import keccak
 ETHEREUM: Final = "ethereum"
 """Name of the set of rules."""
 
+
+def unit_of(rules: str | None) -> str:
+    """Return the smallest unit of amounts under a set of rules, as errors name it."""
+    return "wei" if rules == ETHEREUM else "attoFIL"
+
+
 BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 """Address of the contract with the hashes of earlier blocks (EIP-2935)."""
 

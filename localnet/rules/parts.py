@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol
 
 from bridge.ethereum.addresses import EthAddress, ethereum_text
-from bridge.ethereum.block import ETHEREUM, EthereumBlock, Withdrawal
+from bridge.ethereum.block import ETHEREUM, EthereumBlock, Withdrawal, unit_of
 from bridge.ethereum.execution import BlobRules, ForkFacts
 from bridge.ethereum.transactions import SignedTransaction, Transaction
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
@@ -250,7 +250,7 @@ class NetworkRules:
     @property
     def unit(self) -> str:
         """Smallest unit of amounts, as errors name it."""
-        return "wei" if self.name == ETHEREUM else "attoFIL"
+        return unit_of(self.name)
 
     def address_text(self, address: Address) -> str:
         """Return an address as errors show it: under Ethereum's rules, an f410 address as 0x..."""

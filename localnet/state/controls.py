@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_filecoin
+from bridge.ethereum.block import unit_of
 from bridge.ethereum.transactions import DelegatingAccount, delegating_account_at
 from bridge.filecoin.evm_state import EvmState, evm_state_at
 from bridge.filecoin.parameters import DelegateCallParams
@@ -164,8 +165,8 @@ def set_balance(
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
-    unit, reason = ("attoFIL", _SIGNED_128_BIT) if limit == MAX_FILECOIN_BALANCE else ("wei", "")
-    checked = whole_number(amount, "a balance", 0, limit, unit=unit, reason=reason)
+    reason = _SIGNED_128_BIT if limit == MAX_FILECOIN_BALANCE else ""
+    checked = whole_number(amount, "a balance", 0, limit, unit=unit_of(machine.context.rules), reason=reason)
     _change(machine, owner, lambda actor: actor.with_balance(checked))
 
 

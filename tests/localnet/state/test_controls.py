@@ -16,10 +16,10 @@ from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, TokenAmount
 from localnet import Network
 from localnet.errors import TransactionFailed, TransactionRefused
-from localnet.state.controls import code_of, nonce_of, storage_of
+from localnet.state.controls import code_of, nonce_of, set_balance, storage_of
 from store.car.files import read_car
 from store.car.transfer import write_blocks
 from store.cid import cid_of
@@ -315,3 +315,9 @@ class TestTimeAndFees:
         for change in (network.set_balance, network.set_nonce):
             with pytest.raises(AddressError, match="none can be created"):
                 change("f0987654", 1)
+
+
+@pytest.mark.parametrize(("rules", "unit"), [("ethereum", "wei"), ("filecoin", "attoFIL")])
+def test_a_refused_balance_has_the_unit_of_the_rules(rules: str, unit: str) -> None:
+    with Network(rules=rules) as network, pytest.raises(InvalidInput, match=f"^-1 {unit} cannot be a balance"):
+        set_balance(network.machine, NOBODY, TokenAmount(-1))
