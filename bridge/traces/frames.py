@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from bridge.ethereum.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.ethereum.block import emitter_address
-from bridge.evm_steps import CodeBorrowed, SelfDestructed
+from bridge.evm_steps import CodeBorrowed, CodeDeployed, CreationCollision, FundsMissing, SelfDestructed
 from bridge.filecoin.call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.filecoin.cbor import CborReader, ParamsError, read_canonical_byte_string
 from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
@@ -36,7 +36,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import CallEnded, CallNode, CallTrees, EventEmitted, walk
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, METHOD_SEND, ActorID
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
@@ -63,6 +63,9 @@ class Directory(Protocol):
     def is_contract(self, code: Cid) -> bool:
         """Return True if the code is that of the EVM actor."""
 
+    def is_precompile(self, address: EthAddress) -> bool:
+        """Return True for the address of one of Ethereum's precompiles, whose calls have no actor."""
+
     def nonce(self, actor: ActorID) -> int:
         """Return the nonce of an actor's next creation, after the message."""
 
@@ -83,7 +86,8 @@ class EthereumFrame:
     `exit_code` is 0 on success. `native` is true if the callee has no exit codes of contracts: it is neither a contract
     nor the address manager. `began` is false for a message that failed before it reached an actor or created one.
     `position` has the frame's index among its caller's subframes, after those of its callers; it is empty for the
-    outermost frame. `subframes` is the number of calls that the frame made.
+    outermost frame. `subframes` is the number of calls that the frame made. `code` is what a creation has deployed, or
+    None if the trace does not contain it.
     """
 
     kind: str
@@ -100,19 +104,34 @@ class EthereumFrame:
     position: tuple[int, ...] = ()
     subframes: int = 0
     logs: list[FrameLog] = field(default_factory=list)
+    code: bytes | None = None
 
     @property
     def creates(self) -> bool:
         return self.kind in ("CREATE", "CREATE2")
 
 
-def ethereum_frames(trees: CallTrees, directory: Directory) -> list[EthereumFrame]:
+@dataclass(frozen=True, slots=True)
+class FrameOptions:
+    """Further frames under Ethereum's rules.
+
+    `refused` are calls and creations that were not made for want of funds or because of a contract at the new address,
+    `precompiles` are calls of Ethereum's precompiles.
+    """
+
+    refused: bool = False
+    precompiles: bool = False
+
+
+def ethereum_frames(
+    trees: CallTrees, directory: Directory, options: FrameOptions = FrameOptions()
+) -> list[EthereumFrame]:
     """Return the frames of the first recorded message, callers before callees; empty if it made no call."""
     if not trees.roots:
         return []
     node = trees.roots[0]
     creations = Counter(call.start.from_ for call in walk(trees.roots) if call.start.method == METHOD_CONSTRUCTOR)
-    frames = _FrameBuilder(directory, creations).frames(node)
+    frames = _FrameBuilder(directory, creations, options).frames(node)
     top = frames[0]
     if len(trees.ended) == len(trees.roots):
         top.exit_code = trees.ended[0].exit_code  # only the executor knows that of a call that could not be made
@@ -147,9 +166,9 @@ class _Caller:
 class _FrameBuilder:
     """Builds the frame of a top-level call and of all calls below it."""
 
-    def __init__(self, directory: Directory, creations: Counter[ActorID]) -> None:
+    def __init__(self, directory: Directory, creations: Counter[ActorID], options: FrameOptions) -> None:
         """Create a builder. `creations` is the number of constructor calls by creator."""
-        self._directory = directory
+        self._directory, self._options = directory, options
         self._names: dict[ActorID, EthAddress] = {}
         self._by_nonce: dict[ActorID, Set[EthAddress]] = {}
         self._creations = creations
@@ -194,6 +213,8 @@ class _FrameBuilder:
                         inner.append(found)
                 case SelfDestructed():
                     inner.append((_self_destruction(item), None))
+                case FundsMissing() | CreationCollision() if self._options.refused and actor is not None:
+                    inner.append((self._refused(item, actor, caller.address), None))
                 case EventEmitted():
                     log = entries_to_log([EventEntry(*entry) for entry in item.entries])
                     if log is not None:
@@ -205,7 +226,11 @@ class _FrameBuilder:
     def _frame(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """Return a call's frame and the call with its subcalls; None if Ethereum does not know the call."""
         start = node.start
-        if self._actor(node) is None or _is_lost(node):
+        called = from_delegated(start.to) if start.method in (INVOKE_EVM, METHOD_SEND) else None
+        if called is not None and self._directory.is_precompile(called):
+            return (self._contract_call(node, caller), node) if self._options.precompiles else None
+        is_done = called is not None and (node.end or _UNFINISHED).exit_code == ExitCode.OK
+        if _is_lost(node) or (self._actor(node) is None and not is_done):
             return None
         if start.method == INVOKE_EVM:
             return self._contract_call(node, caller), node
@@ -258,6 +283,7 @@ class _FrameBuilder:
             frame = _make_frame(kind, node, caller.address, None, _init_code(node), b"")
             if end.exit_code == ExitCode.OK:
                 frame.to, frame.output = CreateReturn.decode(end.return_data).eth_address, UNKNOWN_CODE
+                frame.code = _deployed_code(constructor)
             elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
                 frame.output = _payload_of(constructor.end or _UNFINISHED)
         except ParamsError:
@@ -271,11 +297,21 @@ class _FrameBuilder:
         kind = "CREATE" if address in self._created_by_nonce(node.start.from_, caller.address) else "CREATE2"
         frame = _make_frame(kind, node, caller.address, None, node.start.params, b"")
         if frame.exit_code == ExitCode.OK:
-            frame.to, frame.output = address, UNKNOWN_CODE
+            frame.to, frame.output, frame.code = address, UNKNOWN_CODE, _deployed_code(node)
         else:
             with suppress(ParamsError):
                 frame.output = _payload_of(end)
         return frame
+
+    def _refused(self, event: FundsMissing | CreationCollision, actor: ActorID, sender: EthAddress) -> EthereumFrame:
+        """Return the frame of a call that was not made; a collision costs the gas that the creation would have had."""
+        is_collision = isinstance(event, CreationCollision)
+        kind, to, exit_code = "CALL", event.address, ExitCode.SYS_INSUFFICIENT_FUNDS
+        if event.creates:
+            kind = "CREATE" if to in self._created_by_nonce(actor, sender) else "CREATE2"
+        used, exit_code = (event.gas, ExitCode.USR_FORBIDDEN) if is_collision else (0, exit_code)
+        receiver = None if event.creates else to
+        return EthereumFrame(kind, sender, receiver, event.value, event.gas, used, event.data, b"", exit_code)
 
     def _created_by_nonce(self, creator: ActorID, address: EthAddress) -> Set[EthAddress]:
         """Return the possible addresses for a creator's CREATE in this message.
@@ -377,6 +413,10 @@ def _make_frame(
     gas, used = start.gas_available // MILLIGAS_PER_GAS, -(-end.gas_used // MILLIGAS_PER_GAS)
     exit_code = end.exit_code or (ExitCode.SYS_ASSERTION_FAILED if end.error else ExitCode.OK)
     return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code)
+
+
+def _deployed_code(constructor: CallNode) -> bytes | None:
+    return next((item.code for item in constructor.items if isinstance(item, CodeDeployed)), None)
 
 
 def _is_lost(node: CallNode) -> bool:

@@ -1,7 +1,7 @@
 """Tracers of geth and Parity over a transaction's frames: callTracer, 4byteTracer, flat traces, accessed accounts.
 
-An exit code of a native actor has no counterpart in geth and is reported by name. Precompiles are not calls of the
-machine and have no frame. Source: go-ethereum eth/tracers/native (call.go, 4byte.go) and its page on built-in tracers.
+An exit code of a native actor has no counterpart in geth and is reported by name. Sources: go-ethereum
+eth/tracers/native (call.go, call_flat.go, 4byte.go) and its page on built-in tracers.
 
 Filecoin nodes use the flat format (trace_block, trace_transaction); failure texts and the placeholder for created code
 are theirs. Source: lotus node/impl/eth/trace.go; openethereum's trace module.
@@ -81,6 +81,8 @@ def failure(frame: EthereumFrame) -> str:
     """Return geth's text for the failure of a frame."""
     if frame.native and frame.exit_code > ExitCode.SYS_OUT_OF_GAS:
         return f"actor error: {exit_name(frame.exit_code, native=True)}"
+    if frame.creates and frame.exit_code == ExitCode.USR_FORBIDDEN:
+        return "contract address collision"
     return TEXTS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 
@@ -99,7 +101,7 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
     shown |= {"gas": hex(frame.gas), "gasUsed": hex(frame.gas_used), "input": _data(frame.input)}
     output = frame.output
     if frame.creates and not frame.native and frame.to is not None:
-        output = code_at(frame.to)
+        output = created_code(frame, code_at)
     if output:
         shown["output"] = _data(output)
     if frame.exit_code:
@@ -108,6 +110,13 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
         if reason:
             shown["revertReason"] = reason
     return shown
+
+
+def created_code(frame: EthereumFrame, code_at: CodeAt) -> bytes:
+    """Return the code that a creation has deployed, of one that the trace does not contain the code afterwards."""
+    if frame.to is None:
+        return frame.output
+    return code_at(frame.to) if frame.code is None else frame.code
 
 
 def _log_json(entry: FrameLog, index: int) -> dict[str, Any]:
@@ -189,6 +198,43 @@ def flat_trace(frame: EthereumFrame) -> dict[str, Any]:
         action |= {"callType": frame.kind.lower(), "to": _data(frame.to or b""), "input": _data(frame.input)}
         result["output"] = _data(frame.output)
     return shown | {**position, "action": action, "result": result}
+
+
+_PARITY_ERRORS: Final = {
+    "contract creation code storage out of gas": "Out of gas",
+    "out of gas": "Out of gas",
+    "max code size exceeded": "Out of gas",
+    "invalid jump destination": "Bad jump destination",
+    REVERTED: "Reverted",
+    "return data out of bounds": "Out of bounds",
+}
+_PARITY_PREFIXES: Final = {
+    "out of gas:": "Out of gas", "invalid opcode:": "Bad instruction", "stack underflow": "Stack underflow"
+}  # fmt: skip
+
+
+def geth_flat_trace(frame: EthereumFrame, code_at: CodeAt, *, parity_errors: bool) -> dict[str, Any]:
+    """Return a frame in geth's variant of the flat format, with its own error texts unless `parity_errors`."""
+    shown = flat_trace(frame)
+    if frame.creates:
+        shown["action"]["creationMethod"] = frame.kind.lower()
+    if frame.kind == SELFDESTRUCT:
+        del shown["result"]
+    elif frame.exit_code:
+        error = failure(frame)
+        shown["error"] = _parity_error(error) if parity_errors else error
+        if error != REVERTED:
+            del shown["result"]
+        else:
+            shown["result"].pop("address", None)
+    elif frame.creates and not frame.native:
+        shown["result"]["code"] = _data(created_code(frame, code_at))
+    return shown
+
+
+def _parity_error(error: str) -> str:
+    prefixed = (parity for start, parity in _PARITY_PREFIXES.items() if error.startswith(start))
+    return _PARITY_ERRORS.get(error) or next(prefixed, error)
 
 
 _SLOTS: Final = (0x54, 0x55)  # SLOAD, SSTORE

@@ -15,7 +15,7 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, SignedTransaction, Transaction
 from bridge.filecoin.receipts import EmittedLog, Log, created_contract, return_bytes
-from bridge.traces.frames import ethereum_frames
+from bridge.traces.frames import FrameOptions, ethereum_frames
 from bridge.traces.tracers import in_order
 from hypervisor.context import Externs
 from hypervisor.errors import HypervisorError
@@ -31,10 +31,10 @@ from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import BlockSettings, Execution, Tipset
+from localnet.rules.actor_directory import ActorDirectory
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
 from localnet.rules.parts import ImplicitResult, NetworkRules, rules_of
-from localnet.state.actor_directory import ActorDirectory
 from localnet.state.controls import MAX_NONCE, code_of, nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
@@ -341,7 +341,7 @@ def _with_transfers(machine: Hypervisor, trees: CallTrees) -> list[EmittedLog]:
     """Return the logs of a message in execution order, with one for each transfer, and none of failed calls."""
     logs: list[EmittedLog] = []
     failed: set[tuple[int, ...]] = set()
-    for frame, entry in in_order(ethereum_frames(trees, ActorDirectory(machine))):
+    for frame, entry in in_order(ethereum_frames(trees, ActorDirectory(machine), FrameOptions(precompiles=True))):
         if frame.exit_code or frame.position[:-1] in failed:
             failed.add(frame.position)
         elif entry is not None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
-from bridge.traces.frames import ethereum_frames
+from bridge.traces.frames import FrameOptions, ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
-from bridge.traces.tracers import TouchedAccounts, call_trace, flat_trace, selectors
+from bridge.traces.tracers import TouchedAccounts, call_trace, created_code, flat_trace, geth_flat_trace, selectors
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallTrees, Tracer
@@ -25,9 +25,9 @@ from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.rules.actor_directory import ActorDirectory
 from localnet.rules.facts import CallRequest
 from localnet.rules.parts import rules_of
-from localnet.state.actor_directory import ActorDirectory
 from localnet.state.controls import code_of, nonce_of
 from localnet.traces.state_diff import PrestateOptions, StateDiff, accessed, changes, destroyed, prestate, state_of
 from localnet.traces.trace import Replay
@@ -53,6 +53,8 @@ class TraceOptions:
     struct_logs: StructLogOptions = field(default_factory=StructLogOptions)
     only_top_call: bool = False
     with_log: bool = False
+    with_precompiles: bool = False
+    parity_errors: bool = False
     prestate: PrestateOptions = field(default_factory=PrestateOptions)
     max_log_size: int = 1 << 24
     several: Mapping[str, TraceOptions] = field(default_factory=dict)
@@ -234,7 +236,8 @@ def _write_trace(
     def code_at(address: EthAddress) -> bytes:
         return code_of(machine, to_filecoin(address))
 
-    frames = ethereum_frames(trees, ActorDirectory(machine))
+    is_listed = options.tracer == CALL_TRACER or (options.tracer == FLAT_CALL_TRACER and options.with_precompiles)
+    frames = ethereum_frames(trees, ActorDirectory(machine), FrameOptions(refused=True, precompiles=is_listed))
     if not frames:
         raise NotReproduced("the message ended before its first call: there is no call to show")
     top = frames[0]
@@ -242,11 +245,11 @@ def _write_trace(
     if options.tracer == SELECTOR_TRACER:
         return selectors(frames)
     if options.tracer == FLAT_CALL_TRACER:
-        traces = [flat_trace(frame) for frame in frames]
+        traces = [geth_flat_trace(frame, code_at, parity_errors=options.parity_errors) for frame in frames]
         return traces if receipt is None else list(TransactionTraces(receipt, traces).with_positions())
     if options.tracer == CALL_TRACER:
         return call_trace(frames, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
-    returned = code_at(top.to) if top.creates and top.to is not None else top.output
+    returned = created_code(top, code_at) if top.creates and top.to is not None else top.output
     return struct_log_trace(logger.logs, top.gas_used, top.exit_code, returned)
 
 

@@ -55,6 +55,9 @@ class Directory:
     def is_contract(self, code: Cid) -> bool:
         return code == EVM
 
+    def is_precompile(self, address: EthAddress) -> bool:
+        return False
+
     def nonce(self, actor: ActorID) -> int:
         return {ALICE: 7, ONE: 3}.get(actor, 0)
 

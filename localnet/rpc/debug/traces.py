@@ -61,6 +61,8 @@ def trace_options(value: Any) -> TraceOptions:
         ),
         only_top_call=chosen(config, "onlyTopCall"),
         with_log=chosen(config, "withLog"),
+        with_precompiles=chosen(config, "includePrecompiles"),
+        parity_errors=chosen(config, "convertParityErrors"),
         prestate=PrestateOptions(*(chosen(config, name) for name in _PRESTATE)),
     )
 

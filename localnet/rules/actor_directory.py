@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bridge.ethereum.addresses import EthAddress
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID
+from localnet.rules.parts import rules_of
 from localnet.state.controls import nonce_of_actor
 from store.cid import Cid
 
@@ -15,6 +17,8 @@ class ActorDirectory:
     def __init__(self, machine: Hypervisor) -> None:
         self._machine, self._tree = machine, machine.state_tree
         self._evm = machine.manifest.code("evm")
+        facts = rules_of(machine).settings.fork_facts(machine)
+        self._precompiles = frozenset[EthAddress]() if facts is None else facts.precompiles
 
     def lookup(self, address: Address) -> ActorID | None:
         """Return the ID of the actor at an address."""
@@ -28,6 +32,10 @@ class ActorDirectory:
     def is_contract(self, code: Cid) -> bool:
         """Return True if the code is the EVM actor's."""
         return code == self._evm
+
+    def is_precompile(self, address: EthAddress) -> bool:
+        """Return True for the address of one of the fork's precompiles."""
+        return address in self._precompiles
 
     def nonce(self, actor: ActorID) -> int:
         """Return the nonce of an actor's next creation."""
