@@ -47,6 +47,8 @@ pub struct Borders {
     pub cheats: Cheats,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
+    /// The depth of the call of `answer`.
+    pub answer_depth: usize,
     /// The observer has the word: it reads and writes accounts.
     pub is_stopped: bool,
     /// The transaction has stopped at a border, so it cannot begin again.
@@ -106,6 +108,11 @@ impl Borders {
             _ => false,
         };
         is_watched || (init.depth > 0 && init.depth <= self.call_depth)
+    }
+
+    /// Return the number of calls that were entered and have not ended.
+    pub fn open(&self) -> usize {
+        self.entered.len() + self.unseen.is_some() as usize
     }
 
     pub fn stop(&mut self) {
@@ -238,6 +245,9 @@ impl Session {
         depth: usize,
         output: &mut Vec<u8>,
     ) -> Result<FrameResult, Exit> {
+        if self.borders.natives.open_around(depth).is_some_and(|open| self.borders.open() == open) {
+            return Ok(ended); // the observer has not seen this call of a native actor
+        }
         if let Some(unseen) = self.borders.unseen.take_if(|unseen| unseen.depth == depth) {
             self.borders.see(unseen.interest);
             return Ok(ended);
@@ -263,6 +273,7 @@ impl Session {
         let data = ended.output();
         output.data(if is_data { data.data() } else { &[] });
         self.borders.ended = Some(ended);
+        self.borders.answer_depth = depth;
         Err(if is_entered { Exit::Ended } else { Exit::CallEnd })
     }
 
@@ -309,6 +320,9 @@ impl Session {
                 {
                     record::start(&mut self.evm.ctx, init, false);
                     record::answered(&mut self.evm.ctx, success, &output);
+                }
+                if let Some(init) = &self.running.held {
+                    self.borders.answer_depth = init.depth;
                 }
                 let ended = ended.unwrap_or_else(|| self.without_held_call());
                 self.borders.answer = Some(match ended {

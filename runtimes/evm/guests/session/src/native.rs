@@ -44,19 +44,27 @@ pub enum Native {
     Precompile,
 }
 
-/// A call that waits for the contract that it has called, and the depth of that one.
+/// A call that waits for the contract that it has called, the depth of that one, and the number of open borders then.
 struct Suspended {
     init: FrameInit,
     depth: usize,
+    open: usize,
 }
 
 #[derive(Default)]
 pub struct Natives {
     suspended: Vec<Suspended>,
-    /// The depth of the call that the kernel has just ended.
-    pub ended: Option<usize>,
+    /// The answer is the kernel's.
+    pub has_ended: bool,
     /// The creator and the value that the next frame sees, which is a creation by a native actor.
     constructor: Option<(Address, U256)>,
+}
+
+impl Natives {
+    /// Return the number of borders that were open before a native actor made the call at this depth; None for others.
+    pub fn open_around(&self, depth: usize) -> Option<usize> {
+        self.suspended.last().filter(|last| last.depth == depth).map(|last| last.open)
+    }
 }
 
 /// Return a call of a contract with its code, to which the value has been transferred.
@@ -187,7 +195,8 @@ impl Session {
         let (success, used, refund) = (read.u32() != 0, read.u64(), read.u64() as i64);
         let data = Bytes::copy_from_slice(read.data());
         self.count(read.u32());
-        self.borders.natives.ended = self.running.held.as_ref().map(|init| init.depth);
+        self.borders.natives.has_ended = true;
+        self.borders.answer_depth = self.running.held.as_ref().map_or(0, |init| init.depth);
         let mut ended = self.without_held_call();
         if let FrameResult::Call(outcome) = &mut ended {
             outcome.result.result = if success { InstructionResult::Return } else { InstructionResult::Revert };
@@ -220,7 +229,8 @@ impl Session {
         self.count(read.u32());
         let init = self.running.held.take().expect("a call at which it has stopped");
         let memory = init.memory.clone();
-        self.borders.natives.suspended.push(Suspended { init, depth });
+        let open = self.borders.open();
+        self.borders.natives.suspended.push(Suspended { init, depth, open });
         self.running.held = Some(FrameInit { depth, memory, frame_input });
         self.borders.is_stopped = false;
         Ok(())

@@ -23,7 +23,7 @@ use revm::context_interface::transaction::{
 use revm::context_interface::{FrameStack, JournalTr, LocalContextTr};
 use revm::handler::execution::runtime_oog_unwind;
 use revm::handler::pre_execution::load_accounts;
-use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, MainnetHandler, PrecompileProvider};
+use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, MainnetHandler};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::interpreter_types::Jumps;
@@ -703,7 +703,7 @@ impl Session {
             }
             let answered = self.borders.answer.take();
             let is_answered = answered.is_some();
-            let (mut result, mut depth) = (answered, 0);
+            let (mut result, mut depth) = (answered, self.borders.answer_depth);
             if let Some(mut init) = self.running.held.take() {
                 let exit = match self.cheat(&mut init, output) {
                     Ok(None) => self.border_before(&init, output)?.or_else(|| {
@@ -711,6 +711,7 @@ impl Session {
                     }),
                     Ok(answered) => {
                         self.borders.answer = answered;
+                        self.borders.answer_depth = init.depth;
                         continue;
                     }
                     Err(exit) => Some(exit),
@@ -772,19 +773,14 @@ impl Session {
             let mut ended = result.expect("a frame has ended");
             self.undo_exchanges();
             self.borders.isolation.has_failed |= !ended.instruction_result().is_ok();
-            if !is_answered {
-                if let Err(exit) = self.end_own_isolated(&mut ended, depth) {
-                    return Ok(exit);
-                }
-                match self.native_after(ended, depth, output).and_then(|ended| self.border_after(ended, depth, output)) {
-                    Ok(result) => ended = result,
-                    Err(exit) => return Ok(exit),
-                }
-            } else if let Some(depth) = self.borders.natives.ended.take() {
-                match self.border_after(ended, depth, output) {
-                    Ok(result) => ended = result,
-                    Err(exit) => return Ok(exit),
-                }
+            let is_kernels = std::mem::take(&mut self.borders.natives.has_ended);
+            if !is_answered && let Err(exit) = self.end_own_isolated(&mut ended, depth) {
+                return Ok(exit);
+            }
+            let seen = if is_answered && !is_kernels { Ok(ended) } else { self.border_after(ended, depth, output) };
+            match seen.and_then(|ended| self.native_after(ended, depth, output)) {
+                Ok(result) => ended = result,
+                Err(exit) => return Ok(exit),
             }
             if self.evm.frame_stack.index().is_none() {
                 return self.finish(ended, output);
