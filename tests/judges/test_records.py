@@ -89,6 +89,8 @@ def difference(path: str, ours: Any = 1, geth: Any = 2, method: str = "eth_call"
         (Known("", "", 0, method="eth_.*"), difference("result", method="debug_x"), False),
         (Known("", "", 0, params="latest"), difference("result"), True),
         (Known("", "", 0, ours="^2"), difference("result"), False),
+        (Known("", "", 0), difference("refused", {"code": -32603}), False),
+        (Known("", "", 0, ours="-32603"), difference("refused", {"code": -32603}), True),
         (Known("", "", 0, within=0.015), difference("result", "0x3d9", "0x3e8"), True),
         (Known("", "", 0, within=0.015), difference("result", "0x3d8", "0x3e8"), False),
         (Known("", "", 0, within=0.015), difference("result", "0x3e8", "0x3e7"), False),
