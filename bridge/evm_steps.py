@@ -163,6 +163,14 @@ def evm_frame(call: CallNode) -> EvmFrame | None:
     return next((item for item in call.items if isinstance(item, EvmFrame)), None)
 
 
+def runs_no_code(call: CallNode, step: EvmStep) -> bool:
+    """Return True for the STOP that stands for a call without code, of which geth knows no instruction."""
+    if step.opcode or step.pc:
+        return False
+    frame = evm_frame(call)
+    return frame is not None and not frame.code
+
+
 class Instruction(NamedTuple):
     """An executed instruction: call depth from 1, total gas charged, and the failure's reason (empty on success)."""
 

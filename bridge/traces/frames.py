@@ -87,7 +87,7 @@ class EthereumFrame:
     nor the address manager. `began` is false for a message that failed before it reached an actor or created one.
     `position` has the frame's index among its caller's subframes, after those of its callers; it is empty for the
     outermost frame. `subframes` is the number of calls that the frame made. `code` is what a creation has deployed, or
-    None if the trace does not contain it.
+    None if the trace does not contain it. `call` is the number of the call that ran the frame's code, or -1.
     """
 
     kind: str
@@ -105,6 +105,7 @@ class EthereumFrame:
     subframes: int = 0
     logs: list[FrameLog] = field(default_factory=list)
     code: bytes | None = None
+    call: int = -1
 
     @property
     def creates(self) -> bool:
@@ -184,6 +185,7 @@ class _FrameBuilder:
             found.append(frame)
             inner = [] if inside is None else self._enter(frame, inside)
             frame.subframes = len(inner)
+            frame.call = -1 if inside is None else inside.number
             for index, (below, _) in enumerate(inner):
                 below.position = *frame.position, index
             todo += reversed(inner)

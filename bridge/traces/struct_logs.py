@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.evm_steps import EvmCost, EvmFault, EvmStep, SlotWritten, evm_frame
+from bridge.evm_steps import EvmCost, EvmFault, EvmStep, SlotWritten, runs_no_code
 from bridge.traces.failure_texts import TEXTS, LogTooLong, fault_code, fault_text
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
@@ -88,9 +88,8 @@ class StructLogger(CallTrees):
         match event:
             case EvmStep():
                 self._finish(event)
-                if not event.opcode and not event.pc and self._has_no_code():
-                    return  # geth runs no frame without code
-                self._last = event, self._write(event)
+                if not runs_no_code(self._open[-1], event):
+                    self._last = event, self._write(event)
             case EvmCost() if self._last is not None:
                 self._last[1]["gasCost"] += event.gas
             case EvmFault() if self._last is not None:
@@ -100,10 +99,6 @@ class StructLogger(CallTrees):
                     log["error"] = text
             case _:
                 pass
-
-    def _has_no_code(self) -> bool:
-        frame = evm_frame(self._open[-1])
-        return frame is not None and not frame.code
 
     def _write(self, step: EvmStep) -> dict[str, Any]:
         options = self.options

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
+from bridge.traces.erc7562 import IGNORED, AccessTracer, access_trace, preimage_trace
 from bridge.traces.frames import FrameOptions, ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.tracers import TouchedAccounts, call_trace, created_code, flat_trace, geth_flat_trace, selectors
@@ -38,7 +39,13 @@ FLAT_CALL_TRACER: Final = "flatCallTracer"
 PRESTATE_TRACER: Final = "prestateTracer"
 SELECTOR_TRACER: Final = "4byteTracer"
 MUX_TRACER: Final = "muxTracer"
-TRACERS: Final = (STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, SELECTOR_TRACER, MUX_TRACER)
+NOOP_TRACER: Final = "noopTracer"
+ERC7562_TRACER: Final = "erc7562Tracer"
+PREIMAGE_TRACER: Final = "keccak256PreimageTracer"
+TRACERS: Final = (
+    STRUCT_LOGS, CALL_TRACER, FLAT_CALL_TRACER, PRESTATE_TRACER, SELECTOR_TRACER, MUX_TRACER, ERC7562_TRACER,
+    PREIMAGE_TRACER, NOOP_TRACER,
+)  # fmt: skip
 """Trace formats by geth's names. The first one, geth's default, is the instruction log."""
 
 
@@ -58,6 +65,8 @@ class TraceOptions:
     prestate: PrestateOptions = field(default_factory=PrestateOptions)
     max_log_size: int = 1 << 24
     several: Mapping[str, TraceOptions] = field(default_factory=dict)
+    ignored: frozenset[int] = IGNORED
+    """Instructions that `erc7562Tracer` does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions,
 def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
     if options.tracer == MUX_TRACER:
         return {name: _trace_request(machine, request, one) for name, one in options.several.items()}
-    logger, trees = _logger(options), CallTrees()
+    logger, trees = _logger(options), _trees(options)
     if options.tracer == PRESTATE_TRACER:
         touched, directory, of_state = TouchedAccounts(), ActorDirectory(machine), options.prestate
         accounts = traced_call(
@@ -192,8 +201,13 @@ def _logger(options: TraceOptions) -> StructLogger:
     return StructLogger(options.struct_logs, options.max_log_size)
 
 
+def _trees(options: TraceOptions) -> CallTrees:
+    """Return the tracer of calls for a format."""
+    return AccessTracer(options.ignored) if options.tracer in (ERC7562_TRACER, PREIMAGE_TRACER) else CallTrees()
+
+
 def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
-    trees = CallTrees()
+    trees = _trees(options)
     if options.tracer == PRESTATE_TRACER:
         return _prestate(replay, receipt, options.prestate)
     if options.tracer == STRUCT_LOGS:
@@ -236,7 +250,12 @@ def _write_trace(
     def code_at(address: EthAddress) -> bytes:
         return code_of(machine, to_filecoin(address))
 
-    is_listed = options.tracer == CALL_TRACER or (options.tracer == FLAT_CALL_TRACER and options.with_precompiles)
+    if options.tracer == NOOP_TRACER:
+        return {}
+    if options.tracer == PREIMAGE_TRACER:
+        assert isinstance(trees, AccessTracer), "the tracer of this format"
+        return preimage_trace(trees)
+    is_listed = options.tracer in (CALL_TRACER, ERC7562_TRACER) or options.with_precompiles
     frames = ethereum_frames(trees, ActorDirectory(machine), FrameOptions(refused=True, precompiles=is_listed))
     if not frames:
         raise NotReproduced("the message ended before its first call: there is no call to show")
@@ -249,6 +268,9 @@ def _write_trace(
         return traces if receipt is None else list(TransactionTraces(receipt, traces).with_positions())
     if options.tracer == CALL_TRACER:
         return call_trace(frames, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
+    if isinstance(trees, AccessTracer):
+        shown = call_trace(frames, code_at, only_top_call=False, with_log=options.with_log)
+        return access_trace(frames, shown, trees, code_at)
     returned = created_code(top, code_at) if top.creates and top.to is not None else top.output
     return struct_log_trace(logger.logs, top.gas_used, top.exit_code, returned)
 

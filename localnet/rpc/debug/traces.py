@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS
+from bridge.traces.erc7562 import IGNORED
 from bridge.traces.struct_logs import StructLogOptions
 from localnet.calls.overrides import NONE, Overrides
 from localnet.ledger.records import GENESIS_PARENT, Tipset
@@ -19,13 +20,14 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
-from localnet.rpc.values import as_data, boolean, field, fields, format_value, hash32, number, text
+from localnet.rpc.values import as_data, boolean, field, fields, format_value, hash32, list_of, number, quantity, text
 from localnet.rules.facts import SAME_BLOCK
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 from localnet.traces.state_diff import PrestateOptions
 
 _DEFAULT = TraceOptions()
+_OPCODES: Final = 256
 _DURATION: Final = re.compile(r"[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 _PRESTATE: Final = ("diffMode", "disableCode", "disableStorage", "includeEmpty")
 
@@ -50,6 +52,7 @@ def trace_options(value: Any) -> TraceOptions:
     def chosen(of: dict[str, Any], name: str) -> bool:
         return field(of, name, boolean) or False
 
+    ignored = field(config, "ignoredOpcodes", list_of(quantity, _OPCODES))
     return TraceOptions(
         tracer=tracer,
         struct_logs=StructLogOptions(
@@ -63,6 +66,7 @@ def trace_options(value: Any) -> TraceOptions:
         with_log=chosen(config, "withLog"),
         with_precompiles=chosen(config, "includePrecompiles"),
         parity_errors=chosen(config, "convertParityErrors"),
+        ignored=IGNORED if ignored is None else frozenset(ignored),
         prestate=PrestateOptions(*(chosen(config, name) for name in _PRESTATE)),
     )
 

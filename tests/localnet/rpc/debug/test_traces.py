@@ -608,6 +608,35 @@ class TestFramesUnderEthereumRules:
         assert found["error"] == converted
 
 
+def test_accesses_of_a_user_operation(ethereum: Client) -> None:
+    """The values are go-ethereum 1.17.10's: a call, checks of code, a slot read and one written, and a hash."""
+    code = f"0x5a505f5f5f5f5f73{BOB[2:]}5af173{BOB[2:]}3b1573{NOBODY[2:]}3f5060015460025560205f2000"
+    state = {f"0x{1:064x}": f"0x{7:064x}"}
+    overrides = {"stateOverrides": {PAYS: {"code": code, "state": state}, BOB: {"code": "0x5f5c00"}}}
+    call = {"from": ALICE, "to": PAYS, "gas": hex(100_000)}
+    found = ethereum("debug_traceCall", call, "latest", {"tracer": "erc7562Tracer", **overrides})
+    zero = f"0x{0:064x}"
+    assert found["accessedSlots"] == {
+        "reads": {f"0x{1:064x}": [f"0x{7:064x}"]},
+        "writes": {f"0x{2:064x}": 1},
+        "transientReads": {},
+        "transientWrites": {},
+    }
+    assert found["extCodeAccessInfo"] == [NOBODY]
+    assert found["usedOpcodes"] == {
+        "0x0": 1, "0x20": 1, "0x3b": 1, "0x3f": 1, "0x54": 1, "0x55": 1, "0x5a": 1, "0xf1": 1
+    }  # fmt: skip
+    assert found["contractSize"] == {
+        BOB: {"contractSize": 3, "opcode": 0xF1}, NOBODY: {"contractSize": 0, "opcode": 0x3F}
+    }  # fmt: skip
+    assert (found["outOfGas"], found["keccak"]) == (False, [zero])
+    (inner,) = found["calls"]
+    assert (inner["usedOpcodes"], inner["accessedSlots"]["transientReads"]) == ({"0x0": 1, "0x5c": 1}, {zero: 1})
+    hashes = ethereum("debug_traceCall", call, "latest", {"tracer": "keccak256PreimageTracer", **overrides})
+    assert hashes == {hexed(keccak(bytes(32))): zero}
+    assert ethereum("debug_traceCall", call, "latest", {"tracer": "noopTracer", **overrides}) == {}
+
+
 class TestPrestate:
     """geth's prestateTracer: accounts as in anvil, without those that were empty, as in geth."""
 
