@@ -29,6 +29,14 @@ TEXTS: Final[Mapping[int, str]] = MappingProxyType({
     ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "invalid jump destination",
 })  # fmt: skip
 
+MESSAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "writing a slot needs more gas than a transfer's stipend": "out of gas: not enough gas for reentrancy sentry",
+        "code begins with the reserved byte 0xef": "invalid code: must not begin with 0xef",
+    }
+)
+"""Texts of failures that go-ethereum distinguishes within an exit code, by the machine's message."""
+
 _FAULTS: Final[Mapping[str, ExitCode]] = MappingProxyType({
     "OutOfGas": ExitCode.SYS_OUT_OF_GAS,
     "READ_ONLY": ExitCode.USR_READ_ONLY,

@@ -87,7 +87,8 @@ class EthereumFrame:
     nor the address manager. `began` is false for a message that failed before it reached an actor or created one.
     `position` has the frame's index among its caller's subframes, after those of its callers; it is empty for the
     outermost frame. `subframes` is the number of calls that the frame made. `code` is what a creation has deployed, or
-    None if the trace does not contain it. `call` is the number of the call that ran the frame's code, or -1.
+    None if the trace does not contain it. `call` is the number of the call that ran the frame's code, or -1;
+    `message` is the machine's message of a failure.
     """
 
     kind: str
@@ -106,6 +107,7 @@ class EthereumFrame:
     logs: list[FrameLog] = field(default_factory=list)
     code: bytes | None = None
     call: int = -1
+    message: str = ""
 
     @property
     def creates(self) -> bool:
@@ -414,7 +416,7 @@ def _make_frame(
     start, end = node.start, node.end or _UNFINISHED
     gas, used = start.gas_available // MILLIGAS_PER_GAS, -(-end.gas_used // MILLIGAS_PER_GAS)
     exit_code = end.exit_code or (ExitCode.SYS_ASSERTION_FAILED if end.error else ExitCode.OK)
-    return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code)
+    return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code, message=end.message)
 
 
 def _deployed_code(constructor: CallNode) -> bytes | None:

@@ -21,7 +21,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.ethereum.reverts import error_text, panic_code
 from bridge.evm_steps import CreationCollision, EvmFault, EvmStep, FundsMissing
-from bridge.traces.failure_texts import REVERTED, TEXTS, LogTooLong
+from bridge.traces.failure_texts import MESSAGES, REVERTED, TEXTS, LogTooLong
 from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address
@@ -83,6 +83,8 @@ def failure(frame: EthereumFrame) -> str:
         return f"actor error: {exit_name(frame.exit_code, native=True)}"
     if frame.creates and frame.exit_code == ExitCode.USR_FORBIDDEN:
         return "contract address collision"
+    if frame.message in MESSAGES:
+        return MESSAGES[frame.message]
     return TEXTS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
 
 

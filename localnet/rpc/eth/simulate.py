@@ -9,7 +9,7 @@ from bridge.ethereum.addresses import ZERO_ADDRESS
 from bridge.ethereum.block import Withdrawal
 from bridge.ethereum.patricia import list_root
 from bridge.ethereum.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
-from bridge.traces.failure_texts import REVERTED
+from bridge.traces.failure_texts import MESSAGES, REVERTED
 from bridge.traces.tracers import revert_reason
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
@@ -173,7 +173,8 @@ def _call_json(result: SimulatedResult, receipt: TransactionReceipt, rules: Netw
             "data": as_data(receipt.return_data),
         }
     else:
-        words = rules.views.exit_text(receipt.exit_code)
+        message = result.execution.error_message
+        words = MESSAGES.get(message, rules.views.exit_text(receipt.exit_code))
         if not words:
             text = rules.views.failure_text(receipt.exit_code, receipt.return_data, result.execution.error_message)
             words = f"vm execution error: {text}"

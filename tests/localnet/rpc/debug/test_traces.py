@@ -608,6 +608,19 @@ class TestFramesUnderEthereumRules:
         assert found["error"] == converted
 
 
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ({"data": "0x60ef5f5360015ff3"}, "invalid code: must not begin with 0xef"),
+        ({"to": PAYS, "gas": hex(23_000)}, "out of gas: not enough gas for reentrancy sentry"),
+    ],
+)
+def test_failure_within_an_exit_code_has_geths_text(ethereum: Client, call: dict[str, str], error: str) -> None:
+    """A creation of reserved code, and an SSTORE with less gas than a transfer's stipend."""
+    overrides = {"stateOverrides": {PAYS: {"code": "0x60015f55"}}}
+    assert ethereum("debug_traceCall", {"from": ALICE, **call}, "latest", {**CALLS, **overrides})["error"] == error
+
+
 def test_accesses_of_a_user_operation(ethereum: Client) -> None:
     """The values are go-ethereum 1.17.10's: a call, checks of code, a slot read and one written, and a hash."""
     code = f"0x5a505f5f5f5f5f73{BOB[2:]}5af173{BOB[2:]}3b1573{NOBODY[2:]}3f5060015460025560205f2000"
