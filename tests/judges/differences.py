@@ -72,7 +72,7 @@ class Known:
 
 
 def _is_defect(found: Difference) -> bool:
-    return found.ours == _DEFECT or isinstance(found.ours, dict) and found.ours.get("code") == _DEFECT
+    return found.ours == _DEFECT or (isinstance(found.ours, dict) and found.ours.get("code") == _DEFECT)
 
 
 def _is_within(ours: Any, geth: Any, share: float) -> bool:

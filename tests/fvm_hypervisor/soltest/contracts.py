@@ -113,19 +113,22 @@ def call_of_cheatcode(signature: str, *arguments: Any) -> list[str]:
     """Return code that calls a cheatcode, and reverts with its revert data if it fails."""
     name, _, types = signature.rstrip(")").partition("(")
     data = selector(signature) + encode(types.split(",") if types else [], arguments)
-    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
-    stores = [f"7f{word}61{32 * place:04x}52" for place, word in enumerate(words)]
     done = f"{name}{data.hex()[:8]}"
     call = f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1"
-    return [*stores, call, f"@{done}", "57", "3d5f5f3e3d5ffd", f"{done}:"]
+    return [*in_memory(data), call, f"@{done}", "57", "3d5f5f3e3d5ffd", f"{done}:"]
+
+
+def in_memory(data: bytes) -> list[str]:
+    """Return code that writes data to memory at 0, word by word."""
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    return [f"7f{word}61{32 * place:04x}52" for place, word in enumerate(words)]
 
 
 def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
     """Return an invariant test of a counter's count(), which is in memory at 0 when `holds` runs."""
     init_code = bytes.fromhex(counter["bytecode"]["object"])
     # setUp creates the counter of the init code in memory, word by word, and keeps its address in slot 0
-    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
-    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
     create = f"61{len(init_code):04x}5f5ff05f5500"
     asks = "63" + selector("count()").hex() + "60e01b5f52" + "60205f60045f5f545afa50"
-    return {"setUp()": [*stores, create], "invariantFew()": [asks, holds, "@good", "57", "5f5ffd", "good:", "00"]}
+    checks = [asks, holds, "@good", "57", "5f5ffd", "good:", "00"]
+    return {"setUp()": [*in_memory(init_code), create], "invariantFew()": checks}

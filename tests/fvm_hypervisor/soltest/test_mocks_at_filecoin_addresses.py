@@ -9,17 +9,19 @@ from collections.abc import Callable
 import pytest
 from eth_abi.abi import encode
 
+from bridge.filecoin.method_numbers import INVOKE_EVM
 from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
 from fvm_hypervisor.soltest.cheatcodes.table import selector
 from fvm_hypervisor.soltest.execution.results import CaseStatus, TestResult
 from store.keccak import keccak
-from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode
+from tests.fvm_hypervisor.soltest.contracts import call_of_cheatcode, in_memory
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 ANSWERS_42 = bytes.fromhex("602a5f5260205ff3")
 ETCH, MOCK = "etch(address,bytes)", "mockCall(address,bytes,bytes)"
 
 
+CALL_ACTOR = "0xfe00000000000000000000000000000000000003"
 CALL_ACTOR_ID = "0xfe00000000000000000000000000000000000005"
 EMPTY_SLOT = "0xfe00000000000000000000000000000000000006"
 PLAIN = "0x0000000000000000000000000000000000000099"
@@ -39,8 +41,14 @@ def body(cheatcode: str, address: str) -> list[str]:
     given = [ANSWERS_42] if cheatcode == ETCH else [b"", (42).to_bytes(32, "big")]
     kinds = cheatcode[cheatcode.index("(") + 1 : -1].split(",")
     data = selector(cheatcode) + encode(kinds, [address, *given])
-    parts = [f"7f{data[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(data), 32)]
-    parts += [f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", "3d5f5f3e3d5ffd", "done:"]
+    parts = [
+        *in_memory(data),
+        f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1",
+        "@done",
+        "57",
+        "3d5f5f3e3d5ffd",
+        "done:",
+    ]
     parts += [f"60205f5f5f73{address[2:]}5afa50", "5f51602a14", "@good", "57", "5f5ffd", "good:", "00"]
     return parts
 
@@ -48,6 +56,13 @@ def body(cheatcode: str, address: str) -> list[str]:
 def called(address: str) -> list[str]:
     """Return code that calls an address, and has the first word of its output in memory."""
     return [f"60205f5f5f5f73{address[2:]}5af150"]
+
+
+def called_by_native(contract: str) -> list[str]:
+    """Return code that has InvokeEVM of a contract called by the precompile call_actor, and its exit code in memory."""
+    given = (INVOKE_EVM, 0, 0, 0, b"", b"\x04\x0a" + bytes.fromhex(contract[2:]))
+    data = encode(["uint64", "uint256", "uint64", "uint64", "bytes", "bytes"], given)
+    return [*in_memory(data), f"60205f61{len(data):04x}5f73{CALL_ACTOR[2:]}5af450"]
 
 
 def failures(found: dict[str, dict[str, TestResult]]) -> list[str]:
@@ -139,8 +154,15 @@ def test_slots_of_mocks_are_left_out_with_their_code(
 ) -> None:
     # fvm-solidity's mocks are etched, then given slots
     data = selector(cheatcode) + encode(cheatcode[cheatcode.index("(") + 1 : -1].split(","), given)
-    parts = [f"7f{data[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(data), 32)]
-    parts += [f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1", "@done", "57", "3d5f5f3e3d5ffd", "done:", "00"]
+    parts = [
+        *in_memory(data),
+        f"5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1",
+        "@done",
+        "57",
+        "3d5f5f3e3d5ffd",
+        "done:",
+        "00",
+    ]
     found = run_contracts({"Mocking": {"testMocks()": parts}}, rules=rules, real_filecoin=True)["Mocking"]
     assert found["testMocks()"].status is CaseStatus.SUCCESS, found["testMocks()"].reason
 
@@ -152,3 +174,17 @@ def test_precompile_call_that_reverts_is_an_expected_revert(run_contracts: Run, 
     later = [*call_of_cheatcode("expectCall(address,bytes)", ORDINARY, b""), *called(ORDINARY)]
     suite = {"testReverts()": [*expects, call, "00"], "testSeesLaterCalls()": [*expects, call, *later, "00"]}
     assert failures(run_contracts({"Expects": suite})) == []
+
+
+def test_observer_sees_contract_that_native_actor_calls(run_contracts: Run) -> None:
+    set_up = [*call_of_cheatcode(ETCH, ORDINARY, COUNTS), "00"]
+    native, counts = [*called_by_native(ORDINARY), *returned(0)], called(ORDINARY)
+    mocked = call_of_cheatcode(MOCK, ORDINARY, b"", (42).to_bytes(32, "big"))
+    tests = {
+        "testIsSeen()": [*call_of_cheatcode("recordLogs()"), *native, *counts, *returned(2), "00"],
+        "testIsExpected()": [*call_of_cheatcode("expectCall(address,bytes)", ORDINARY, b""), *native, "00"],
+        "testIsMocked()": [
+            *mocked, *native, *call_of_cheatcode("clearMockedCalls()"), *called(ORDINARY), *returned(1), "00"
+        ],
+    }  # fmt: skip
+    assert failures(run_contracts({"Seen": {"setUp()": set_up} | tests})) == []
