@@ -35,6 +35,7 @@ PROMISES: Final = {
     "differential": "Contracts behave as on the official EVM actor.",
     "actors": "Our built-in actors behave as the official ones.",
     "streams": "The reward actor's streams keep their invariants.",
+    "judges": "JSON-RPC answers under Ethereum's rules differ from geth's only as listed.",
     "crossing": "Calls between both runtimes keep balances, order and rollback.",
     "parallel": "Parallel execution gives the serial result.",
     "engines": "Both EVM engines and revm agree on programs with calls.",

@@ -20,6 +20,7 @@ from tests.judges.differences import (
     known_differences,
 )
 from tests.judges.nodes import NoJudge, OurNode, make_chain
+from tests.judges.random_requests import random_requests
 from tests.judges.records import StaleRecord, read_record
 from tests.judges.scripts import Request, digest, expanded, requests, subjects
 
@@ -41,6 +42,12 @@ def test_requests_of_all_scripts_areexpanded() -> None:
     for subject in subjects():
         text = json.dumps([request.params for request in requests(subject)])
         assert not [each for each in ("$", "<probe", "<account", "<tx", "<word", "<head") if each in text], subject
+
+
+def test_random_requests_follow_from_their_seed() -> None:
+    requests_of_seed = list(random_requests(1, 300))
+    assert requests_of_seed == list(random_requests(1, 300)) != list(random_requests(2, 300))
+    assert "$" not in str(requests_of_seed)
 
 
 @pytest.mark.parametrize(
