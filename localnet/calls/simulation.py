@@ -161,7 +161,8 @@ def simulate_blocks(
         work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.settings.override_block(machine, block.block)
         override_accounts(machine, block.accounts or {}, chain.rules)
-        gas_limit = chain.settings_after(parent).gas_limit or chain.rules.limits.block_gas
+        gas_limit = chain.settings_after(parent).gas_limit
+        gas_limit = chain.rules.limits.block_gas if gas_limit is None else gas_limit
         running = _Block(chain, machine, parent, height, time, gas_limit, left, options)
         simulated = running.run(block.calls, work, block.block)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits

@@ -81,6 +81,8 @@ def block_override(value: Any, names: Sequence[str] = _BLOCK) -> BlockOverride:
         if found is not None and found > _LATEST_EPOCH:
             raise invalid_params(f"{name}: {found} has more than 63 bits")
     gas, blob_base_fee = field(request, "gasLimit", quantity), field(request, "blobBaseFee", quantity)
+    if gas is not None and gas.bit_length() > 64:
+        raise invalid_params(f"gasLimit: {gas} has more than 64 bits")
     coinbase = field(request, "feeRecipient", address)
     randomness = field(request, "prevRandao", hash32)
     return BlockOverride(
