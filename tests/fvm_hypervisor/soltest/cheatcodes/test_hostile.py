@@ -21,7 +21,7 @@ WORDS = {
     "testExp2()": "vm.parseJson: unsupported JSON number: 1e+999",
     "testNaN()": "vm.parseJson: failed parsing JSON: expected value",
     "testBadPath()": r'failed selecting from JSON: "path error: \n$[[[[\n^^^\n"',
-    "testStoreNative()": "is a native actor, which has no EVM code or slots",
+    "testStoreNative()": "which has no slots at this address; etch code first",
     "testReplaceLong()": "vm.replace: the return data exceeds the limit of 16777216 bytes",
     "testReplaceNothing()": "vm.replace: the return data exceeds the limit of 16777216 bytes",
     "testSplitLong()": "vm.split: the return data exceeds the limit of 16777216 bytes",
