@@ -388,7 +388,7 @@ def _decode(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas:
 def _exit_of(call: dict[str, Any]) -> str:
     """Return the end of a call, such as `exit 33 EVM_CONTRACT_REVERTED, the contract reverted`."""
     if call["error"] == "FATAL":
-        return "exit FATAL, an internal error of the machine"
+        return "fatal error"
     if call["error"] not in ("", "OUT_OF_GAS"):
         return f"syscall error {call['error']}, no exit code"
     return call.get("end") or f"exit {exit_meaning(call['exitCode'], native=is_native(call))}"

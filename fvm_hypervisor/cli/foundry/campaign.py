@@ -64,13 +64,14 @@ def campaign(
     from fvm_hypervisor.soltest.campaign.run import Campaign, open_campaign
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
     from fvm_hypervisor.soltest.execution.job import Options
+    from fvm_hypervisor.soltest.project.globs import in_project
     from fvm_hypervisor.soltest.project.project import find_root, load_project
 
     seconds, number = _seconds(duration), None if network is None else parsed_network(network)
     project = with_consent(context, load_project((root or find_root(Path())).resolve()))
     where, state = open_campaign(project, folder, seed)
     run = Campaign(
-        project, SuiteFilter(match_test, contract=match_contract, path=match_path),
+        project, SuiteFilter(match_test, contract=match_contract, path=in_project(match_path, project.root)),
         Options(rules, evm, use=use, workers=workers, network=number, dask=dask), where, state, seconds, rounds,
         lambda line: typer.echo(line, err=True), typer.echo,
     )  # fmt: skip

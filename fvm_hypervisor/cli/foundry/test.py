@@ -297,6 +297,7 @@ def run_tests(
     from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
     from fvm_hypervisor.soltest.execution.job import Options
     from fvm_hypervisor.soltest.fuzz.stored_failures import failed_names
+    from fvm_hypervisor.soltest.project.globs import in_project
     from fvm_hypervisor.soltest.project.project import find_root, load_project
     from fvm_hypervisor.soltest.report.gas import SEED
     from hypervisor.installation import OFFICIAL_EVM, check_output
@@ -414,8 +415,8 @@ def run_tests(
         no_test=no_match_test or match.get("no_match_test"),
         contract=match_contract or match.get("match_contract"),
         no_contract=no_match_contract or match.get("no_match_contract"),
-        path=match_path or match.get("match_path"),
-        no_path=no_match_path or match.get("no_match_path"),
+        path=in_project(match_path or match.get("match_path"), project.root),
+        no_path=in_project(no_match_path or match.get("no_match_path"), project.root),
         inside=None if resolved == home else resolved.relative_to(home).as_posix(),
         symbolic="fuzz" if symbolic_fuzz else "checks" if symbolic else "",
         is_rerun=failed is not None and not match_test,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from hypervisor.errors import InvalidInput
@@ -24,6 +25,11 @@ _TOKEN: Final = re.compile(
 def fits(path: str, glob: str) -> bool:
     """Return True if a path in the project matches a glob, or its file name contains it. Raises InvalidInput."""
     return _automaton(glob.removeprefix("./")).matches(path) or glob in path.rpartition("/")[2]
+
+
+def in_project(glob: str | None, root: Path) -> str | None:
+    """Return a glob of absolute paths below the root as one of paths in the project, and others as they are."""
+    return None if glob is None else glob.removeprefix(f"{root.as_posix()}/")
 
 
 class _Automaton:

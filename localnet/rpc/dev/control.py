@@ -174,7 +174,9 @@ def reset(node: Node, options: Any = None) -> None:
 
     Under Filecoin's rules, the chain returns to its first block, or to the fork's.
     """
-    node.network.reset(None if options is None else _fork_source(node, fields(options, "options")))
+    asked = {} if options is None else fields(options, "options")
+    stays_local = not asked and node.network.chain.origin is None  # Hardhat's `{}` of a node that is no fork
+    node.network.reset(None if options is None or stays_local else _fork_source(node, asked))
     node.filters.restart()
     if node.network.chain.history is not None:
         node.limits = replace(node.limits, query=max(node.limits.query, FORK_QUERY_TIME))

@@ -321,7 +321,9 @@ class NativeCalls(EthereumCalls):
 
     def _run(self, caller: EthAddress, inputs: CallInputs, static: bool) -> SubcallOutcome:
         accounts, name = self.accounts, self.filecoin_precompiles.get(inputs.address)
-        actor, value = accounts.existing(caller), TokenAmount(inputs.value)
+        actor, value = accounts.find(caller), TokenAmount(inputs.value)
+        if actor is None:
+            actor = accounts.create_account(caller)  # a test calls as an address that was never used
         self.backtrace.clear()
         balance = accounts.balance(actor)
         if value > balance and (self.depth or name is not None):

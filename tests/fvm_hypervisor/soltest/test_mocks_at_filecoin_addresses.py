@@ -188,3 +188,8 @@ def test_observer_sees_contract_that_native_actor_calls(run_contracts: Run) -> N
         ],
     }  # fmt: skip
     assert failures(run_contracts({"Seen": {"setUp()": set_up} | tests})) == []
+
+
+def test_unused_address_can_call_a_native_actor(run_contracts: Run) -> None:
+    pranked = [*call_of_cheatcode("prank(address)", ORDINARY), *called(POWER), "00"]
+    assert failures(run_contracts({"Pranked": {"testCalls()": pranked}})) == []

@@ -14,7 +14,7 @@ from fvm_hypervisor.soltest.execution import discovery
 from fvm_hypervisor.soltest.execution.discovery import SuiteFilter, find_suites
 from fvm_hypervisor.soltest.execution.inline import configured, inline_settings
 from fvm_hypervisor.soltest.execution.results import CaseKind
-from fvm_hypervisor.soltest.project.globs import fits
+from fvm_hypervisor.soltest.project.globs import fits, in_project
 from fvm_hypervisor.soltest.project.project import CompilerSettings, FuzzSettings, InvariantSettings, Project
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.soltest.contracts import PASS, artifact, write
@@ -79,6 +79,11 @@ def test_globs_select_the_paths_that_forge_selects(glob: str, paths: set[str]) -
     """Selected paths by forge 1.7.1 and --match-path."""
     every = ("test/{1}.t.sol", "test/R.t.sol", "test/S.t.sol", "test/in/R.t.sol")
     assert {path for path in every if fits(path, glob)} == paths
+
+
+def test_glob_may_begin_with_the_projects_root(tmp_path: Path) -> None:
+    assert in_project(f"{tmp_path}/test/*.sol", tmp_path) == "test/*.sol"
+    assert in_project("/elsewhere/test/*.sol", tmp_path) == "/elsewhere/test/*.sol"
 
 
 @pytest.mark.parametrize("glob", ["test/{a", "test/a}", "test/[b-a]", "{" * 1001])

@@ -220,3 +220,10 @@ def test_an_index_by_address_follows_a_reset(urls: tuple[str, str]) -> None:
 def test_a_reset_beyond_the_head_names_the_head(fork: Client) -> None:
     with pytest.raises(Failed, match=r"block 99 cannot be forked: http://127\.0\.0\.1:[0-9]+ is at block 7"):
         fork("anvil_reset", {"forking": {"blockNumber": 99}})
+
+
+@pytest.mark.parametrize("method", ["anvil_reset", "hardhat_reset"])
+def test_empty_options_reset_a_node_that_is_no_fork(plain: Client, method: str) -> None:
+    plain("hardhat_mine", "0x2")
+    plain(method, {})
+    assert plain("eth_blockNumber") == "0x0"
