@@ -196,7 +196,7 @@ def test_comparison_ends_with_1_if_an_outcome_differs(tmp_path: Path, form: str)
     assert "EIP-5656" in text
     if form == "--json":
         (change,) = [each for each in json.loads(text)["changes"] if "outcome" in each["kinds"]]
-        assert (change["test"], change["reasons"][0]["sources"]) == ("testCopy()", ["EIP-5656"])
+        assert (change["test"], change["divergence_reasons"][0]["sources"]) == ("testCopy()", ["EIP-5656"])
     if form == "--junit":
         assert text.count("<failure message=") == 1
 
