@@ -1,8 +1,7 @@
 """geth's erc7562Tracer and keccak256PreimageTracer: what ERC-7562 restricts in the validation of user operations.
 
-Each call has its accessed slots, used instructions, code that it inspected, and sizes of called contracts. The sources
-of hashes are collected for the whole message. Source: go-ethereum eth/tracers/native (erc7562.go,
-keccak256_preimage.go).
+Each call has its accessed slots, used instructions, code that it inspected, and sizes of called contracts. The message
+has the preimages of hashes. Source: go-ethereum eth/tracers/native (erc7562.go, keccak256_preimage.go).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from bridge.ethereum.addresses import EthAddress, from_delegated, word_to_addres
 from bridge.evm_steps import CodeDeployed, EvmFault, EvmStep, runs_no_code
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame
+from bridge.traces.tracers import MAX_STEPS
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallTrees, RuntimeEvent, TraceEvent
 from store.keccak import keccak
@@ -26,7 +26,9 @@ _EXTCODES: Final = (_EXTCODESIZE, 0x3C, 0x3F)
 _CALLS: Final = (0xF1, 0xF2, 0xF4, 0xFA)
 _ENDS: Final = (0xF3, 0xFD)
 _MAX_PREIMAGES: Final = 1 << 24
-"""Maximum size of the sources of hashes in bytes."""
+"""Maximum size of the preimages of hashes in bytes."""
+_MAX_PADDING: Final = 1 << 20
+"""Maximum number of bytes of a preimage beyond the memory (go-ethereum internal/util.go, GetMemoryCopyPadded)."""
 
 IGNORED: Final = frozenset((*range(0x5F, 0xA0), 0x50, *range(0x01, 0x05), *range(0x10, 0x18), 0x19, 0x1B, 0x1C))
 """Instructions that geth does not count by default."""
@@ -46,7 +48,10 @@ class Accesses:
 
 
 class AccessTracer(CallTrees):
-    """A tracer that collects the accesses of calls by their number, and the sources of hashes."""
+    """A tracer that collects the accesses of calls by their number, and the preimages of hashes.
+
+    Raises LogTooLong after a million instructions, and for too many preimages.
+    """
 
     def __init__(self, ignored: frozenset[int] = IGNORED) -> None:
         super().__init__()
@@ -55,6 +60,7 @@ class AccessTracer(CallTrees):
         self.deployed: dict[EthAddress, int] = {}
         """Sizes of the code that the message has deployed."""
         self._ignored, self._room = ignored, _MAX_PREIMAGES
+        self._steps = 0
         self._last: EvmStep | None = None
         self._loading: tuple[Accesses, int] | None = None
         """The slot that the last instruction reads for the first time."""
@@ -69,7 +75,9 @@ class AccessTracer(CallTrees):
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record an instruction, also one that fails."""
-        if isinstance(event, EvmFault):
+        if isinstance(event, EvmFault) and self._loading is not None:
+            accesses, slot = self._loading
+            del accesses.reads[slot]  # geth reads the word from the state also if the gas does not suffice
             self._loading = None
         if not isinstance(event, EvmStep) or runs_no_code(self._open[-1], event):
             return
@@ -77,6 +85,9 @@ class AccessTracer(CallTrees):
             accesses, slot = self._loading
             accesses.reads[slot] = event.stack[-1]
         self._loading = None
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
         call = self.accesses.setdefault(self._open[-1].number, Accesses())
         last = None if event.opcode in _ENDS else self._last
         self._inspect(event, last, call)
@@ -102,11 +113,12 @@ class AccessTracer(CallTrees):
         opcode, stack = step.opcode, step.stack
         if opcode == _KECCAK and len(stack) > 1:
             start, size = stack[-1], stack[-2]
-            preimage = step.memory[start : start + size] if size <= self._room else b""
+            if start + size > len(step.memory) + _MAX_PADDING:
+                return
             self._room -= size
             if self._room < 0:
-                raise LogTooLong(f"the sources of hashes exceed their maximum size of {_MAX_PREIMAGES:,} bytes")
-            self.preimages.add(preimage.ljust(size, b"\0"))
+                raise LogTooLong(f"the preimages of hashes have more than {_MAX_PREIMAGES:,} bytes, the maximum")
+            self.preimages.add(step.memory[start : start + size].ljust(size, b"\0"))
         elif opcode == _SLOAD and stack:
             if stack[-1] not in call.reads and stack[-1] not in call.writes:
                 call.reads[stack[-1]], self._loading = 0, (call, stack[-1])
@@ -116,7 +128,7 @@ class AccessTracer(CallTrees):
 
 
 def preimage_trace(tracer: AccessTracer) -> dict[str, str]:
-    """Return the sources of hashes by their hash."""
+    """Return the preimages by their hash."""
     return {f"0x{keccak(preimage).hex()}": f"0x{preimage.hex()}" for preimage in tracer.preimages}
 
 

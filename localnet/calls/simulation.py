@@ -55,6 +55,7 @@ _BORROWING: Final = ("DELEGATECALL", "CALLCODE")
 _REFUSALS: Final = {"tip": -32602, "fee": -38012, "gas": -38013, "funds": -38014, "size": -38025}
 """The specification's numbers by the reason of a transaction that is refused."""
 _REJECTED: Final = -32603
+"""geth's code of other refusals, which is that of internal errors."""
 _NO_RANDOMNESS: Final = bytes(32)
 
 

@@ -60,6 +60,9 @@ def _withdrawal(value: Any) -> Withdrawal:
     receiver = field(request, "address", address)
     if index is None or validator is None or amount is None or receiver is None:
         raise invalid_params("a withdrawal has index, validatorIndex, address and amount (gwei)")
+    for number in (index, validator, amount):
+        if number.bit_length() > 64:
+            raise invalid_params(f"withdrawal: {number} has more than 64 bits")
     return Withdrawal(index, validator, receiver, amount)
 
 

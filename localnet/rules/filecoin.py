@@ -155,7 +155,7 @@ class FilecoinSettings:
         return LIMITS.block_gas
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Do nothing: blocks have no such overrides."""
+        """Refuse fields that blocks do not have, and a base fee that is no amount. Raises InvalidInput."""
         own = {
             "gasLimit": block.gas_limit,
             "feeRecipient": block.coinbase,
@@ -167,6 +167,8 @@ class FilecoinSettings:
         for name, value in own.items():
             if value is not None:
                 raise InvalidInput(f"{name}: Filecoin blocks have no such field to override")
+        if block.base_fee is not None and block.base_fee > MAX_FILECOIN_BALANCE:
+            raise InvalidInput(f"baseFeePerGas: {block.base_fee} is above the maximum, {MAX_FILECOIN_BALANCE}")
 
 
 class FilecoinBlocks:

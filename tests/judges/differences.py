@@ -72,11 +72,13 @@ class Known:
 
 
 def _is_defect(found: Difference) -> bool:
+    if isinstance(found.ours, str):
+        return found.ours.startswith("internal error")  # geth may have the same code for a refusal
     return found.ours == _DEFECT or (isinstance(found.ours, dict) and found.ours.get("code") == _DEFECT)
 
 
 def _is_within(ours: Any, geth: Any, share: float) -> bool:
-    if not (isinstance(ours, str) and isinstance(geth, str)):
+    if not all(isinstance(each, str) and re.fullmatch("0x[0-9a-f]+", each) for each in (ours, geth)):
         return False
     return 0 <= int(geth, 16) - int(ours, 16) <= int(geth, 16) * share
 

@@ -38,7 +38,7 @@ def test_each_listed_difference_has_a_decision_and_a_source() -> None:
     assert all(entry.reason and entry.source and entry.decision in DECISIONS for entry in known)
 
 
-def test_requests_of_all_scripts_areexpanded() -> None:
+def test_requests_of_all_scripts_are_expanded() -> None:
     for subject in subjects():
         text = json.dumps([request.params for request in requests(subject)])
         assert not [each for each in ("$", "<probe", "<account", "<tx", "<word", "<head") if each in text], subject

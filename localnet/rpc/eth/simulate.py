@@ -137,8 +137,6 @@ def _block_json(found: SimulatedBlock, chain_id: int, rules: NetworkRules, full:
         transactions = [transaction_json(receipt) for receipt in receipts]
     calls = [_call_json(result, receipt, rules) for result, receipt in zip(found.results, receipts, strict=True)]
     shown = block_fields(found.tipset, found.parent.hash, transactions, rules)
-    if not rules.features.has_filecoin_blocks:
-        shown.pop("totalDifficulty", None)
     if found.override.withdrawals is not None:
         shown["withdrawals"] = [_withdrawal_json(each) for each in found.override.withdrawals]
         shown["withdrawalsRoot"] = as_data(list_root(each.rlp() for each in found.override.withdrawals))
@@ -176,7 +174,7 @@ def _call_json(result: SimulatedResult, receipt: TransactionReceipt, rules: Netw
         message = result.execution.error_message
         words = MESSAGES.get(message, rules.views.exit_text(receipt.exit_code))
         if not words:
-            text = rules.views.failure_text(receipt.exit_code, receipt.return_data, result.execution.error_message)
+            text = rules.views.failure_text(receipt.exit_code, receipt.return_data, message)
             words = f"vm execution error: {text}"
         error = {"code": _EXECUTION_ERROR, "message": words}
     return {**outcome, "returnData": "0x", "logs": [], "status": "0x0", "error": error}

@@ -650,6 +650,19 @@ def test_accesses_of_a_user_operation(ethereum: Client) -> None:
     assert ethereum("debug_traceCall", call, "latest", {"tracer": "noopTracer", **overrides}) == {}
 
 
+def test_hash_beyond_memory_has_no_preimage(ethereum: Client) -> None:
+    code = f"0x7f{'ff' * 32}5f2000"  # KECCAK256 of 2^256-1 bytes
+    options = {"tracer": "erc7562Tracer", "stateOverrides": {PAYS: {"code": code}}}
+    found = ethereum("debug_traceCall", {"from": ALICE, "to": PAYS, "gas": hex(21_060)}, "latest", options)
+    assert (found["usedOpcodes"], "keccak" in found) == ({"0x20": 1}, False)
+
+
+def test_access_tracer_refuses_more_than_a_million_instructions(ethereum: Client) -> None:
+    overrides = {"stateOverrides": {PAYS: {"code": "0x5b5f56"}}}  # a loop
+    with refusal(-32000, "more than 1000000 instructions"):
+        ethereum("debug_traceCall", {"to": PAYS}, "latest", {"tracer": "erc7562Tracer", **overrides})
+
+
 class TestPrestate:
     """geth's prestateTracer: accounts as in anvil, without those that were empty, as in geth."""
 

@@ -296,6 +296,7 @@ class TestBlocks:
             ({"prevRandao": word(1)}, "prevRandao: Filecoin blocks have no such field"),
             ({"numbr": "0x1"}, "is not a field of a block override"),
             ({"time": hex(1 << 63)}, "more than 63 bits"),
+            ({"baseFeePerGas": hex(1 << 127)}, "is above the maximum"),
         ],
     )
     def test_invalid_block_overrides_are_refused(self, rpc: Client, block: Any, words: str) -> None:
