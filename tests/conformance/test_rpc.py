@@ -90,7 +90,8 @@ DIFFERENT = {
     ),
     FILECOIN_GAS: (
         "eth_simulateV1/ethSimulate-check-that-nonce-increases eth_simulateV1/ethSimulate-simple-more-params-validate "
-        "eth_simulateV1/ethSimulate-simple-validation-fulltx"
+        "eth_simulateV1/ethSimulate-simple-validation-fulltx "
+        "eth_simulateV1/ethSimulate-two-blocks-with-complete-eth-sends"
     ),
     "parameters that no message can have are malformed": (
         "eth_simulateV1/ethSimulate-instrict-gas-38013 "
@@ -176,10 +177,8 @@ GAS_LIMIT = "blocks have 30 million gas, which base fees follow, calls ask for, 
 OLD_FORK = "the gas, or the fields of blocks, of a fork before Cancun"
 FINALITY = "a block is safe and final by its depth"
 MOVED = "precompiles cannot be moved"
-NONCE = "a nonce of 2^64 - 1 cannot be supposed"
-SIMULATED = "the data of a creation, the money of a self-destruction and geth's bare words are not told"
+NONCE = "geth 1.17 refuses a call from an account with nonce 2^64 - 1"
 FORKS_TO_COME = "the forks of a chain with blobs and a consensus layer: this one has one, and none of their contracts"
-RANGE = "a range may end above the head, as Lotus has it"
 
 ETHEREUM_DIFFERENT = {
     NOT_FOUND: (
@@ -236,14 +235,8 @@ ETHEREUM_DIFFERENT = {
         "eth_simulateV1/ethSimulate-override-sha256 eth_simulateV1/ethSimulate-try-to-move-non-precompile "
         "eth_simulateV1/ethSimulate-use-as-many-features-as-possible"
     ),
-    NONCE: "eth_simulateV1/ethSimulate-overflow-nonce-validation eth_simulateV1/ethSimulate-overflow-nonce",
-    SIMULATED: (
-        "eth_simulateV1/ethSimulate-override-block-num "
-        "eth_simulateV1/ethSimulate-run-out-of-gas-in-block-38015 "
-        "eth_simulateV1/ethSimulate-self-destructive-contract-produces-logs"
-    ),
+    NONCE: "eth_simulateV1/ethSimulate-overflow-nonce",
     FORKS_TO_COME: "eth_config/get-config",
-    RANGE: "eth_getLogs/filter-error-future-block-range",
 }
 """Request files with different responses, by reason."""
 
