@@ -15,7 +15,7 @@ from bridge.ethereum.addresses import EthAddress, from_delegated, word_to_addres
 from bridge.evm_steps import CodeDeployed, EvmFault, EvmStep, runs_no_code
 from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame
-from bridge.traces.tracers import MAX_STEPS
+from bridge.traces.tracers import limit_steps
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallTrees, RuntimeEvent, TraceEvent
 from store.keccak import keccak
@@ -86,8 +86,7 @@ class AccessTracer(CallTrees):
             accesses.reads[slot] = event.stack[-1]
         self._loading = None
         self._steps += 1
-        if self._steps > MAX_STEPS:
-            raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
+        limit_steps(self._steps)
         call = self.accesses.setdefault(self._open[-1].number, Accesses())
         last = None if event.opcode in _ENDS else self._last
         self._inspect(event, last, call)

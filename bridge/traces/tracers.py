@@ -248,6 +248,12 @@ _ADDRESSES: Final = {0x31: 1, 0x3B: 1, 0x3C: 1, 0x3F: 1, 0xFF: 1, **dict.fromkey
 MAX_STEPS: Final = 1_000_000
 
 
+def limit_steps(steps: int) -> None:
+    """Raise LogTooLong if a tracer has seen more than the maximum of instructions."""
+    if steps > MAX_STEPS:
+        raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
+
+
 class TouchedAccounts(CallTrees):
     """A tracer that collects accessed accounts and slots. Raises LogTooLong after a million instructions."""
 
@@ -277,8 +283,7 @@ class TouchedAccounts(CallTrees):
             self._record()
             self._last = event
             self._steps += 1
-            if self._steps > MAX_STEPS:
-                raise LogTooLong(f"the transaction has more than {MAX_STEPS} instructions, the maximum for this tracer")
+            limit_steps(self._steps)
 
     def _record(self) -> None:
         event, self._last = self._last, None

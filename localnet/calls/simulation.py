@@ -166,7 +166,7 @@ def simulate_blocks(
         gas_limit = chain.rules.limits.block_gas if gas_limit is None else gas_limit
         running = _Block(chain, machine, parent, height, time, gas_limit, left, options)
         simulated = running.run(block.calls, work, block.block)
-        left = Gas(max(0, left - simulated.tipset.gas_used))  # limit of the request, independent of the blocks' limits
+        left = running.left
         done.append(simulated)
         parent = simulated.tipset
         externs.blocks.append(parent)
@@ -191,12 +191,17 @@ def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls
     filled, height = list[BlockCalls](), base.height
     for block in blocks:
         number = height + 1 if block.block.number is None else block.block.number
-        if number > base.height + MAX_BLOCKS:
-            raise SimulationRefused(-38026, f"too many blocks: at most {MAX_BLOCKS} above {base.height}, not {number}")
+        _require_near(base, number)
         filled += [BlockCalls()] * (number - height - 1)
         filled.append(block)
         height = ChainEpoch(number)
     return filled
+
+
+def _require_near(base: Tipset, height: int) -> None:
+    """Raise SimulationRefused for a height too far above the base."""
+    if height > base.height + MAX_BLOCKS:
+        raise SimulationRefused(-38026, f"too many blocks: at most {MAX_BLOCKS} above {base.height}, not {height}")
 
 
 def _height_and_time(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
@@ -204,8 +209,7 @@ def _height_and_time(base: Tipset, parent: Tipset, block: BlockOverride, later: 
     height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
     if height <= parent.height:
         raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
-    if height > base.height + MAX_BLOCKS:
-        raise SimulationRefused(-38026, f"too many blocks: at most {MAX_BLOCKS} above {base.height}, not {height}")
+    _require_near(base, height)
     time = parent.timestamp + later if block.time is None else block.time
     if time <= parent.timestamp:
         raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
@@ -238,7 +242,9 @@ class _Block:
         self._machine, self._parent, self._height, self._time = machine, parent, height, time
         self._options = options
         self._rules = rules_of(machine)
-        self._gas_limit, self._left = gas_limit, left
+        self._gas_limit = gas_limit
+        self.left = left
+        """Gas left of the request's limit, which is independent of the blocks' limits."""
         blobs = self._rules.blobs
         self._blob_room = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
 
@@ -261,7 +267,7 @@ class _Block:
             if result.fatal is not None:
                 raise result.fatal
             self._gas_limit = Gas(self._gas_limit - result.gas_used)
-            self._left = Gas(max(0, self._left - result.gas_used))
+            self.left = Gas(max(0, self.left - result.gas_used))
             tips += result.gas.miner_tip
             execution = execution_of(self._machine, candidate, result)
             self._blob_room -= execution.blob_gas
@@ -293,7 +299,7 @@ class _Block:
         gas = self._gas_limit if call.gas is None else call.gas
         if gas > self._gas_limit:
             raise SimulationRefused(-38015, f"block gas limit reached: remaining: {self._gas_limit}, required: {gas}")
-        if not self._left:
+        if not self.left:
             used = f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
             raise SimulationRefused(-38013, f"intrinsic gas too low: have 0, {used}")
         if original.blob_gas > self._blob_room:
@@ -306,7 +312,7 @@ class _Block:
             original = replace(original, type=ACCESS_LIST if original.access_list else LEGACY)
             fees = fees[0], fees[0]
         transaction = replace(
-            original, chain_id=chain_id, nonce=nonce, gas_limit=min(gas, self._left), max_fee=fees[0],
+            original, chain_id=chain_id, nonce=nonce, gas_limit=min(gas, self.left), max_fee=fees[0],
             max_priority_fee=fees[1],
         )  # fmt: skip
         candidate = from_unsigned(machine, transaction, call.sender)

@@ -33,7 +33,6 @@ _SIMULATED_BLOCK: Final = (
 )
 _NO_BLOCK: Final = ("difficulty", "blockHash")
 _MAX_WITHDRAWALS: Final = 1_000
-_LATEST_EPOCH: Final = (1 << 63) - 1
 
 
 def accounts(value: Any) -> Accounts:
@@ -61,8 +60,7 @@ def _withdrawal(value: Any) -> Withdrawal:
     if index is None or validator is None or amount is None or receiver is None:
         raise invalid_params("a withdrawal has index, validatorIndex, address and amount (gwei)")
     for number in (index, validator, amount):
-        if number.bit_length() > 64:
-            raise invalid_params(f"withdrawal: {number} has more than 64 bits")
+        _require_bits("withdrawal", number, 64)
     return Withdrawal(index, validator, receiver, amount)
 
 
@@ -80,12 +78,10 @@ def block_override(value: Any, names: Sequence[str] = _BLOCK) -> BlockOverride:
             )
     number, base_fee = field(request, "number", quantity), field(request, "baseFeePerGas", quantity)
     time = field(request, "time", quantity)
-    for name, found in (("number", number), ("time", time)):
-        if found is not None and found > _LATEST_EPOCH:
-            raise invalid_params(f"{name}: {found} has more than 63 bits")
+    _require_bits("number", number, 63)
+    _require_bits("time", time, 63)
     gas, blob_base_fee = field(request, "gasLimit", quantity), field(request, "blobBaseFee", quantity)
-    if gas is not None and gas.bit_length() > 64:
-        raise invalid_params(f"gasLimit: {gas} has more than 64 bits")
+    _require_bits("gasLimit", gas, 64)
     coinbase = field(request, "feeRecipient", address)
     randomness = field(request, "prevRandao", hash32)
     return BlockOverride(
@@ -97,6 +93,12 @@ def block_override(value: Any, names: Sequence[str] = _BLOCK) -> BlockOverride:
         randomness=field(request, "random", hash32) if randomness is None else randomness,
         blob_base_fee=None if blob_base_fee is None else TokenAmount(blob_base_fee),
     )
+
+
+def _require_bits(name: str, value: int | None, bits: int) -> None:
+    """Raise RpcError for a value of more bits; None is an omitted one."""
+    if value is not None and value.bit_length() > bits:
+        raise invalid_params(f"{name}: {value} has more than {bits} bits")
 
 
 def _account(value: Any) -> AccountOverride:
