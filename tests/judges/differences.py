@@ -1,12 +1,13 @@
-"""Responses of both nodes compared field by field, and the known differences (known.toml).
+"""Responses of both nodes compared field by field, and the known differences (JUDGE/known.toml).
 
 `fields` are left out wherever both nodes have them. Each of `differences` covers the differences of some methods at
 some paths; the first that matches decides. Its conditions are regular expressions: of the whole `subject`, `method`
-and `path`, and of a part of the JSON of `params`, `ours` and `geth`. `within = 0.015` covers numbers that are at most
-1.5 % below geth's. Its decision is "by design", "judge's defect" or "to do", and `count` is its number of requests.
+and `path`, and of a part of the JSON of `params`, of `ours` and of the judge's value (`geth` or `lotus`).
+`within = 0.015` covers numbers that are at most 1.5 % below the judge's. Its decision is "by design",
+"judge's defect" or "to do", and `count` is its number of requests.
 
 A path has `[]` for an index and `0x` for a key that is an address, a hash or a slot. `refused` is a request that only
-we refuse, `accepted` one that only geth refuses.
+we refuse, `accepted` one that only the judge refuses.
 """
 
 import json
@@ -15,11 +16,11 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from tests.judges.scripts import FOLDER, Request
+from tests.judges.scripts import Request, Scripts
 
-KNOWN: Final = FOLDER / "known.toml"
 DECISIONS: Final = ("by design", "judge's defect", "to do")
 ABSENT: Final = "(absent)"
 _DEFECT: Final = -32603
@@ -35,11 +36,11 @@ class Difference:
     request: Request
     path: str
     ours: Any
-    geth: Any
+    theirs: Any
 
     def __str__(self) -> str:
         params = json.dumps(self.request.params)
-        values = f"ours {json.dumps(self.ours)[:160]}, geth {json.dumps(self.geth)[:160]}"
+        values = f"ours {json.dumps(self.ours)[:160]}, theirs {json.dumps(self.theirs)[:160]}"
         return f"{self.subject} {self.number}: {self.request.method} {params[:200]}: {self.path}: {values}"
 
 
@@ -56,7 +57,7 @@ class Known:
     path: str = ".*"
     params: str = ""
     ours: str = ""
-    geth: str = ""
+    theirs: str = ""
     within: float = 0.0
 
     def covers(self, found: Difference) -> bool:
@@ -65,55 +66,63 @@ class Known:
             return False
         if _is_defect(found) and str(_DEFECT) not in self.ours:
             return False
-        parts = ((self.params, found.request.params), (self.ours, found.ours), (self.geth, found.geth))
+        parts = ((self.params, found.request.params), (self.ours, found.ours), (self.theirs, found.theirs))
         if not all(not pattern or re.search(pattern, json.dumps(value)) for pattern, value in parts):
             return False
-        return not self.within or _is_within(found.ours, found.geth, self.within)
+        return not self.within or _is_within(found.ours, found.theirs, self.within)
 
 
 def _is_defect(found: Difference) -> bool:
     if isinstance(found.ours, str):
-        return found.ours.startswith("internal error")  # geth may have the same code for a refusal
+        return found.ours.startswith("internal error")  # a judge may have the same code for a refusal
     return found.ours == _DEFECT or (isinstance(found.ours, dict) and found.ours.get("code") == _DEFECT)
 
 
-def _is_within(ours: Any, geth: Any, share: float) -> bool:
-    if not all(isinstance(each, str) and re.fullmatch("0x[0-9a-f]+", each) for each in (ours, geth)):
+def _is_within(ours: Any, theirs: Any, share: float) -> bool:
+    if not all(isinstance(each, str) and re.fullmatch("0x[0-9a-f]+", each) for each in (ours, theirs)):
         return False
-    return 0 <= int(geth, 16) - int(ours, 16) <= int(geth, 16) * share
+    return 0 <= int(theirs, 16) - int(ours, 16) <= int(theirs, 16) * share
 
 
-def known_differences(text: str) -> tuple[set[str], list[Known]]:
+def known_file(scripts: Scripts) -> Path:
+    """Return the file of the known differences from a judge."""
+    return scripts.folder / "known.toml"
+
+
+def known_differences(scripts: Scripts) -> tuple[set[str], list[Known]]:
     """Return the names of fields that are left out, and the listed differences."""
-    content = tomllib.loads(text)
+    content = tomllib.loads(known_file(scripts).read_text(encoding="utf-8"))
     left_out = {name for group in content["fields"] for name in group["names"]}
-    return left_out, [Known(**each) for each in content["differences"]]
+    named = {scripts.judge: "theirs"}
+    return left_out, [
+        Known(**{named.get(key, key): value for key, value in each.items()}) for each in content["differences"]
+    ]
 
 
-def compare(ours: Any, geth: Any, left_out: set[str]) -> Iterator[tuple[str, Any, Any]]:
+def compare(ours: Any, theirs: Any, left_out: set[str]) -> Iterator[tuple[str, Any, Any]]:
     """Yield path and values of each difference of two responses."""
-    if "error" in ours and "error" not in geth:
-        yield "refused", ours["error"], geth["result"]
-    elif "error" in geth and "error" not in ours:
-        yield "accepted", ours["result"], geth["error"]
+    if "error" in ours and "error" not in theirs:
+        yield "refused", ours["error"], theirs["result"]
+    elif "error" in theirs and "error" not in ours:
+        yield "accepted", ours["result"], theirs["error"]
     else:
-        yield from _walk(ours, geth, "", left_out)
+        yield from _walk(ours, theirs, "", left_out)
 
 
-def _walk(ours: Any, geth: Any, path: str, left_out: set[str]) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(ours, dict) and isinstance(geth, dict):
-        for name in sorted(ours.keys() | geth.keys()):
-            if name in left_out and name in ours and name in geth:
+def _walk(ours: Any, theirs: Any, path: str, left_out: set[str]) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name in sorted(ours.keys() | theirs.keys()):
+            if name in left_out and name in ours and name in theirs:
                 continue
             below = f"{path}.{'0x' if re.match('0x[0-9a-fA-F]{40}', name) else name}".lstrip(".")
-            yield from _walk(ours.get(name, ABSENT), geth.get(name, ABSENT), below, left_out)
-    elif isinstance(ours, list) and isinstance(geth, list):
-        if len(ours) != len(geth):
-            yield f"{path}.length", len(ours), len(geth)
-        for left, right in zip(ours, geth, strict=False):
+            yield from _walk(ours.get(name, ABSENT), theirs.get(name, ABSENT), below, left_out)
+    elif isinstance(ours, list) and isinstance(theirs, list):
+        if len(ours) != len(theirs):
+            yield f"{path}.length", len(ours), len(theirs)
+        for left, right in zip(ours, theirs, strict=False):
             yield from _walk(left, right, f"{path}[]", left_out)
-    elif ours != geth or isinstance(ours, bool) != isinstance(geth, bool):
-        yield path, ours, geth
+    elif ours != theirs or isinstance(ours, bool) != isinstance(theirs, bool):
+        yield path, ours, theirs
 
 
 def kind_of(found: list[Difference]) -> str:

@@ -14,10 +14,11 @@ from time import monotonic
 from typing import Any, Final
 
 from bench.recorded import NOT_RUN, RunRecord, finish, options
-from tests.judges.differences import KNOWN, Difference, beside_list, known_differences
-from tests.judges.nodes import Geth, NoJudge, OurNode, geth_program, make_chain
+from tests.judges.differences import Difference, beside_list, known_differences
+from tests.judges.geth_node import Geth, OurEthereumNode
+from tests.judges.nodes import NoJudge, make_chain
 from tests.judges.records import differences, play
-from tests.judges.scripts import FOLDER, Request, common_values, with_names
+from tests.judges.scripts import GETH, Request
 
 _MOST: Final = 3
 _MAX_FINDINGS: Final = 200
@@ -25,10 +26,10 @@ _MAX_FINDINGS: Final = 200
 
 def random_requests(seed: int, count: int) -> Iterator[Request]:
     """Yield the requests of a seed."""
-    content = json.loads((FOLDER / "random.json").read_text(encoding="utf-8"))
-    values, random = {**common_values(), **content["values"]}, Random(seed)
+    content = json.loads((GETH.folder / "random.json").read_text(encoding="utf-8"))
+    values, random = {**GETH.common_values, **content["values"]}, Random(seed)
     for _ in range(count):
-        method, *params = with_names(chosen(random.choice(content["steps"]), values, random))
+        method, *params = GETH.with_names(chosen(random.choice(content["steps"]), values, random))
         yield Request(method, params)
 
 
@@ -55,10 +56,10 @@ def _merged(parts: list[Any]) -> dict[str, Any]:
 def run(seed: int, count: int) -> RunRecord:
     """Play the requests of a seed to both nodes. Raises NoJudge."""
     asked = list(random_requests(seed, count))
-    left_out, known = known_differences(KNOWN.read_text(encoding="utf-8"))
-    with OurNode() as ours, Geth(geth_program(), ours.genesis) as geth:
-        make_chain(ours)
-        make_chain(geth)
+    left_out, known = known_differences(GETH)
+    with OurEthereumNode() as ours, Geth() as geth:
+        make_chain(ours, GETH)
+        make_chain(geth, GETH)
         theirs = list(play(asked, geth))
         found = list(differences("random", asked, list(play(asked, ours)), theirs, left_out))
     comparison = beside_list(found, known)

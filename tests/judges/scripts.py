@@ -1,4 +1,4 @@
-"""Scripts of requests: one JSON file per subject in `scripts/`, expanded to requests.
+"""Scripts of requests: one JSON file per subject in `JUDGE/scripts`, expanded to requests.
 
 A script has `values`, lists by name, and `steps`. A step is a request, a list of a method and its parameters, or an
 object: `{"name": N, "request": [...]}` gives the result a name for later requests, `{"mine": true}` makes a block of
@@ -6,16 +6,19 @@ the pool. In a step
 
 - `"$name"` stands for each value of the list `name`, of the script or of `values.json`; several give all combinations;
 - `{"$merge": [...]}` is one object of several, `{"$repeat": [value, count]}` a list, `{"$sign": {...}}` the raw form
-  of a transaction (its fields are those of chain.json);
-- `<head>`, `<head+5>`, `<account0>`, `<tx3>` (the third transaction's hash), `<word.5>`, `<zeros.9>` (bytes) and the
-  `names` of chain.json stand for hex text, and `<probe.set(1,<account0>)>` for the calldata of Probe.sol's function;
-- `<hash3>` stands for the hash of a block, and `<N>` for the result with a name: these differ between nodes.
+  of a transaction or the signed message (its fields are those of chain.json);
+- `<head>`, `<head+5>`, `<account0>`, `<native0>`, `<delegated0>` (its f1 and f410 addresses), `<f4.NAME>`, `<tx3>`, `<cid3>` (hash
+  and CID of the third message), `<word.5>`, `<zeros.9>` (bytes) and the `names` of chain.json stand for text, and
+  `<probe.set(1,<account0>)>` for the calldata of Probe.sol's function;
+- `<hash3>` stands for the hash of a block, `<block3>` for its CID, `<id.NAME>` for the ID of the actor at a named
+  address, and `<N>` for the result with a name: these differ between nodes.
 """
 
 import hashlib
 import itertools
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -25,15 +28,19 @@ from typing import Any, Final
 from eth_account import Account
 from eth_utils.crypto import keccak
 
+from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.transactions import parse_transaction
+from bridge.filecoin.messages import signed_message
+from hypervisor.messages.address import Address
+from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.types import Gas, MethodNumber, TokenAmount
+from localnet.accounts import TEST_MNEMONIC, accounts
 from localnet.contracts.contract import Artifact
+from localnet.rpc.lotus_values import address_json, message_json
+from store.cid import show
 
 FOLDER: Final = Path(__file__).parent
-CHAIN_ID: Final = 31337
-GWEI: Final = 10**9
-_MNEMONIC: Final = "test test test test test test test test test test test junk"
 _PLACEHOLDER: Final = re.compile(r"<([^<>]*)>")
-_DEFAULTS: Final = {"gas": 500_000, "chainId": CHAIN_ID}
-_FEES: Final = {"maxFeePerGas": 3 * GWEI, "maxPriorityFeePerGas": GWEI}
 
 
 @dataclass(frozen=True)
@@ -47,106 +54,165 @@ class Request:
 
 @dataclass(frozen=True)
 class Block:
-    """A block of the chain: its time, randomness and signed transactions."""
+    """A block of the chain: its position, the null rounds before it, and its signed transactions and messages."""
 
-    timestamp: int
-    randomness: str
-    transactions: list[str]
+    number: int
+    nulls: int
+    messages: list[Any]
+
+    @property
+    def randomness(self) -> str:
+        return "0x" + hashlib.sha256(f"block {self.number}".encode()).hexdigest()
 
 
 MINE: Final = Request("mine", [])
 """The step that makes a block of the pool's transactions."""
 
 
-@cache
-def accounts() -> list[Any]:
-    """Return the ten accounts of the usual test mnemonic."""
-    Account.enable_unaudited_hdwallet_features()
-    return [Account.from_mnemonic(_MNEMONIC, account_path=f"m/44'/60'/0'/0/{number}") for number in range(10)]
+@dataclass(frozen=True)
+class Scripts:
+    """The scripts for one judge, in the folder with its name."""
+
+    judge: str
+
+    @property
+    def folder(self) -> Path:
+        return FOLDER / self.judge
+
+    @property
+    def chain(self) -> dict[str, Any]:
+        """The content of chain.json."""
+        return _content(self.folder / "chain.json")
+
+    @property
+    def common_values(self) -> dict[str, list[Any]]:
+        """The lists of values.json."""
+        return _content(self.folder / "values.json")
+
+    def subjects(self) -> list[str]:
+        """Return the names of the scripts. Those that change the chain or the pool come last."""
+        names = (path.stem for path in (self.folder / "scripts").glob("*.json"))
+        return sorted(names, key=lambda name: (self._changes(name), name))
+
+    def digest(self, subject: str) -> str:
+        """Return the SHA-256 of a script and of what it depends on: the chain, and scripts that change it before."""
+        changing = [f"scripts/{name}.json" for name in self.subjects() if self._changes(name)]
+        files = ["values.json", *(changing if self._changes(subject) else ()), f"scripts/{subject}.json"]
+        paths = [self.folder / "chain.json", FOLDER / "Probe.json", *(self.folder / file for file in files)]
+        return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+
+    def blocks(self) -> list[Block]:
+        """Return the blocks of chain.json, with signed messages."""
+        return _blocks(self)
+
+    def requests(self, subject: str) -> list[Request]:
+        """Return the requests of a script."""
+        return _requests(self, subject)
+
+    def sign(self, fields: dict[str, Any]) -> Any:
+        """Return the raw form of a transaction of `account`, or the signed message of the account's f1 address.
+
+        Gas, fees and the chain ID have defaults.
+        """
+        if "To" in fields:
+            return message_json(_signed_message(self.chain, fields))
+        fees = {} if "gasPrice" in fields else self.chain["fees"]
+        fields = {"gas": self.chain["gas"], "chainId": self.chain["chainId"], "value": 0, **fees, **fields}
+        signer = _signers()[fields.pop("account")]
+        if fields.pop("unprotected", False):
+            del fields["chainId"]
+        if "to" in fields:
+            fields["to"] = bytes.fromhex(fields["to"][2:])
+        if authorizations := fields.pop("authorizations", None):
+            fields["authorizationList"] = [
+                _signers()[each["account"]].sign_authorization(
+                    {
+                        "chainId": self.chain["chainId"],
+                        "address": bytes.fromhex(each["address"][2:]),
+                        "nonce": each["nonce"],
+                    }
+                )
+                for each in authorizations
+            ]
+        return "0x" + bytes(signer.sign_transaction(fields).raw_transaction).hex()
+
+    def with_names(self, value: Any) -> Any:
+        """Return a value with text for the placeholders that are the same for both nodes, innermost first."""
+        text, before = json.dumps(value), ""
+        while text != before:
+            before, text = text, _PLACEHOLDER.sub(lambda found: _constant(self, found[1]) or found[0], text)
+        return json.loads(text)
+
+    def _changes(self, subject: str) -> bool:
+        return "changes" in _content(self.folder / "scripts" / f"{subject}.json")
+
+
+GETH: Final = Scripts("geth")
+LOTUS: Final = Scripts("lotus")
 
 
 @cache
-def chain_file() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((FOLDER / "chain.json").read_text(encoding="utf-8"))
+def _content(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
 
 @cache
-def blocks() -> list[Block]:
-    """Return the blocks of chain.json, with signed transactions. Nonces count from 0 for each sender."""
-    content, nonces, found = chain_file(), [0] * 10, []
-    for height, transactions in enumerate(content["blocks"], 1):
-        raw = []
-        for fields in with_names(transactions):
-            raw.append(sign({"nonce": nonces[fields["account"]], **fields}))
-            nonces[fields["account"]] += 1
-            for authorization in fields.get("authorizations", ()):
-                nonces[authorization["account"]] += authorization["nonce"] == nonces[authorization["account"]]
-        randomness = "0x" + hashlib.sha256(f"block {height}".encode()).hexdigest()
-        found.append(Block(content["start"] + content["interval"] * height, randomness, raw))
-    return found
-
-
-def sign(fields: dict[str, Any]) -> str:
-    """Return the raw form of a transaction of `account`, with defaults for gas, fees and the chain ID."""
-    fields = {**_DEFAULTS, **({} if "gasPrice" in fields else _FEES), "value": 0, **fields}
-    signer = accounts()[fields.pop("account")]
-    if fields.pop("unprotected", False):
-        del fields["chainId"]
-    if "to" in fields:
-        fields["to"] = bytes.fromhex(fields["to"][2:])
-    if authorizations := fields.pop("authorizations", None):
-        fields["authorizationList"] = [
-            accounts()[each["account"]].sign_authorization(
-                {"chainId": CHAIN_ID, "address": bytes.fromhex(each["address"][2:]), "nonce": each["nonce"]}
-            )
-            for each in authorizations
-        ]
-    return "0x" + bytes(signer.sign_transaction(fields).raw_transaction).hex()
-
-
-def subjects() -> list[str]:
-    """Return the names of the scripts. Those that change the chain or the pool come last."""
-    return sorted((path.stem for path in (FOLDER / "scripts").glob("*.json")), key=lambda name: (_changes(name), name))
-
-
-def digest(subject: str) -> str:
-    """Return the SHA-256 of a script and of what it depends on: the chain, and the scripts that change it before."""
-    earlier = [f"scripts/{name}.json" for name in subjects() if _changes(name)] if _changes(subject) else []
-    files = ["chain.json", "Probe.json", "values.json", *earlier, f"scripts/{subject}.json"]
-    return hashlib.sha256(b"\0".join((FOLDER / file).read_bytes() for file in files)).hexdigest()
+def _signers() -> list[Any]:
+    """Return the ten accounts of the usual test mnemonic."""
+    Account.enable_unaudited_hdwallet_features()
+    return [Account.from_mnemonic(TEST_MNEMONIC, account_path=f"m/44'/60'/0'/0/{number}") for number in range(10)]
 
 
 @cache
-def requests(subject: str) -> list[Request]:
-    """Return the requests of a script."""
-    content = _script(subject)
-    values, found = {**common_values(), **content.get("values", {})}, []
+def _blocks(scripts: Scripts) -> list[Block]:
+    """Return the blocks with signed messages. Nonces count from 0 for each sender."""
+    nonces: dict[tuple[int, bool], int] = {}
+    found = []
+    for number, content in enumerate(scripts.chain["blocks"], 1):
+        content = content if isinstance(content, dict) else {"messages": content}
+        signed = []
+        for fields in scripts.with_names(content["messages"]):
+            sender = fields["account"], "To" in fields
+            signed.append(scripts.sign({"nonce": nonces.get(sender, 0), **fields}))
+            nonces[sender] = nonces.get(sender, 0) + 1
+            for authorization in fields.get("authorizations", ()):
+                key = authorization["account"], False
+                nonces[key] = nonces.get(key, 0) + (authorization["nonce"] == nonces.get(key, 0))
+        found.append(Block(number, content.get("nulls", 0), signed))
+    return found
+
+
+def _signed_message(chain: dict[str, Any], fields: dict[str, Any]) -> SignedMessage:
+    account = accounts()[int(fields["account"])]
+    fees: dict[str, int] = chain["fees"]
+    message = Message(
+        to=Address.parse(fields["To"]),
+        from_=account.native,
+        nonce=fields["nonce"],
+        value=TokenAmount(int(fields.get("Value", "0"))),
+        method=MethodNumber(fields.get("Method", 0)),
+        params=b64decode(fields.get("Params", "")),
+        gas_limit=Gas(fields.get("GasLimit", chain["gas"])),
+        gas_fee_cap=TokenAmount(int(fields.get("GasFeeCap", fees["maxFeePerGas"]))),
+        gas_premium=TokenAmount(int(fields.get("GasPremium", fees["maxPriorityFeePerGas"]))),
+    )
+    return account.sign_native(message)
+
+
+@cache
+def _requests(scripts: Scripts, subject: str) -> list[Request]:
+    content = _content(scripts.folder / "scripts" / f"{subject}.json")
+    values, found = {**scripts.common_values, **content.get("values", {})}, []
     for step in content["steps"]:
         if isinstance(step, dict) and "mine" in step:
             found.append(MINE)
             continue
         name, request = (step["name"], step["request"]) if isinstance(step, dict) else ("", step)
-        for method, *params in map(_signed, map(with_names, expanded(request, values))):
+        for each in expanded(request, values):
+            method, *params = _signed(scripts, scripts.with_names(each))
             found.append(Request(method, params, name))
     return found
-
-
-@cache
-def common_values() -> dict[str, list[Any]]:
-    """Return the lists of values.json."""
-    values: dict[str, list[Any]] = json.loads((FOLDER / "values.json").read_text(encoding="utf-8"))
-    return values
-
-
-def _script(subject: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((FOLDER / "scripts" / f"{subject}.json").read_text(encoding="utf-8"))
-    return content
-
-
-@cache
-def _changes(subject: str) -> bool:
-    return "changes" in _script(subject)
 
 
 def expanded(value: Any, values: dict[str, list[Any]]) -> Iterator[Any]:
@@ -169,42 +235,47 @@ def expanded(value: Any, values: dict[str, list[Any]]) -> Iterator[Any]:
         yield value
 
 
-def _signed(value: Any) -> Any:
+def _signed(scripts: Scripts, value: Any) -> Any:
     if isinstance(value, list):
-        return [_signed(each) for each in value]
+        return [_signed(scripts, each) for each in value]
     if isinstance(value, dict):
-        return sign(value["$sign"]) if "$sign" in value else {name: _signed(each) for name, each in value.items()}
+        if "$sign" in value:
+            return scripts.sign(value["$sign"])
+        return {name: _signed(scripts, each) for name, each in value.items()}
     return value
 
 
-def with_names(value: Any) -> Any:
-    """Return a value with hex text for the placeholders that are the same for both nodes, innermost first."""
-    text, before = json.dumps(value), ""
-    while text != before:
-        before, text = text, _PLACEHOLDER.sub(lambda found: _constant(found[1]) or found[0], text)
-    return json.loads(text)
-
-
 @cache
-def _constant(name: str) -> str | None:
-    content = chain_file()
+def _constant(scripts: Scripts, name: str) -> str | None:
+    content = scripts.chain
     if name in content["names"]:
         return str(content["names"][name])
+    if name.startswith("f4."):
+        return address_json(to_filecoin(EthAddress(bytes.fromhex(content["names"][name[3:]][2:]))))
     if name == "code":
         return "0x" + _probe().bytecode.hex()
     if found := re.fullmatch(r"head(\+\d+)?", name):
-        return hex(len(content["blocks"]) + int(found[1] or 0))
+        height = sum(1 + block.nulls for block in scripts.blocks())
+        return hex(content.get("height", 0) + height + int(found[1] or 0))
     if found := re.fullmatch(r"probe\.(\w+)\((.*)\)", name):
         return _calldata(found[1], found[2].split(",") if found[2] else [])
-    if found := re.fullmatch(r"(account|tx|word\.|zeros\.)(\d+)", name):
-        number = int(found[2])
-        if found[1] == "account":
-            return str(accounts()[number].address).lower()
-        if found[1] == "tx":
-            raw = [raw for block in blocks() for raw in block.transactions][number]
-            return "0x" + keccak(hexstr=raw).hex()
-        return f"0x{number:064x}" if found[1] == "word." else "0x" + bytes(number).hex()
+    if found := re.fullmatch(r"(account|native|delegated|tx|cid|word\.|zeros\.)(\d+)", name):
+        kind, number = found[1], int(found[2])
+        if kind == "account":
+            return str(_signers()[number].address).lower()
+        if kind in ("native", "delegated"):
+            return address_json(getattr(accounts()[number], kind))
+        if kind in ("tx", "cid"):
+            message = [each for block in scripts.blocks() for each in block.messages][number]
+            return "0x" + keccak(hexstr=message).hex() if kind == "tx" else _cid(message)
+        return f"0x{number:064x}" if kind == "word." else "0x" + bytes(number).hex()
     return None
+
+
+def _cid(message: Any) -> str:
+    if isinstance(message, dict):
+        return str(message["CID"]["/"])
+    return show(signed_message(parse_transaction(bytes.fromhex(message[2:]))).cid())
 
 
 @cache

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.judges import records
-from tests.judges.__main__ import compare_all, main
+from tests.judges.__main__ import JUDGES, Judge, compare_recorded, main
 from tests.judges.differences import (
     DECISIONS,
-    KNOWN,
     Difference,
     Known,
     beside_list,
@@ -19,28 +17,30 @@ from tests.judges.differences import (
     kind_of,
     known_differences,
 )
-from tests.judges.nodes import NoJudge, OurNode, make_chain
+from tests.judges.nodes import NoJudge
 from tests.judges.random_requests import random_requests
 from tests.judges.records import StaleRecord, read_record
-from tests.judges.scripts import Request, digest, expanded, requests, subjects
+from tests.judges.scripts import GETH, Request, Scripts, expanded
+
+each_judge = pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
 
 
-def test_answers_differ_from_geths_only_as_listed() -> None:
-    theirs = {subject: read_record(subject) for subject in subjects()}
-    with OurNode() as ours:
-        make_chain(ours)
-        comparison = compare_all(ours, theirs)
+@each_judge
+def test_answers_differ_from_a_judges_only_as_listed(judge: Judge) -> None:
+    comparison = compare_recorded(judge)
     assert not comparison.findings(), "\n".join(comparison.findings()[:20])
 
 
-def test_each_listed_difference_has_a_decision_and_a_source() -> None:
-    _, known = known_differences(KNOWN.read_text(encoding="utf-8"))
+@each_judge
+def test_each_listed_difference_has_a_decision_and_a_source(judge: Judge) -> None:
+    _, known = known_differences(judge.scripts)
     assert all(entry.reason and entry.source and entry.decision in DECISIONS for entry in known)
 
 
-def test_requests_of_all_scripts_are_expanded() -> None:
-    for subject in subjects():
-        text = json.dumps([request.params for request in requests(subject)])
+@each_judge
+def test_requests_of_all_scripts_are_expanded(judge: Judge) -> None:
+    for subject in judge.scripts.subjects():
+        text = json.dumps([request.params for request in judge.scripts.requests(subject)])
         assert not [each for each in ("$", "<probe", "<account", "<tx", "<word", "<head") if each in text], subject
 
 
@@ -126,15 +126,17 @@ def test_kind_of_a_response_is_its_strongest_difference() -> None:
 
 
 def test_record_of_a_changed_script_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "digest", lambda subject: digest(subject)[::-1])
+    monkeypatch.setattr(Scripts, "digest", lambda self, subject: "of another script")
     with pytest.raises(StaleRecord, match="make judges"):
-        read_record("fees")
+        read_record(GETH, "fees")
 
 
-def test_judges_without_geth_are_not_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_judges_that_are_missing_are_not_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def missing() -> None:
         raise NoJudge("go was not found")
 
-    monkeypatch.setattr("tests.judges.__main__.geth_program", missing)
-    assert main([]) == 2
-    assert "judges: NOT RUN: go was not found" in capsys.readouterr().out
+    monkeypatch.setattr("tests.judges.geth_node._program", missing)
+    assert main(["geth"]) == 2
+    assert "geth: NOT RUN: go was not found" in capsys.readouterr().out
