@@ -123,7 +123,7 @@ geth: environment ## compare random blocks of every fork and vectors of precompi
 		$$(cd tests/oracle/geth && go list -m -f '{{.Dir}}' github.com/ethereum/go-ethereum)/core/vm/testdata/precompiles
 	@$(RUN)/python -m tests.oracle.random_blocks build/geth/evm $(ARGS)
 
-judges: environment ## compare JSON-RPC answers with geth's field by field (needs Go; the first run builds geth); ARGS=--write records them
+judges: environment ## compare JSON-RPC answers with geth's and Lotus' field by field (needs Go, for Lotus Rust; the first run builds them); ARGS="geth --write" records geth's
 	@$(RUN)/python -m tests.judges $(ARGS)
 
 revm: environment ## compare random blocks with revm (needs Rust; the first build takes two minutes); ARGS="--count 10000 --fork Prague"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.ethereum.addresses import EthAddress, to_filecoin
+from bridge.ethereum.addresses import EthAddress, from_delegated, to_filecoin
 from bridge.ethereum.blobs import (
     BLOB_PROOFS,
     BYTES_PER_BLOB,
@@ -123,6 +123,12 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     """Return the candidate of a signed Filecoin message. Raises TransactionRefused."""
     message, signature = signed.message, signed.signature
     _require_unsigned_amounts(machine, message)
+    if message.to.protocol is Protocol.DELEGATED and from_delegated(message.to) is None:
+        raise TransactionRefused(
+            "invalid",
+            f"message recipient {message.to} is a delegated address but not a valid Eth Address, so its FIL would be "
+            "lost; a masked ID means the f0 address that it contains",
+        )
     if signature.type is SignatureType.DELEGATED:
         chain_id = machine.context.chain_id
         try:
@@ -193,12 +199,8 @@ def check(
     message = candidate.bare
     rules = rules_of(machine)
     rules.messages.check(machine, candidate, base_fee)
-    limit = rules.limits.value
-    if not 0 <= message.value <= limit:
-        reason = f"is more than all the FIL that can exist, {limit:d} attoFIL; Ethereum's rules take 256-bit values"
-        if limit == MAX_BALANCE:
-            reason = "does not fit in 256 bits"
-        raise TransactionRefused("value", f"value {message.value:d} {reason}")
+    if not 0 <= message.value <= rules.limits.value:
+        raise TransactionRefused("value", f"value {message.value:d} is not between 0 and {rules.limits.value:d}")
     sender = rules.messages.sender(machine, message.from_)
     nonce, balance, pays = (0, 0, True) if sender is None else sender
     if not pays and candidate.kind != IMPERSONATED:

@@ -10,16 +10,18 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import takewhile
 from typing import Final, Protocol
 
 from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB
 from hypervisor.messages.address import Address
+from hypervisor.messages.message import SignedMessage
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.rules.parts import SenderInfo
+from store.cid import Cid
 
 MAX_PENDING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000
@@ -37,6 +39,10 @@ PoolClass = Callable[[Candidate, int], tuple[int, int]]
 
 class PendingMessages(Protocol):
     """Read access to pending messages, by hash or sender."""
+
+    @property
+    def replaced(self) -> Mapping[Cid, tuple[SignedMessage, Cid]]:
+        """Replaced messages by CID, each with the CID of the one that replaced it."""
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
         """Return the pending message with this hash."""
@@ -69,6 +75,8 @@ class Mempool:
         """Message class at the head's state when the message arrived, by hash."""
         self._class_sizes = Counter[int]()
         self._blob_gas = 0
+        self.replaced: dict[Cid, tuple[SignedMessage, Cid]] = {}
+        """Replaced messages by CID, each with the CID of the one that replaced it; the oldest are forgotten."""
         self.first_come = False
         """True if blocks take messages in order of arrival instead of by premium."""
         self.changes = 0
@@ -106,6 +114,9 @@ class Mempool:
             self._check_blob_room(candidate, other)
         if other is not None:
             self._forget(other)
+            self.replaced[other.message.cid()] = other.message, candidate.message.cid()
+            if len(self.replaced) > MAX_PENDING:
+                del self.replaced[next(iter(self.replaced))]
         self.changes += 1
         self._by_sender.setdefault(message.from_, {})[message.nonce] = candidate
         self._by_hash[candidate.hash] = candidate
@@ -271,6 +282,11 @@ class MempoolView:
     def __init__(self, mempool: Mempool, check: Callable[[], None]) -> None:
         """Create the view; `check` raises if the head differs from the state's."""
         self._mempool, self._check = mempool, check
+
+    @property
+    def replaced(self) -> Mapping[Cid, tuple[SignedMessage, Cid]]:
+        """Replaced messages by CID, each with the CID of the one that replaced it."""
+        return self._mempool.replaced
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
         """Return the pending message with this hash."""

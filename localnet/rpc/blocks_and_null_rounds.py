@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import NullRound, Tipset
-from localnet.rpc.errors import NOT_FOUND, NULL_ROUND, SERVER_ERROR, RpcError, invalid_params
+from localnet.rpc.errors import LOTUS_ERROR, NOT_FOUND, NULL_ROUND, SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.values import field, fields, format_value, hash32, quantity
 
 SAFE_DEPTH: Final = 30
@@ -123,6 +123,8 @@ def _tagged(network: NetworkReader, tag: str) -> Tipset:
     head = network.chain.executed_head
     if tag == "latest":
         return head
+    if tag == "earliest" and network.rules.features.has_null_rounds:  # lotus node/impl/eth/tipsetresolver.go
+        raise RpcError(LOTUS_ERROR, 'block param "earliest" is not supported: use the number of a block')
     depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)
     found = network.chain.index.tipset_before(max(network.chain.index.first, head.height - depth))
     return head if found is None else found

@@ -127,8 +127,11 @@ def found_tipset(network: NetworkReader, key: TipsetKey) -> Tipset:
 
 
 def message(value: Any) -> Message:
-    """Parse a message; omitted fields are zero, as in Go."""
+    """Parse a message; omitted fields are zero, as in Go, but a null amount is refused."""
     request = fields(value, "message")
+    for name in ("Value", "GasFeeCap", "GasPremium"):
+        if name in request and request[name] is None:
+            raise invalid_params(f"{name}: null is not an amount: expected decimal digits in quotes, or no {name}")
     for name in ("To", "From"):
         if name not in request:
             raise invalid_params(f"{name} is missing")

@@ -60,6 +60,7 @@ from store.codec import encode
 MAX_MESSAGE_BYTES: Final = 64 << 10
 """Maximum size of a message on chain in bytes (lotus)."""
 
+_ZERO_BLS_KEY: Final = b"\xc0" + bytes(47)
 _AWARD_BLOCK_REWARD: Final = MethodNumber(2)
 _EPOCH_TICK: Final = MethodNumber(2)
 _REWARD_GAS: Final = Gas(1 << 30)
@@ -195,6 +196,28 @@ class FilecoinBlocks:
         return next_base_fee(version.base_fee, base_fee, messages)
 
 
+def why_invalid(message: Message, block_gas: int) -> str:
+    """Return why no block may include a message; empty if one may.
+
+    Source: lotus chain/types/message.go, `ValidForBlockInclusion`.
+    """
+    for wrong, text in (
+        (message.version != 0, "'Version' unsupported"),
+        (message.to.protocol is Protocol.BLS and message.to.payload == _ZERO_BLS_KEY, "invalid 'To' address"),
+        (message.value < 0, "'Value' field cannot be negative"),
+        (message.value > LIMITS.value, "'Value' field cannot be greater than total filecoin supply"),
+        (message.gas_fee_cap < 0, "'GasFeeCap' field cannot be negative"),
+        (message.gas_premium < 0, "'GasPremium' field cannot be negative"),
+        (message.gas_premium > message.gas_fee_cap, "'GasFeeCap' less than 'GasPremium'"),
+        (message.gas_limit > block_gas,
+         f"'GasLimit' field cannot be greater than a block's gas limit ({message.gas_limit} > {block_gas})"),
+        (message.gas_limit <= 0, f"'GasLimit' field {message.gas_limit} must be positive"),
+    ):  # fmt: skip
+        if wrong:
+            return text
+    return ""
+
+
 class FilecoinMessages:
     """Admission and execution of messages under Filecoin's rules (`MessageRules`)."""
 
@@ -219,6 +242,8 @@ class FilecoinMessages:
         if message.gas_limit < needed:
             text = f"intrinsic gas too low: have {message.gas_limit}, want {needed}"
             raise TransactionRefused("gas", f"{text}; {LIMITS.gas_advice}")
+        if invalid := why_invalid(message, BLOCK_GAS_LIMIT):
+            raise TransactionRefused("invalid", f"message not valid for block inclusion: {invalid}")
         if message.gas_fee_cap < base_fee:
             raise TransactionRefused(
                 "fee", f"max fee per gas less than block base fee: {message.gas_fee_cap} < {base_fee} attoFIL"

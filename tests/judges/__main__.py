@@ -11,13 +11,14 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.judges.differences import DECISIONS, Comparison, beside_list, corrected, known_differences, known_file
 from tests.judges.geth_node import Geth, OurEthereumNode
 from tests.judges.lotus_node import Lotus, OurFilecoinNode
-from tests.judges.nodes import NoJudge, OurNode, make_chain
+from tests.judges.nodes import LostRound, NoJudge, OurNode, make_chain
 from tests.judges.records import (
     StaleRecord,
     command,
@@ -39,6 +40,8 @@ class Judge:
     start: Callable[[], Geth | Lotus]
     ours: Callable[[list[dict[str, Any]]], OurNode]
 
+
+_ATTEMPTS: Final = 8
 
 JUDGES: Final = {
     "geth": Judge(GETH, Geth, lambda blocks: OurEthereumNode()),
@@ -66,15 +69,13 @@ def _compare(judge: Judge, options: argparse.Namespace) -> int:
         if options.recorded:
             comparison = compare_recorded(judge)
         else:
-            with judge.start() as node:
-                make_chain(node, scripts)
-                theirs = {subject: list(play(scripts.requests(subject), node)) for subject in scripts.subjects()}
+            theirs, blocks = _ask(judge)
             if options.write:
-                write_blocks(scripts, node.blocks)
+                write_blocks(scripts, blocks)
                 for subject, answers in theirs.items():
                     write_record(scripts, subject, answers)
             stale = [each for each in theirs if not _is_recorded(scripts, each, theirs[each])]
-            comparison = _compare_with(judge, theirs, node.blocks)
+            comparison = _compare_with(judge, theirs, blocks)
     except (NoJudge, StaleRecord) as missing:
         print(f"NOT RUN: {missing}")
         return 2
@@ -89,6 +90,16 @@ def _compare(judge: Judge, options: argparse.Namespace) -> int:
     if len(findings) > options.new:
         print(f"and {len(findings) - options.new} more")
     return 1 if findings else 0
+
+
+def _ask(judge: Judge) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Return a judge's answers by script, and the facts of its blocks. Raises NoJudge."""
+    scripts = judge.scripts
+    for _ in range(_ATTEMPTS):
+        with suppress(LostRound), judge.start() as node:
+            make_chain(node, scripts)
+            return {each: list(play(scripts.requests(each), node)) for each in scripts.subjects()}, node.blocks
+    raise NoJudge(f"{scripts.judge} lost a round in each of {_ATTEMPTS} attempts")
 
 
 def compare_recorded(judge: Judge) -> Comparison:

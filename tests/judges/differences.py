@@ -3,8 +3,8 @@
 `fields` are left out wherever both nodes have them. Each of `differences` covers the differences of some methods at
 some paths; the first that matches decides. Its conditions are regular expressions: of the whole `subject`, `method`
 and `path`, and of a part of the JSON of `params`, of `ours` and of the judge's value (`geth` or `lotus`).
-`within = 0.015` covers numbers that are at most 1.5 % below the judge's. Its decision is "by design",
-"judge's defect" or "to do", and `count` is its number of requests.
+`within = 0.015` covers numbers that differ by at most 1.5 %. Its decision is "by design", "judge's defect" or "to do",
+and `count` is its number of requests.
 
 A path has `[]` for an index and `0x` for a key that is an address, a hash or a slot. `refused` is a request that only
 we refuse, `accepted` one that only the judge refuses.
@@ -79,9 +79,9 @@ def _is_defect(found: Difference) -> bool:
 
 
 def _is_within(ours: Any, theirs: Any, share: float) -> bool:
-    if not all(isinstance(each, str) and re.fullmatch("0x[0-9a-f]+", each) for each in (ours, theirs)):
+    if not all(isinstance(each, str) and re.fullmatch("0x[0-9a-f]+|[0-9]+", each) for each in (ours, theirs)):
         return False
-    return 0 <= int(theirs, 16) - int(ours, 16) <= int(theirs, 16) * share
+    return abs(int(theirs, 0) - int(ours, 0)) <= int(theirs, 0) * share
 
 
 def known_file(scripts: Scripts) -> Path:

@@ -1,23 +1,24 @@
 """Lotus as a judge, and our node under Filecoin's rules with the same messages.
 
 Lotus is its own test kit with mock proofs (`lotus/build.sh`): one process with a node and a miner, which makes blocks
-at request. Its genesis cannot be chosen, so IDs of actors and hashes of blocks differ and have placeholders. Our blocks
-get the heights, times and base fees of Lotus' blocks, and the accounts the same funds.
+at request, and in one of a hundred rounds none. Its genesis cannot be chosen, so IDs of actors and hashes of blocks
+differ and have placeholders. Our blocks get the heights, times and base fees of Lotus' blocks, and the accounts the
+same funds.
 """
 
 import shutil
 import subprocess
 import sys
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
 from hypervisor.installation import user_folder
+from hypervisor.messages.address import Address
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
-from localnet import Network
+from localnet import GenesisOptions, Network
 from tests.conftest import data_file
-from tests.judges.nodes import JudgedNode, NoJudge, OurNode, Program, free_ports, post, submitted
+from tests.judges.nodes import JudgedNode, LostRound, NoJudge, OurNode, Program, free_ports, post, submitted
 from tests.judges.scripts import LOTUS, Block
 
 VERSION: Final = "1.36.1"
@@ -25,6 +26,10 @@ BUNDLE: Final = "bundles/v18-testing-fake-proofs.car"
 _FUNDS: Final = 10_000
 """FIL of each account."""
 _ACCOUNTS: Final = ("account0", "account1", "account2", "native0", "native1", "native2")
+_FIRST_FILLER: Final = 121
+"""ID after those of the ten accounts, which have two each, and of the zero address."""
+_ETHEREUM: Final = 42
+"""Length of an Ethereum address as text."""
 
 
 class OurFilecoinNode(OurNode):
@@ -40,12 +45,13 @@ class OurFilecoinNode(OurNode):
                 chain_id=LOTUS.chain["chainId"],
                 deferred=True,
                 balance=TokenAmount(_FUNDS * ATTO_PER_FIL),
+                genesis=GenesisOptions(balances=_fillers()),
                 bare=True,
                 clock=lambda: start,
             )
         )
-        for _ in range(LOTUS.chain["height"]):
-            self._make_block(0)
+        self.ask("anvil_mine", [LOTUS.chain["height"] - 1])
+        self._make_block(0)
 
     def mine(self, block: Block | None) -> None:
         for message in block.messages if block else ():
@@ -74,13 +80,14 @@ class Lotus(Program):
         settings = {"JUDGE_PORT": str(port), "JUDGE_NETWORK": str(LOTUS.chain["network"])}
         command = [str(folder / "judge"), "-test.run", "TestJudge", "-test.timeout", "0"]
         self.start(command, self._url, cwd=folder / "lotus" / "itests" / "judge", env={"HOME": str(folder), **settings})
-        self.blocks: list[dict[str, Any]] = [self._head()]
+        genesis = self.ask("Filecoin.ChainGetGenesis", [])["result"]["Blocks"][0]
+        self.blocks: list[dict[str, Any]] = [_facts(genesis)]
+        self._get("mine?nulls=0")
         for name in _ACCOUNTS:
             self._get(f"fund?to={LOTUS.with_names(f'<{name}>')}&fil={_FUNDS}")
-        for height in count(1):
-            self._make_block(0)
-            if height >= LOTUS.chain["height"]:
-                break
+        while self._head()["Height"] < LOTUS.chain["height"]:
+            self._get("mine?nulls=0")
+        self.blocks.append(self._head())
 
     def ask(self, method: str, params: list[Any]) -> dict[str, Any]:
         return post(self._url, method, params)
@@ -95,16 +102,31 @@ class Lotus(Program):
         return _names(self)
 
     def _make_block(self, nulls: int) -> None:
+        expected = self.blocks[-1]["Height"] + nulls + 1
         self._get(f"mine?nulls={nulls}")
         self.blocks.append(self._head())
+        if self.blocks[-1]["Height"] != expected:
+            raise LostRound(f"Lotus' miner did not win the round {expected}")
 
     def _head(self) -> dict[str, Any]:
-        block = self.ask("Filecoin.ChainHead", [])["result"]["Blocks"][0]
-        return {name: block[name] for name in ("Height", "Timestamp", "ParentBaseFee")}
+        return _facts(self.ask("Filecoin.ChainHead", [])["result"]["Blocks"][0])
 
     def _get(self, path: str) -> None:
         with urlopen(f"{self._base}/{path}", timeout=60) as reply:
             reply.read()
+
+
+def _fillers() -> dict[Address, TokenAmount]:
+    """Return accounts that take the IDs below those of the actors that Lotus creates in the chain."""
+    return {
+        Address.delegated(10, number.to_bytes(20, "big")): TokenAmount(0)
+        for number in range(2**32, 2**32 + LOTUS.chain["nextId"] - _FIRST_FILLER)
+    }
+
+
+def _facts(block: dict[str, Any]) -> dict[str, Any]:
+    """Return what our block of the same height gets."""
+    return {name: block[name] for name in ("Height", "Timestamp", "ParentBaseFee")}
 
 
 def _program() -> Path:
@@ -134,8 +156,8 @@ def _names(node: JudgedNode) -> dict[str, str]:
                 names[f"hash{height}"] = block["result"]["hash"]
     for name in (*_ACCOUNTS, *LOTUS.chain["names"]):
         address = LOTUS.with_names(f"<{name}>")
-        if address.startswith("0x"):
-            address = node.ask("Filecoin.EthAddressToFilecoinAddress", [address]).get("result", "")
+        if len(address) == _ETHEREUM:
+            address = node.ask("Filecoin.EthAddressToFilecoinAddress", [address])["result"]
         if actor := node.ask("Filecoin.StateLookupID", [address, None]).get("result"):
             names[f"id.{name}"] = actor
             names[f"masked.{name}"] = f"0xff{int(actor[2:]):038x}"

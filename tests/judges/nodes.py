@@ -25,6 +25,10 @@ class NoJudge(Exception):
     """Raised if a judge cannot be run here; the message names what is missing."""
 
 
+class LostRound(Exception):
+    """Raised if a judge's miner made no block in a round."""
+
+
 class JudgedNode(ABC):
     """A node that answers requests and makes blocks."""
 

@@ -6,10 +6,10 @@ the pool. In a step
 
 - `"$name"` stands for each value of the list `name`, of the script or of `values.json`; several give all combinations;
 - `{"$merge": [...]}` is one object of several, `{"$repeat": [value, count]}` a list, `{"$sign": {...}}` the raw form
-  of a transaction or the signed message (its fields are those of chain.json);
-- `<head>`, `<head+5>`, `<account0>`, `<native0>`, `<delegated0>` (its f1 and f410 addresses), `<f4.NAME>`, `<tx3>`, `<cid3>` (hash
-  and CID of the third message), `<word.5>`, `<zeros.9>` (bytes) and the `names` of chain.json stand for text, and
-  `<probe.set(1,<account0>)>` for the calldata of Probe.sol's function;
+  of a transaction or the signed message (its fields are those of chain.json), `$cid` and `$hash` what identifies it;
+- `<head>`, `<head+5>`, `<account0>`, `<native0>`, `<delegated0>` (its f1 and f410 addresses), `<f4.NAME>`, `<tx3>`,
+  `<cid3>` (hash and CID of the third message), `<word.5>`, `<zeros.9>` (bytes) and the `names` of chain.json stand
+  for text, and `<probe.set(1,<account0>)>` for the calldata of Probe.sol's function;
 - `<hash3>` stands for the hash of a block, `<block3>` for its CID, `<id.NAME>` for the ID of the actor at a named
   address, and `<N>` for the result with a name: these differ between nodes.
 """
@@ -35,6 +35,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.accounts import TEST_MNEMONIC, accounts
+from localnet.accounts import Account as FilecoinAccount
 from localnet.contracts.contract import Artifact
 from localnet.rpc.lotus_values import address_json, message_json
 from store.cid import show
@@ -165,6 +166,12 @@ def _signers() -> list[Any]:
 
 
 @cache
+def _accounts() -> tuple[FilecoinAccount, ...]:
+    """Return the same accounts with their f1 addresses."""
+    return accounts()
+
+
+@cache
 def _blocks(scripts: Scripts) -> list[Block]:
     """Return the blocks with signed messages. Nonces count from 0 for each sender."""
     nonces: dict[tuple[int, bool], int] = {}
@@ -184,9 +191,10 @@ def _blocks(scripts: Scripts) -> list[Block]:
 
 
 def _signed_message(chain: dict[str, Any], fields: dict[str, Any]) -> SignedMessage:
-    account = accounts()[int(fields["account"])]
+    account = _accounts()[int(fields["account"])]
     fees: dict[str, int] = chain["fees"]
     message = Message(
+        version=fields.get("Version", 0),
         to=Address.parse(fields["To"]),
         from_=account.native,
         nonce=fields["nonce"],
@@ -241,6 +249,10 @@ def _signed(scripts: Scripts, value: Any) -> Any:
     if isinstance(value, dict):
         if "$sign" in value:
             return scripts.sign(value["$sign"])
+        if "$cid" in value:
+            return {"/": _cid(scripts.sign(value["$cid"]))}
+        if "$hash" in value:
+            return "0x" + keccak(hexstr=scripts.sign(value["$hash"])).hex()
         return {name: _signed(scripts, each) for name, each in value.items()}
     return value
 
@@ -264,7 +276,7 @@ def _constant(scripts: Scripts, name: str) -> str | None:
         if kind == "account":
             return str(_signers()[number].address).lower()
         if kind in ("native", "delegated"):
-            return address_json(getattr(accounts()[number], kind))
+            return address_json(getattr(_accounts()[number], kind))
         if kind in ("tx", "cid"):
             message = [each for block in scripts.blocks() for each in block.messages][number]
             return "0x" + keccak(hexstr=message).hex() if kind == "tx" else _cid(message)

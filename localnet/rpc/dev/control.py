@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.transactions import BLOB
 from localnet.chain.clock import check_time
 from localnet.fork.forking import ForkSource
@@ -24,7 +24,6 @@ from localnet.ledger.candidates import candidate_of
 from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError, invalid_params
 from localnet.rpc.eth.transactions import send_raw_transaction, send_transaction
-from localnet.rpc.lotus_values import address_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import FORK_QUERY_TIME, Node, NodeReader, new_instance
 from localnet.rpc.refused import REASONS
@@ -318,16 +317,6 @@ def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
     return epoch_trace(node.network.chain, node.network.executed_at(height)).as_json()
 
 
-def filecoin_address(node: Node, owner: EthAddress) -> str:
-    """Return the Filecoin address of an Ethereum address."""
-    return address_json(to_filecoin(owner))
-
-
-def ethereum_address(node: Node, owner: str, tag: str = "finalized") -> str:
-    """Return the Ethereum address of a Filecoin one: f410 if the actor has it, else the masked ID."""
-    return as_data(node.network.address(owner))
-
-
 def _go_back(node: Node, height: int) -> None:
     """Make the tipset at a height, or the one before it, the head again."""
     tipset = node.network.chain.index.tipset_before(height)
@@ -478,8 +467,6 @@ METHODS = (
     Method("hypervisor_profile", (hash32,), profile, reads=True, traces=True),
     Method("hypervisor_traceCall", (transaction, optional(block)), trace_call, reads=True, traces=True),
     Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True, traces=True),
-    Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
-    Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),
     Method("anvil_reorg", (number, optional(list_of(pair, MAX_TRANSACTIONS))), reorganise),
     Method("anvil_setCoinbase", (address,), set_coinbase, aliases=("hardhat_setCoinbase",)),
     Method("evm_setBlockGasLimit", (number,), set_block_gas_limit, aliases=("anvil_setBlockGasLimit",)),

@@ -111,19 +111,23 @@ def chain_get_block_messages(node: Node, block: Cid) -> dict[str, Any]:
     }
 
 
-def chain_get_parent_messages(node: Node, block: Cid) -> list[dict[str, Any]]:
-    """Return the messages of the tipset before a block, in execution order."""
-    return _messages(node, _parent(node, block))
+def chain_get_parent_messages(node: Node, block: Cid) -> list[dict[str, Any]] | None:
+    """Return the messages of the tipset before a block, in execution order; null if there are none."""
+    return _messages(node, _parent(node, block)) or None
 
 
-def chain_get_parent_receipts(node: Node, block: Cid) -> list[dict[str, Any]]:
-    """Return the receipts of the tipset before a block, in the order of its messages, without rewards and cron."""
-    return [receipt_json(receipt.execution.receipt) for receipt in _receipts(node, _parent(node, block))]
+def chain_get_parent_receipts(node: Node, block: Cid) -> list[dict[str, Any]] | None:
+    """Return the receipts of the tipset before a block, without rewards and cron; null for the first block.
+
+    They are in the order of the messages.
+    """
+    parent = _parent(node, block)
+    return None if parent is None else [receipt_json(each.execution.receipt) for each in _receipts(node, parent)]
 
 
-def chain_get_messages_in_tipset(node: Node, key: TipsetKey) -> list[dict[str, Any]]:
-    """Return the messages of a tipset, in execution order."""
-    return _messages(node, found_tipset(node.network, key))
+def chain_get_messages_in_tipset(node: Node, key: TipsetKey) -> list[dict[str, Any]] | None:
+    """Return the messages of a tipset, in execution order; null if there are none."""
+    return _messages(node, found_tipset(node.network, key)) or None
 
 
 def chain_get_message(node: Node, message: Cid) -> dict[str, Any]:
@@ -203,10 +207,13 @@ def tipset_from(node: NodeReader, height: int) -> Tipset:
 
 
 def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | None]:
-    """Return a message by CID, in a block or pending; signed unless its signature is BLS. Raises RpcError 1."""
+    """Return a message by CID, in a block, pending or replaced; signed unless its signature is BLS. RpcError 1."""
     for candidate in node.network.mempool:
         if candidate.message.cid() == message:
             return candidate.bare, candidate.message
+    if message in node.network.mempool.replaced:
+        replaced, _ = node.network.mempool.replaced[message]
+        return replaced.message, replaced
     return _stored_message(node, message)
 
 
@@ -235,7 +242,7 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
         return None
     index, mempool = node.network.chain.index, node.network.mempool
     for found in message_hashes(signed, message, [node.network.chain_id, *index.chain_ids]):
-        if index.receipt(found) or mempool.get(found) or index.implicit_receipt(found):
+        if message in mempool.replaced or index.receipt(found) or mempool.get(found) or index.implicit_receipt(found):
             return found
     return None
 
@@ -248,6 +255,34 @@ def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
         return None
     chain_ids = [node.network.chain_id, *node.network.chain.index.chain_ids]
     return next(filter(None, map(node.network.find_executed, message_hashes(signed, message, chain_ids))), None)
+
+
+def receipt_of_call(node: NodeReader, message: Cid, *, replaced: bool = True) -> TransactionReceipt | None:
+    """Return the executed message with a CID, or with `replaced` the one that replaced it with the same call.
+
+    Raises RpcError 1 for another replacement (lotus chain/stmgr/searchwait.go, `tipsetExecutedMessage`).
+    """
+    found, last = receipt_of(node, message), message
+    while found is None and last in node.network.mempool.replaced:
+        _, last = node.network.mempool.replaced[last]
+        found = receipt_of(node, last)
+    if found is None or last == message:
+        return found
+    wanted, executed = node.network.mempool.replaced[message][0].message, found.execution.message.message
+    same = _call(wanted) == _call(executed)
+    if same and replaced:
+        return found
+    kind = "" if same else " that is NOT a valid replacement message"
+    raise RpcError(
+        LOTUS_ERROR,
+        f"found message with equal nonce as the one we are looking for{kind} "
+        f"(F:{show(message)} n {wanted.nonce}, TS: {show(last)} n{executed.nonce})",
+    )
+
+
+def _call(message: Message) -> tuple[Any, ...]:
+    """Return what a replacement must leave as it is."""
+    return message.from_, message.to, message.nonce, message.value, message.method, message.params
 
 
 def _entry(flags: int, key: str, codec: int, value: bytes) -> dict[str, Any]:

@@ -140,4 +140,9 @@ def _value(value: Any) -> tuple[int, bytes]:
     return field(request, "codec", unsigned) or 0, field(request, "value", base64_bytes) or b""
 
 
-METHODS = (Method("Filecoin.GetActorEventsRaw", (optional(event_filter),), actor_events, reads=True),)
+def events_or_null(node: NodeReader, wanted: EventFilter = EVERYTHING) -> list[dict[str, Any]] | None:
+    """Return the events of `actor_events`; null if there are none."""
+    return actor_events(node, wanted) or None
+
+
+METHODS = (Method("Filecoin.GetActorEventsRaw", (optional(event_filter),), events_or_null, reads=True),)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from hypervisor.exit_codes import ErrorNumber, ExitCode, exit_name, refusal_exit
+from hypervisor.exit_codes import ErrorNumber, ExitCode, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt
@@ -36,10 +36,10 @@ from hypervisor.tracing import (
 )
 from hypervisor.types import Gas
 from localnet.calls.pace import with_pace
-from localnet.ledger.records import Execution, Tipset, TransactionReceipt, is_native_receiver
+from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
-from localnet.rpc.filecoin.chain import receipt_of
-from localnet.rpc.filecoin.state import id_of, machine_at
+from localnet.rpc.filecoin.chain import receipt_of, receipt_of_call, signed_or_bare, tipset_from
+from localnet.rpc.filecoin.state import actor_of, machine_at
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -64,6 +64,8 @@ from localnet.rpc.values import any_value, boolean, field, fields
 from localnet.traces.trace import Replay, implicit_positions, replay_implicit
 from store.cid import Cid, show
 
+_IMPLICIT_GAS: Final = Gas((1 << 62) - 1)
+"""Gas limit that Lotus sets for implicit messages (chain/vm/fvm.go)."""
 _NO_ADDRESS: Final = "<empty>"
 _REFUSALS: Final = {number.name: refusal_exit(number) for number in ErrorNumber}
 NO_CALL: Final[dict[str, Any]] = {
@@ -164,26 +166,23 @@ _COSTS: Final = (
 def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
     """Execute a message without effect and return its result and calls.
 
-    The message pays no gas. A failure is returned as a result.
+    The message pays no gas, and has its sender's next nonce and the gas limit of implicit messages, although at most
+    the node's limit for calls is used. A failure is returned as a result.
     """
     machine = machine_at(node, key)
-    id_of(machine, request.from_)
-    limit = node.network.rules.limits.call_gas
-    if request.gas_limit > limit:
-        raise RpcError(LOTUS_ERROR, f"StateCall gas limit {request.gas_limit} exceeds configured cap {limit}")
-    wanted = replace(request, gas_limit=request.gas_limit or limit)
+    sender = actor_of(machine, request.from_)
+    tried = replace(request, gas_limit=node.network.rules.limits.call_gas, nonce=sender.nonce)
     traces = CallTrees(DETAILS)
     with machine.trial():
         before, machine.tracer = machine.tracer, with_pace(machine, traces)
         try:
-            result = machine.apply_implicit(wanted)
+            result = machine.apply_implicit(tried)
         finally:
             machine.tracer = before
         if result.fatal is not None:
             raise result.fatal
-        return _invocation(
-            wanted.cid(), wanted, result.receipt, _root(traces), _error(wanted, result.receipt, result.message)
-        )
+        shown = replace(tried, gas_limit=_IMPLICIT_GAS)
+        return _invocation(shown.cid(), shown, result.receipt, _root(traces), result.message)
 
 
 def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
@@ -191,15 +190,15 @@ def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any
 
     The message may also be a reward or cron with a receipt (FIP-0107).
     """
-    receipt = receipt_of(node, wanted)
+    receipt = receipt_of_call(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
     if receipt.is_implicit:
         traces = CallTrees(DETAILS)
         _, executions = replay_implicit(node.network.chain, receipt.tipset, traces)
         position = implicit_positions(executions, traces.roots)[receipt.index]
-        return _implicit_with_receipt(executions[receipt.index], execution_trace(traces.roots[position]))
-    return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt, wanted)
+        return _implicit_with_receipt(executions[receipt.index], traces.roots[position])
+    return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt)
 
 
 def state_compute(
@@ -222,12 +221,12 @@ def state_compute(
     traces = CallTrees(DETAILS)
     replay = Replay(node.network.chain, found, tracer=traces if found.implicit else None)
     receipts = node.network.chain.index.receipts(found)
-    traced = [_replay_message(replay, receipt, receipt.execution.message.cid()) for receipt in receipts]
+    traced = [_replay_message(replay, receipt) for receipt in receipts]
     executions = replay.end(traces)
     if found.implicit:
         positions = implicit_positions(executions, traces.roots)
         implicit = [
-            _implicit_with_receipt(done, execution_trace(traces.roots[position]))
+            _implicit_with_receipt(done, traces.roots[position])
             for done, position in zip(executions, positions, strict=True)
         ]
     else:
@@ -235,11 +234,9 @@ def state_compute(
     return {"Root": cid_json(found.state), "Trace": found.in_execution_order(traced, implicit)}
 
 
-def _implicit_with_receipt(done: Execution, root: dict[str, Any]) -> dict[str, Any]:
+def _implicit_with_receipt(done: Execution, root: CallNode) -> dict[str, Any]:
     canonical = done.message.message
-    return _invocation(
-        canonical.cid(), canonical, done.receipt, root, _error(canonical, done.receipt, done.error_message)
-    )
+    return _invocation(canonical.cid(), canonical, done.receipt, root, done.error_message)
 
 
 def _implicit(replay: Replay, traces: CallTrees) -> Iterator[dict[str, Any]]:
@@ -255,39 +252,37 @@ def _implicit(replay: Replay, traces: CallTrees) -> Iterator[dict[str, Any]]:
             gas_limit=Gas(start.gas_available // MILLIGAS_PER_GAS),
         )
         receipt = Receipt(end.exit_code, end.return_data, Gas(end.gas_used // MILLIGAS_PER_GAS))
-        trace, error = execution_trace(root), _error(done, receipt, end.message)
-        yield _invocation(done.cid(), done, receipt, trace, error)
+        yield _invocation(done.cid(), done, receipt, root, end.message)
 
 
-def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
-    """Return the current message of a tipset's replay, under the requested CID."""
+def _replay_message(replay: Replay, receipt: TransactionReceipt) -> dict[str, Any]:
+    """Return the current message of a tipset's replay."""
     traces = CallTrees(DETAILS)
     replay.next(traces)
     bare, executed = receipt.execution.message.message, receipt.execution.receipt
     base_fee = receipt.tipset.base_fee
     cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
     costs = _costs(bare, executed, cost)
-    return _invocation(wanted, bare, executed, _root(traces), _error(bare, executed, receipt.error_message), costs)
+    wanted = receipt.execution.message.cid()
+    return _invocation(wanted, bare, executed, _root(traces), receipt.error_message, costs)
 
 
 def state_search_msg(
-    node: Node,
-    start: Any,
-    wanted: Any = None,
-    limit: int = -1,
-    replaced: bool = True,  # replaced messages are not stored
+    node: Node, start: Any, wanted: Any = None, limit: int = -1, replaced: bool = True
 ) -> dict[str, Any] | None:
-    """Return the receipt and tipset of a message; null if it has none. The older form takes the CID alone."""
+    """Return the receipt and tipset of a message; null if it has none. The older form takes the CID alone.
+
+    With `replaced` they may be those of the message that replaced it.
+    """
     found = cid(start if wanted is None else wanted)
     if wanted is not None:
         tipset(start)
-    return state_search_msg_limited(node, found, limit)
+    return _search(node, found, limit, replaced)
 
 
 def state_search_msg_limited(node: Node, wanted: Cid, limit: int) -> dict[str, Any] | None:
     """Return the receipt and tipset of a message of the last `limit` epochs; null if it has none."""
-    receipt = receipt_of(node, wanted)
-    return None if receipt is None or is_older(node, receipt.tipset, limit) else _look_up(receipt, wanted)
+    return _search(node, wanted, limit, True)
 
 
 def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[str, Any] | None:
@@ -297,17 +292,19 @@ def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[st
 
 
 def state_wait_msg(
-    node: Node,
-    wanted: Cid,
-    confidence: int = 0,
-    limit: int = -1,
-    replaced: bool = True,
+    node: Node, wanted: Cid, confidence: int = 0, limit: int = -1, replaced: bool = True
 ) -> dict[str, Any]:
-    """Wait for a message's block, at most two minutes; return its receipt and tipset."""
-    receipt = receipt_of(node, wanted)
-    if receipt is not None and not is_older(node, receipt.tipset, limit):
-        return _look_up(receipt, wanted)
-    raise NotYetAvailable(f"message {show(wanted)} has no block yet")
+    """Wait for a message's block, at most two minutes; return its receipt and tipset, as Filecoin.StateSearchMsg."""
+    found = _search(node, wanted, limit, replaced)
+    if found is None:
+        raise NotYetAvailable(f"message {show(wanted)} has no block yet")
+    return found
+
+
+def _search(node: Node, wanted: Cid, limit: int, replaced: bool) -> dict[str, Any] | None:
+    signed_or_bare(node, wanted)
+    receipt = receipt_of_call(node, wanted, replaced=replaced)
+    return None if receipt is None or is_older(node, receipt.tipset, limit) else _look_up(node, receipt)
 
 
 def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
@@ -339,13 +336,15 @@ def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: in
 # --- shapes -----------------------------------------------------------------------------------------------------------
 
 
-def _look_up(receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
+def _look_up(node: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
+    """Return a receipt with its tipset; with deferred execution that is the next one, which executed the message."""
+    executor = tipset_from(node, receipt.tipset.height + 1) if node.network.chain.deferred else receipt.tipset
     return {
-        "Message": cid_json(wanted),
+        "Message": cid_json(receipt.execution.message.cid()),
         "Receipt": receipt_json(receipt.execution.receipt),
         "ReturnDec": None,
-        "TipSet": key_json(receipt.tipset),
-        "Height": receipt.tipset.height,
+        "TipSet": key_json(executor),
+        "Height": executor.height,
     }
 
 
@@ -358,30 +357,44 @@ def _invocation(
     wanted: Cid,
     invoked: Message,
     receipt: Receipt,
-    trace: dict[str, Any],
-    error: str,
+    call: CallNode | None,
+    message: str,
     costs: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """Return the result of a message; `message` says why it came to no call of an actor."""
     return {
         "MsgCid": cid_json(wanted),
         "Msg": message_json(invoked),
         "MsgRct": receipt_json(receipt),
         "GasCost": {"Message": None, **dict.fromkeys(_COSTS, "0")} if costs is None else costs,
-        "ExecutionTrace": trace,
-        "Error": error,
+        "ExecutionTrace": NO_CALL if call is None else execution_trace(call),
+        "Error": "" if receipt.exit_code == ExitCode.OK else _error(receipt, call, message),
         "Duration": 0,
     }
 
 
-def _root(traces: CallTrees) -> dict[str, Any]:
-    return execution_trace(traces.roots[0]) if traces.roots else NO_CALL
+def _root(traces: CallTrees) -> CallNode | None:
+    return traces.roots[0] if traces.roots else None
 
 
-def _error(invoked: Message, receipt: Receipt, text: str) -> str:
-    if receipt.exit_code == ExitCode.OK:
-        return ""
-    end = exit_name(receipt.exit_code, native=is_native_receiver(invoked.to))
-    return f"{end}: {text}" if text else f"unknown error (RetCode={receipt.exit_code})"
+def _error(receipt: Receipt, call: CallNode | None, message: str) -> str:
+    """Return the backtrace of a failed message as ref-fvm shows it (fvm/src/executor, `ApplyFailure`)."""
+    frames = [] if call is None else list(_frames(call))
+    lines = [f"{number:02}: {frame}" for number, frame in enumerate(frames)]
+    if not frames and message:
+        lines = [f"--> caused by: send::send -- {message}"]
+    backtrace = "\n".join(["message failed with backtrace:", *lines]) if lines else "unknown error"
+    return f"{backtrace}\n (RetCode={receipt.exit_code})" if lines else f"{backtrace} (RetCode={receipt.exit_code})"
+
+
+def _frames(call: CallNode) -> Iterator[str]:
+    """Yield the calls whose actors aborted, outermost first."""
+    end = _end_of(call)
+    if end.exit_code == ExitCode.OK or end.error:
+        return
+    yield f"f0{call.actor} (method {call.start.method}) -- {end.message} ({end.exit_code})"
+    if call.items and isinstance(last := call.items[-1], CallNode):
+        yield from _frames(last)
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:

@@ -102,10 +102,9 @@ def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[
 
 
 def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """Return the claimed power of a miner and of the network, in bytes."""
+    """Return the claimed power of a miner and of the network, in bytes; that of any other address is 0."""
     machine = machine_at(node, key)
-    number = Address.id(id_of(machine, miner))
-    miner_of(machine, number)
+    number = Address.id(machine.state_tree.lookup_id(miner) or 0)
     own, total = claimed_power(machine, number)
     return {"MinerPower": _power(*own), "TotalPower": _power(*total), "HasMinPower": has_min_power(machine, number)}
 

@@ -21,6 +21,7 @@ from bridge.ethereum.addresses import from_delegated
 from bridge.ethereum.transactions import TransactionError
 from bridge.filecoin import messages
 from bridge.filecoin.messages import transaction_of
+from bridge.filecoin.parameters import unwrap_return
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
@@ -30,9 +31,10 @@ from localnet.accounts import Account
 from localnet.calls.overrides import Overrides, overridden
 from localnet.chain.execution import apply_pending
 from localnet.chain.mempool import MAX_PENDING
+from localnet.chain.reading import suggested_premium
 from localnet.ledger.records import is_native_receiver
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin.state import actor_of, id_of, machine_at
+from localnet.rpc.filecoin.state import actor_of, id_of, key_address, machine_at
 from localnet.rpc.lotus_values import (
     DEFAULT_SPEC,
     HEAD,
@@ -57,12 +59,13 @@ from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import any_value, boolean, field, fields, list_of
 from localnet.rules.facts import MINIMUM_BASE_FEE, BlockOverride
-from localnet.rules.filecoin import inclusion_gas
+from localnet.rules.filecoin import inclusion_gas, why_invalid
 from localnet.state.controls import nonce_of, nonce_of_actor
 from store.keccak import keccak
 
 _OVERESTIMATION: Final = (5, 4)
 _FEE_CAP_BLOCKS: Final = 20
+_PREMIUM_BLOCKS: Final = 10
 _MAX_BLOCKS: Final = 10_000
 _MAX_MESSAGES: Final = 1_000
 _MAX_UUIDS: Final = 100_000
@@ -82,8 +85,8 @@ def estimate_gas_limit(node: NodeReader, request: Message, key: TipsetKey = HEAD
 
 
 def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:
-    """Return the usual premium, which is also the minimum, in attoFIL per gas."""
-    return str(node.network.rules.fees.premium)
+    """Return the premium for inclusion in the next `blocks` blocks, in attoFIL per gas."""
+    return str(_premium(node, blocks, key))
 
 
 def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey = HEAD) -> str:
@@ -142,9 +145,11 @@ def push_messages(node: Node, requests: list[Message], spec: SendSpec = DEFAULT_
 
 
 def get_nonce(node: Node, owner: Address) -> int:
-    """Return the next nonce of an account, after its pending messages. Error 11 if no actor has the address."""
+    """Return the next nonce of an account, after its pending messages. Error 1 if no actor has the address."""
     machine = node.network.machine
-    actor_of(machine, owner)
+    actor = actor_of(machine, owner)
+    if owner.protocol is Protocol.ID:
+        owner = actor.delegated_address or key_address(machine, owner, actor)
     return node.network.pending_nonce(owner)
 
 
@@ -242,7 +247,8 @@ def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
     if result.exit_code != ExitCode.OK:
         end = exit_name(result.exit_code, native=is_native_receiver(request.to))
         reason = result.message or "none"
-        raise RpcError(EXECUTION_REVERTED, f"message execution failed: exit {end}, reason: {reason}")
+        data = f"0x{unwrap_return(result.return_data).hex()}"
+        raise RpcError(EXECUTION_REVERTED, f"message execution failed: exit {end}, reason: {reason}", data)
     return result.gas_used
 
 
@@ -256,13 +262,18 @@ def _with_gas(node: NodeReader, request: Message, spec: SendSpec, key: TipsetKey
     if request.gas_limit == 0:
         request = _with_gas_limit(node, request, key)
     if request.gas_premium == 0:
-        request = replace(request, gas_premium=node.network.rules.fees.premium)
+        request = replace(request, gas_premium=_premium(node, _PREMIUM_BLOCKS, HEAD))
     if request.gas_fee_cap == 0:
         request = replace(request, gas_fee_cap=_fee_cap(node, request.gas_premium, _FEE_CAP_BLOCKS))
     max_fee, cap = spec.max_fee or _MAX_FEE, request.gas_fee_cap
     if spec.maximizes_fee_cap or cap * request.gas_limit > max_fee:
         cap = TokenAmount(max_fee // request.gas_limit)
     return replace(request, gas_fee_cap=cap, gas_premium=min(cap, request.gas_premium))
+
+
+def _premium(node: NodeReader, blocks: int, key: TipsetKey) -> TokenAmount:
+    head = found_tipset(node.network, key)
+    return suggested_premium(node.network.chain.index, head, node.network.rules, blocks)
 
 
 def _estimate(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> Callable[[NodeReader], Message] | None:
@@ -341,10 +352,8 @@ def _sign(node: Node, account: Account, request: Message) -> SignedMessage:
 
 _MAX_SIZE: Final = (64 << 10) - 128
 """Maximum size of a message, so that it fits into a block with its signature."""
-_MAX_VALUE: Final = 2_000_000_000 * ATTO_PER_FIL
 _BOUND: Final = 10
 """Factor by which the base fee may fall or rise in the next epochs."""
-_ZERO_BLS_KEY: Final = b"\xc0" + bytes(47)
 _MINUTE: Final = 60 * 10**9
 """A minute in nanoseconds, as Go writes a duration."""
 
@@ -383,7 +392,7 @@ def prototype(value: Any) -> Prototype:
 def pool_config(node: Node) -> dict[str, Any]:
     """Return the limits of the message pool, and the factor of estimates of gas."""
     return {
-        "PriorityAddrs": None, "SizeLimitHigh": MAX_PENDING, "SizeLimitLow": MAX_PENDING, "ReplaceByFeeRatio": 1.1,
+        "PriorityAddrs": None, "SizeLimitHigh": MAX_PENDING, "SizeLimitLow": MAX_PENDING, "ReplaceByFeeRatio": 1.25,
         "PruneCooldown": _MINUTE, "GasLimitOverestimation": 1.25,
     }  # fmt: skip
 
@@ -463,7 +472,7 @@ def _checks(node: Node, tried: Prototype, senders: dict[Address, _Sender], pendi
     size = len(of.to_cbor())
     yield _status(Check.SERIALIZE)
     yield _status(Check.SIZE, "message too big" if size > _MAX_SIZE else "")
-    invalid = _invalid(of, node.network.rules.messages.gas_limit(machine))
+    invalid = why_invalid(of, node.network.rules.messages.gas_limit(machine))
     yield _status(Check.VALIDITY, f"syntactically invalid message: {invalid}" if invalid else "")
     if invalid:
         return
@@ -497,25 +506,6 @@ def _gas_checks(node: Node, of: Message, size: int) -> Iterator[_Status]:
     yield _status(Check.LOWER_BOUND, error, baseFeeLowerBound=f"{low:d}", baseFee=shown)
     warning = of_bound.format("upper") if cap < high else ""
     yield Check.UPPER_BOUND, True, warning, {"baseFeeUpperBound": f"{high:d}", "baseFee": shown}
-
-
-def _invalid(of: Message, block_gas: int) -> str:
-    """Return why no block may include a message; empty if one may."""
-    for wrong, text in (
-        (of.version != 0, "'Version' unsupported"),
-        (of.to.protocol is Protocol.BLS and of.to.payload == _ZERO_BLS_KEY, "invalid 'To' address"),
-        (of.value < 0, "'Value' field cannot be negative"),
-        (of.value > _MAX_VALUE, "'Value' field cannot be greater than total filecoin supply"),
-        (of.gas_fee_cap < 0, "'GasFeeCap' field cannot be negative"),
-        (of.gas_premium < 0, "'GasPremium' field cannot be negative"),
-        (of.gas_premium > of.gas_fee_cap, "'GasFeeCap' less than 'GasPremium'"),
-        (of.gas_limit > block_gas,
-         f"'GasLimit' field cannot be greater than a block's gas limit ({of.gas_limit} > {block_gas})"),
-        (of.gas_limit <= 0, f"'GasLimit' field {of.gas_limit} must be positive"),
-    ):  # fmt: skip
-        if wrong:
-            return text
-    return ""
 
 
 def _cost(of: Message) -> int:

@@ -114,7 +114,7 @@ def manifest_cid(node: Node, version: int) -> dict[str, str]:
     machine = node.network.machine
     if version != machine.context.network.number:
         raise RpcError(LOTUS_ERROR, f"the actors of network version {version} are unknown to this node")
-    return cid_json(machine.manifest.data)
+    return cid_json(machine.manifest.root)
 
 
 def _multisig(machine: Hypervisor, multisig: Address) -> ActorState:

@@ -1,7 +1,7 @@
 """Methods about the state: actors, addresses, randomness, and decoded states of built-in actors.
 
-`Filecoin.State*` methods of a tipset return the state after it. Here a tipset is executed when it is built; on the
-network it is executed with the next one.
+`Filecoin.State*` methods of a tipset return the state after it, because it is executed when it is built. On the
+network, and with deferred execution, it is executed with the next one, and they return the state in its header.
 
 The states of built-in actors are decoded by their IPLD schemas to JSON in Lotus' format. Field names are in Go's
 spelling (`total_raw_byte_power` is TotalRawBytePower). Links are {"/": text}, amounts decimal text, and bytes base64.
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.actors.schemas import AMOUNTS, actor_schema, meaning, state_types
+from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.context import ExternError
@@ -42,6 +43,7 @@ from localnet.rpc.lotus_values import (
 )
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.values import address, as_data, text
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink
@@ -180,7 +182,7 @@ _KEYS: Final = (Protocol.SECP256K1, Protocol.BLS, Protocol.DELEGATED)
 
 
 def state_get_actor(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """Return the actor at an address: code, head, nonce, balance, delegated address. Error 11 if there is none."""
+    """Return the actor at an address: code, head, nonce, balance, delegated address. Error 1 if there is none."""
     return actor_json(actor_of(machine_at(node, key), owner))
 
 
@@ -198,11 +200,14 @@ def state_account_key(node: NodeReader, owner: Address, key: TipsetKey = HEAD) -
         return address_json(owner)
     machine = machine_at(node, key)
     actor = actor_of(machine, owner)
-    if actor.delegated_address is not None:
-        return address_json(actor.delegated_address)
+    return address_json(actor.delegated_address or key_address(machine, owner, actor))
+
+
+def key_address(machine: Hypervisor, owner: Address, actor: ActorState) -> Address:
+    """Return the f1 or f3 address of a native account. Raises RpcError 1 for any other actor."""
     if machine.manifest.name_of(actor.code) != "account":
         raise RpcError(LOTUS_ERROR, f"failed to get account actor state for {owner}: it is not an account")
-    return address_json(Address.from_bytes(get_object(machine.store, actor.head)[0]))
+    return Address.from_bytes(get_object(machine.store, actor.head)[0])
 
 
 def state_lookup_id(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
@@ -211,18 +216,30 @@ def state_lookup_id(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
 
 
 def state_lookup_robust_address(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
-    """Return an address of an actor other than its f0 address, preferably f410."""
+    """Return the first address of the init actor's map with the ID of an f0 address."""
     if owner.protocol is not Protocol.ID:
-        return address_json(owner)
+        raise RpcError(LOTUS_ERROR, f"{address_json(owner)} is no ID address")
     machine = machine_at(node, key)
-    actor = machine.actor(owner)
-    if actor is not None and actor.delegated_address is not None:
-        return address_json(actor.delegated_address)
     found = Hamt(machine.store, machine.state_tree.init_state().address_map, _BIT_WIDTH)
     for known, number in found.items():
         if number == owner.actor_id():
             return address_json(Address.from_bytes(known))
     raise RpcError(LOTUS_ERROR, f"address not found: {owner} has no other address")
+
+
+def eth_to_filecoin(node: Node, owner: EthAddress) -> str:
+    """Return the Filecoin address of an Ethereum address."""
+    return address_json(to_filecoin(owner))
+
+
+def filecoin_to_eth(node: Node, owner: Address, tag: str = "finalized") -> str:
+    """Return the Ethereum address of a Filecoin one: that in an f410 address, else the masked ID."""
+    if owner.protocol is Protocol.DELEGATED:
+        found = from_delegated(owner)
+        if found is None:
+            raise RpcError(LOTUS_ERROR, f"{address_json(owner)} is not the f410 address of an Ethereum address")
+        return as_data(found)
+    return as_data(masked_id(id_of(node.network.machine, owner)))
 
 
 def state_list_actors(node: NodeReader, key: TipsetKey = HEAD) -> list[str]:
@@ -304,9 +321,16 @@ def randomness_from_tickets(node: Node, tag: int, height: int, entropy: bytes, k
 
 
 def machine_at(node: NodeReader, key: TipsetKey) -> Hypervisor:
-    """Return a machine at the state after a tipset; by default the newest with a known state. Raises RpcError 1."""
+    """Return a machine at the state of a tipset; by default the newest. Raises RpcError 1.
+
+    It is the state after the tipset, or with deferred execution the one in its header, after its parent.
+    """
     chain = node.network.chain
-    return chain.machine_at(found_tipset(node.network, key) if key.blocks else chain.executed_head)
+    if not key.blocks:
+        return chain.machine_at(chain.executed_head)
+    found = found_tipset(node.network, key)
+    is_before = chain.deferred and found.parent >= chain.index.first
+    return chain.machine_at(chain.index.tipset(found.parent) if is_before else found)
 
 
 def id_of(machine: Hypervisor, owner: Address) -> ActorID:
@@ -319,10 +343,10 @@ def id_of(machine: Hypervisor, owner: Address) -> ActorID:
 
 
 def actor_of(machine: Hypervisor, owner: Address) -> ActorState:
-    """Return the state of the actor at an address. Raises RpcError 11."""
-    state = machine.state_tree.get_actor(id_of(machine, owner))
+    """Return the state of the actor at an address. Raises RpcError 1."""
+    state = machine.actor(owner)
     if state is None:
-        raise RpcError(ACTOR_NOT_FOUND, "actor not found")
+        raise RpcError(LOTUS_ERROR, f"actor not found: {owner}")
     return state
 
 
@@ -345,6 +369,8 @@ METHODS = (
     Method("Filecoin.StateAccountKey", (filecoin_address, optional(tipset)), state_account_key, reads=True),
     Method("Filecoin.StateLookupID", (filecoin_address, optional(tipset)), state_lookup_id),
     Method("Filecoin.StateLookupRobustAddress", (filecoin_address, optional(tipset)), state_lookup_robust_address),
+    Method("Filecoin.EthAddressToFilecoinAddress", (address,), eth_to_filecoin, inline=True),
+    Method("Filecoin.FilecoinAddressToEthAddress", (filecoin_address, optional(text)), filecoin_to_eth),
     Method("Filecoin.StateListActors", (optional(tipset),), state_list_actors, reads=True),
     Method("Filecoin.StateNetworkName", (), state_network_name),
     Method("Filecoin.StateNetworkVersion", (optional(tipset),), state_network_version),

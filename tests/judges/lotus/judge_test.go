@@ -1,7 +1,7 @@
 // Lotus with mock proofs as a judge of JSON-RPC, on its own test kit.
 //
 // /rpc/v0, /rpc/v1 and /rpc/v2 answer without a token. /mine?nulls=2 makes a block after two null rounds,
-// /fund?to=ADDRESS&fil=100 sends FIL with the next block. JUDGE_PORT and JUDGE_NETWORK are port and network version.
+// /fund?to=ADDRESS&fil=100 sends FIL with the next block. A miner that does not win makes no block. JUDGE_PORT and JUDGE_NETWORK are port and network version.
 package judge
 
 import (
@@ -25,6 +25,7 @@ import (
 	"github.com/filecoin-project/lotus/chain/types"
 	"github.com/filecoin-project/lotus/chain/types/ethtypes"
 	"github.com/filecoin-project/lotus/itests/kit"
+	"github.com/filecoin-project/lotus/miner"
 	"github.com/filecoin-project/lotus/node"
 )
 
@@ -56,18 +57,30 @@ func TestJudge(t *testing.T) {
 	ctx := context.Background()
 	address.CurrentNetwork = address.Testnet
 	version := network.Version(number(os.Getenv("JUDGE_NETWORK")))
-	full, miner, ensemble := kit.EnsembleMinimal(
+	full, producer, ensemble := kit.EnsembleMinimal(
 		t, kit.MockProofs(), kit.WithEthRPC(), kit.F3Disabled(), kit.GenesisNetworkVersion(version))
 	ensemble.InterconnectAll()
-	blocks := kit.NewBlockMiner(t, miner)
 	rpc, err := node.FullNodeHandler(full.FullNode, full.V2, false)
 	require.NoError(t, err)
 
 	routes := http.NewServeMux()
 	routes.Handle("/rpc/", rpc)
 	routes.HandleFunc("/mine", func(w http.ResponseWriter, r *http.Request) {
-		blocks.InjectNulls(abi.ChainEpoch(number(r.URL.Query().Get("nulls"))))
-		blocks.MineUntilBlock(ctx, full, nil)
+		ended := make(chan abi.ChainEpoch)
+		must(producer.MineOne(ctx, miner.MineReq{
+			InjectNulls: abi.ChainEpoch(number(r.URL.Query().Get("nulls"))),
+			Done: func(won bool, epoch abi.ChainEpoch, err error) {
+				must(err)
+				ended <- epoch
+			},
+		}))
+		for epoch := <-ended; ; time.Sleep(10 * time.Millisecond) {
+			head, err := full.ChainHead(ctx)
+			must(err)
+			if head.Height() >= epoch {
+				return
+			}
+		}
 	})
 	routes.HandleFunc("/fund", func(w http.ResponseWriter, r *http.Request) {
 		to, err := receiver(r.URL.Query().Get("to"))

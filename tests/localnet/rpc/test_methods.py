@@ -375,8 +375,8 @@ class TestFees:
 
     def test_the_price_is_base_fee_and_premium(self, rpc: Client) -> None:
         assert rpc("eth_baseFee") == hex(100)
-        assert rpc("eth_maxPriorityFeePerGas") == hex(100_000)
-        assert rpc("eth_gasPrice") == hex(100_100)
+        assert rpc("eth_maxPriorityFeePerGas") == hex(200_000)
+        assert rpc("eth_gasPrice") == hex(200_100)
 
     def test_the_history_has_one_base_fee_more_than_blocks(self, rpc: Client) -> None:
         for _ in range(3):
@@ -473,8 +473,8 @@ class TestControls:
         assert rpc("Filecoin.FilecoinAddressToEthAddress", filecoin) == ALICE
         native = rpc("Filecoin.FilecoinAddressToEthAddress", str(account.native), "latest")
         assert native == "0x" + masked_id(100).hex()
-        for nobody in ("f9nobody", "f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za"):
-            with refusal(-32602):
+        for nobody, code in (("f9nobody", -32602), ("f1abjxfbp274xpdqcpuaykwkfb43omjotacm2p3za", 11)):
+            with refusal(code):
                 rpc("Filecoin.FilecoinAddressToEthAddress", nobody)
 
 

@@ -230,8 +230,8 @@ class TestEvents:
     """Filecoin.GetActorEventsRaw."""
 
     def ask(self, rpc: Client, **fields: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = rpc("Filecoin.GetActorEventsRaw", {"fromHeight": 0, **fields})
-        return found
+        found: list[dict[str, Any]] | None = rpc("Filecoin.GetActorEventsRaw", {"fromHeight": 0, **fields})
+        return found or []
 
     def test_events_are_the_logs_with_their_entries_as_they_are(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)

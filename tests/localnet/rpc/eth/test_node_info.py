@@ -126,7 +126,13 @@ def test_filecoin_fee_suggestions_match_lotus() -> None:
     with Network(clock=Clock()) as network:
         rpc = Client(Node(network))
         assert rpc("eth_feeHistory", "0x5", "latest", [20])["reward"] == [[hex(100_000)]]
-        assert rpc("eth_maxPriorityFeePerGas") == hex(100_000)
+        assert rpc("eth_maxPriorityFeePerGas") == hex(200_000)
+        for _ in range(2):
+            rpc(
+                "eth_sendTransaction", {"from": ALICE, "to": BOB, "maxPriorityFeePerGas": hex(10**6), "gas": hex(10**9)}
+            )
+        rpc("evm_mine")
+        assert rpc("eth_maxPriorityFeePerGas") == hex(10**6)
 
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -194,14 +194,6 @@ class TestState:
         assert lotus(rpc, "StateGetActor", native(rpc), before)["Nonce"] == 0
         assert lotus(rpc, "StateGetActor", native(rpc), [])["Nonce"] == 1
 
-    @pytest.mark.parametrize("method", ["StateGetActor", "StateLookupID", "StateAccountKey", "MpoolGetNonce"])
-    def test_unknown_address_is_reported_as_actor_not_found(self, rpc: Client, method: str) -> None:
-        owner = "f0999999" if method == "StateAccountKey" else NOBODY
-        with refusal(11, "actor not found") as failed:
-            lotus(rpc, method, owner, *([] if method == "MpoolGetNonce" else [None]))
-        if owner == NOBODY:
-            assert "resolution lookup failed" in failed.value.message
-
     def test_addresses_lead_to_one_another(self, rpc: Client) -> None:
         for owner in (native(rpc), delegated(rpc)):
             number = lotus(rpc, "StateLookupID", owner, None)
@@ -275,7 +267,8 @@ class TestMessages:
     def test_a_call_that_fails_is_an_answer(self, rpc: Client) -> None:
         found = lotus(rpc, "StateCall", {"To": "f04", "From": native(rpc), "Value": "0", "Method": 99}, None)
         assert found["MsgRct"]["ExitCode"] == 22
-        assert "USR_UNHANDLED_MESSAGE" in found["Error"]
+        assert found["Error"].startswith("message failed with backtrace:\n00: f04 (method 99) -- ")
+        assert found["Error"].endswith(" (22)\n (RetCode=22)")
         with pytest.raises(Failed, match="actor not found"):
             lotus(rpc, "StateCall", transfer(rpc, From=NOBODY), None)
 
@@ -317,7 +310,9 @@ class TestMessages:
         rpc("evm_mine")
         assert [lotus(rpc, "StateSearchMsgLimited", cid, limit) for limit in (-1, 1, 0)] == [found, found, None]
         absent = lotus(rpc, "ChainHead")["Cids"][0]
-        assert lotus(rpc, "StateGetReceipt", absent, None) is lotus(rpc, "StateSearchMsgLimited", absent, -1) is None
+        assert lotus(rpc, "StateGetReceipt", absent, None) is None
+        with refusal(1, "is not a message"):
+            lotus(rpc, "StateSearchMsgLimited", absent, -1)
 
     def test_waiting_for_a_message_ends_with_its_block(self, network: Network) -> None:
         node = Node(network, NodeLimits(wait=5))
@@ -504,8 +499,6 @@ class TestNativeMessagesForEthereum:
     NEW: ClassVar = {
         "f1": Address.secp256k1(b"\x04" + b"\x42" * 64),
         "f3": Address(Protocol.BLS, bytes.fromhex(BLS)),
-        "f410 of 19 bytes": Address.delegated(10, b"\x11" * 19),
-        "f410 of a masked ID": Address.delegated(10, masked_id(1234)),
     }
 
     def views(self, rpc: Client, message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -534,6 +527,12 @@ class TestNativeMessagesForEthereum:
         options = {"tracer": "prestateTracer", "tracerConfig": {"includeEmpty": True}}
         assert expected in rpc("debug_traceTransaction", views[0]["hash"], options)
         assert expected in rpc("trace_replayTransaction", views[0]["hash"], ["stateDiff"])["stateDiff"]
+
+    @pytest.mark.parametrize("subaddress", [b"\x11" * 19, masked_id(1234)], ids=["19 bytes", "masked ID"])
+    def test_message_to_no_address_of_ethereum_is_refused(self, rpc: Client, subaddress: bytes) -> None:
+        """Source: lotus node/impl/full/mpool.go, `sanityCheckOutgoingMessage`."""
+        with refusal(-32003, "is a delegated address but not a valid Eth Address"):
+            pushed(rpc, To=str(Address.delegated(10, subaddress)))
 
     def test_receiver_without_actor_is_the_sentinel_until_the_tipset_creates_it(self, rpc: Client) -> None:
         """Lotus looks addresses up in the state after the tipset."""
@@ -659,12 +658,6 @@ class TestChecks:
         assert lotus(rpc, "MpoolCheckPendingMessages", native(rpc, 1)) is None
         replaced = lotus(rpc, "MpoolCheckReplaceMessages", [self.priced(rpc, Value=str(10**26))])
         assert [check["Code"] for checks in replaced for check in checks if not check["OK"]] == [12]
-
-    def test_pool_limits_are_those_of_this_pool(self, rpc: Client) -> None:
-        found = lotus(rpc, "MpoolGetConfig")
-        names = "PriorityAddrs SizeLimitHigh SizeLimitLow ReplaceByFeeRatio PruneCooldown GasLimitOverestimation"
-        assert same_keys(found, names)
-        assert (found["ReplaceByFeeRatio"], found["GasLimitOverestimation"]) == (1.1, 1.25)
 
 
 class TestSync:

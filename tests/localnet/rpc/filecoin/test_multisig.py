@@ -10,7 +10,8 @@ from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from localnet.rpc.node import Node
-from store.codec import decode, encode, link
+from store.cid import show
+from store.codec import decode, encode, link, unlink
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 PROPOSE = 2
@@ -142,4 +143,5 @@ def test_batch_push_sends_several_messages(rpc: Client) -> None:
 def test_actor_manifest_is_reported(rpc: Client) -> None:
     found = lotus(rpc, "StateActorManifestCID", rpc("Filecoin.StateNetworkVersion", None))
     system = lotus(rpc, "StateReadState", "f00", None)["State"]
-    assert system == {"BuiltinActors": found}
+    version, data = decode(b64decode(rpc("Filecoin.ChainReadObj", found)))
+    assert (version, {"/": show(unlink(data))}) == (1, system["BuiltinActors"])

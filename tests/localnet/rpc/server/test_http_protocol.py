@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from hypervisor.messages.message import Message
+from hypervisor.types import Gas, TokenAmount
 from localnet import Network
 from localnet.rpc.node import NodeLimits
 from localnet.rpc.server.server import serving
+from store.cid import show
 from tests.patience import slowness
 
 pytestmark = pytest.mark.slow
@@ -20,7 +23,6 @@ pytestmark = pytest.mark.slow
 AT_ONCE, BY_THE_NETWORK = "eth_chainId", "evm_snapshot"
 SNAPSHOTS = ("0x1", "0x2", "0x3", "0x4", "0x5", "0x6", "0x7", "0x8")
 CHAIN_ID = "0x1df5e76"
-CID_OF_NOTHING = "bafy2bzacebktuqy3bfw3hzspcr2v3nydqrrhp2wsscpyhoaxjr2zgrkeqmzpk"
 
 
 @pytest.fixture
@@ -169,8 +171,25 @@ FEW = NodeLimits(silence=0.4, clients=12)
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with Network() as network, serving(network, limits=FEW) as url:
+def network() -> Iterator[Network]:
+    with Network() as opened:
+        opened.automine = False
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def waiting(network: Network) -> dict[str, str]:
+    """Return the CID of a message that has no block."""
+    sender = network.accounts[0]
+    message = Message(to=sender.native, from_=sender.native, gas_limit=Gas(10**8), gas_fee_cap=TokenAmount(10**6))
+    signed = sender.sign_native(message)
+    network.submit_native(signed)
+    return {"/": show(signed.cid())}
+
+
+@pytest.fixture(scope="module")
+def port(network: Network, waiting: dict[str, str]) -> Iterator[int]:
+    with serving(network, limits=FEW) as url:
         yield urlsplit(url).port or 0
 
 
@@ -253,9 +272,8 @@ class TestSlowClients:
                 assert [status for status, _ in answers(client, 1)] == [200]
                 time.sleep(2 * FEW.silence)
 
-    def test_waiting_for_response_does_not_time_out_next_request(self, port: int) -> None:
-        wait = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [{"/": CID_OF_NOTHING}, 0]}
-        body = json.dumps(wait)
+    def test_waiting_for_response_does_not_time_out_next_request(self, port: int, waiting: dict[str, str]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "Filecoin.StateWaitMsg", "params": [waiting, 0]})
         head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         with connected(port) as client:
             client.sendall((head + body).encode() + self.REQUEST[:20])
