@@ -259,7 +259,8 @@ class TouchedAccounts(CallTrees):
 
     def __init__(self) -> None:
         super().__init__()
-        self._named: dict[EthAddress, None] = {}
+        self.named: dict[EthAddress, None] = {}
+        """Addresses that instructions accessed, in order; creations access none."""
         self._targets: dict[EthAddress, None] = {}
         self._slots: dict[ActorID, set[int]] = {}
         self._steps = 0
@@ -292,7 +293,7 @@ class TouchedAccounts(CallTrees):
         actor, operand = self._open[-1].actor, _ADDRESSES.get(event.opcode)
         if operand is not None and len(event.stack) >= operand:
             address = word_to_address(event.stack[-operand])
-            self._named[address] = None
+            self.named[address] = None
             if event.opcode in _CALLS:
                 self._targets[address] = None
             elif event.opcode == _SELFDESTRUCT and actor is not None:
@@ -329,6 +330,6 @@ class TouchedAccounts(CallTrees):
             if ethereum is not None:
                 found.setdefault(ethereum, set()).update(self._slots.get(actor, ()) if actor is not None else ())
         refused = (item for call in calls for item in call.items if isinstance(item, CreationCollision | FundsMissing))
-        for named in (*self._named, *(item.address for item in refused)):
+        for named in (*self.named, *(item.address for item in refused)):
             found.setdefault(named, set())
         return found

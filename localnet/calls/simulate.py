@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import to_filecoin
 from hypervisor.exit_codes import ExitCode
@@ -29,6 +29,9 @@ from localnet.rules.facts import CallRequest
 from localnet.rules.parts import CallOutcome, NetworkRules, output_of, rules_of
 
 T = TypeVar("T")
+
+_MIN_GAS: Final = 21_000
+"""Gas of a transfer: under Ethereum's rules an estimate ignores a lower limit (go-ethereum eth/gasestimator)."""
 
 
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
@@ -64,13 +67,14 @@ def traced_call(
         return read(result)
 
 
-def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
-    """Return the result that the request would have in a block, also if it fails."""
+def trial_result(machine: Hypervisor, request: CallRequest) -> tuple[ApplyResult, Gas]:
+    """Return the result of a call, also if it fails, and its gas in a block."""
+    calls = rules_of(machine).calls
     with machine.quiet():
-        result = _trial_run(machine, request, _highest(machine, request)).result
+        result = _trial(machine, partial(calls.call, machine, request)).result
     if result.fatal is not None:
         raise result.fatal
-    return result
+    return result, calls.transaction_gas(machine, request, result)[1]
 
 
 def gas_limit(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> Gas:
@@ -125,7 +129,8 @@ def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
 def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
     rules = rules_of(machine)
     limit = min(rules.messages.gas_limit(machine), rules.limits.request_gas)
-    return limit if request.gas is None or request.gas > limit else request.gas
+    lowest = _MIN_GAS if rules.hardfork else 0
+    return limit if request.gas is None or not lowest <= request.gas <= limit else request.gas
 
 
 def _affordable(machine: Hypervisor, request: CallRequest) -> Gas:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
@@ -79,12 +79,42 @@ class TransactionRequest:
             return DYNAMIC_FEE
         return LEGACY if self.access_list is None else ACCESS_LIST
 
+    @property
+    def has_fees(self) -> bool:
+        """True if the request names a price of gas or blobs."""
+        return any(
+            fee is not None for fee in (self.gas_price, self.max_fee, self.max_priority_fee, self.max_fee_per_blob_gas)
+        )
+
+    def fees(self, network: NetworkReader) -> tuple[int, int]:
+        """Return (fee cap, premium) in attoFIL per gas, by default for the next block."""
+        if self.gas_price is not None:
+            return self.gas_price, self.gas_price
+        if self.kind(network.rules) in (LEGACY, ACCESS_LIST):
+            return network.gas_price, network.gas_price
+        usual, priority = network.default_premium, self.max_priority_fee
+        if priority is None:
+            priority = usual if self.max_fee is None else min(usual, self.max_fee)
+        if self.max_fee is not None:
+            return self.max_fee, priority
+        return max(2 * network.base_fee + priority, network.min_fee_cap), priority
+
+    def with_fees(self, network: NetworkReader) -> TransactionRequest:
+        """Return the request with all fees. Raises TransactionRefused for a fee of 0 (`setFeeDefaults` of geth)."""
+        fees = {"gasPrice": self.gas_price, "maxFeePerGas": self.max_fee, "maxFeePerBlobGas": self.max_fee_per_blob_gas}
+        if DYNAMIC_FEE in network.rules.features.transaction_types and 0 in fees.values():
+            raise TransactionRefused("fee", f"{next(name for name in fees if fees[name] == 0)} must be non-zero")
+        cap, priority = self.fees(network)
+        return replace(self, max_fee=cap, max_priority_fee=priority)
+
     def _check_call(self, chain_id: int) -> None:
         """Raise TransactionRefused for a call that geth refuses (internal/ethapi, `CallDefaults`)."""
         if self.chain_id not in (None, chain_id):
             raise TransactionRefused("chain", f"chainId does not match node's (have={self.chain_id}, want={chain_id})")
         if self.type == BLOB and not self.blob_hashes:
             raise TransactionRefused("invalid", "blob transaction missing blob hashes")
+        if self.max_fee_per_blob_gas is not None and not self.blob_hashes:
+            raise TransactionRefused("invalid", "maxFeePerBlobGas specified without blobVersionedHashes")
         if self.type == SET_CODE and not self.authorizations:
             reason = "EIP-7702 transaction with empty auth list: a type 4 transaction must have authorizations"
             raise TransactionRefused("type", reason)
@@ -197,7 +227,8 @@ def _type(request: dict[str, Any], kind: int | None, gas_price: int | None, *, h
     authorizations = request.get("authorizationList")
     if kind is None and authorizations is not None:
         return SET_CODE
-    has_blobs = bool(request.get("blobVersionedHashes") or request.get("commitments") or request.get("blobs"))
+    hashes = request.get("blobVersionedHashes")
+    has_blobs = hashes is not None or bool(request.get("commitments") or request.get("blobs"))
     if kind is None and has_blobs:
         return BLOB
     if kind is None and gas_price is not None:

@@ -437,7 +437,6 @@ class EthereumStateCalls:
 
         The fork's gas caps apply only with a gas `limit`.
         """
-        highest = self._call_gas(request) if limit is None else limit
         base_fee = machine.context.base_fee
         if 0 < request.max_fee < base_fee:
             reason = f"max fee per gas less than block base fee: maxFeePerGas: {request.max_fee}, baseFee: {base_fee}"
@@ -445,7 +444,7 @@ class EthereumStateCalls:
         call = SimulatedCall(
             sender=request.sender,
             to=request.to,
-            gas_limit=highest,
+            gas_limit=self._call_gas(request) if limit is None else limit,
             value=request.value,
             data=request.data,
             max_fee=request.max_fee,

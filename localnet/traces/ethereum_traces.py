@@ -144,8 +144,8 @@ def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOpti
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
     """Return a call's accounts and slots in order.
 
-    The sender is omitted, and so is a receiver or a created contract whose storage the call does not use.
-    Rules: EIP-2930; like go-ethereum's AccessListTracer, it omits accounts that are warm anyway. Raises LogTooLong.
+    Sender, receiver, created contracts and other accounts that are warm anyway are omitted, except for their slots.
+    Rules: EIP-2930 and go-ethereum's AccessListTracer. Raises LogTooLong.
     """
     touched = TouchedAccounts()
     accounts = traced_call(machine, request, touched, lambda _: touched.accounts(ActorDirectory(machine)))
@@ -153,7 +153,9 @@ def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddr
     to = create_address(request.sender, nonce) if request.to is None else request.to
     warm = {request.sender, to}
     found = {
-        address: slots for address, slots in accounts.items() if slots or not (address in warm or _is_low(address))
+        address: slots
+        for address, slots in accounts.items()
+        if slots or (address in touched.named and not (address in warm or _is_low(address)))
     }
     return [(address, sorted(found[address])) for address in sorted(found)]
 

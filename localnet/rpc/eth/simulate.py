@@ -8,8 +8,8 @@ from typing import Any, Final
 from bridge.ethereum.addresses import ZERO_ADDRESS
 from bridge.ethereum.block import Withdrawal
 from bridge.ethereum.patricia import list_root
-from bridge.ethereum.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
-from bridge.traces.failure_texts import MESSAGES, REVERTED
+from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
+from bridge.traces.failure_texts import REVERTED
 from bridge.traces.tracers import revert_reason
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
@@ -32,7 +32,7 @@ from localnet.rpc.requests import TransactionRequest, check_access_list, transac
 from localnet.rpc.shapes import block_fields, log_json, transaction_json
 from localnet.rpc.values import as_data, as_quantity, boolean, field, fields, list_of
 from localnet.rules.facts import SAME_BLOCK
-from localnet.rules.parts import NetworkRules
+from localnet.rules.parts import NetworkRules, vm_error
 
 _MAX_CALLS: Final = 5_000
 _EXECUTION_ERROR: Final = -32015
@@ -101,9 +101,8 @@ def _block(value: Any) -> BlockCalls:
 
 
 def _call(value: Any) -> SimulatedCall:
-    request: TransactionRequest = transaction(value)
-    if request.type is not None:
-        check_type(request.type, ALL_TYPES)
+    # As in geth, the other fields determine the type.
+    request: TransactionRequest = transaction({**fields(value, "transaction"), "type": None})
     price = request.gas_price or 0
     return SimulatedCall(
         sender=request.sender or ZERO_ADDRESS,
@@ -171,12 +170,8 @@ def _call_json(result: SimulatedResult, receipt: TransactionReceipt, rules: Netw
             "data": as_data(receipt.return_data),
         }
     else:
-        message = result.execution.error_message
-        words = MESSAGES.get(message, rules.views.exit_text(receipt.exit_code))
-        if not words:
-            text = rules.views.failure_text(receipt.exit_code, receipt.return_data, message)
-            words = f"vm execution error: {text}"
-        error = {"code": _EXECUTION_ERROR, "message": words}
+        text = vm_error(rules, receipt.exit_code, receipt.return_data, result.execution.error_message)
+        error = {"code": _EXECUTION_ERROR, "message": text}
     return {**outcome, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH
-from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls import simulate
@@ -27,8 +26,9 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.override_values import NO_ACCOUNTS, Accounts, accounts, block_override
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import access_json
-from localnet.rpc.values import address, as_data, as_quantity, fields, list_of, storage_key, word
+from localnet.rpc.values import address, as_data, as_quantity, fields, list_of, storage_key
 from localnet.rules.facts import SAME_BLOCK, BlockOverride, CallRequest
+from localnet.rules.parts import vm_error
 from localnet.state.controls import code_of, nonce_of, storage_of
 
 if TYPE_CHECKING:
@@ -87,14 +87,17 @@ def create_access_list(
     """Return the accounts and slots that a call touches, and its gas with such a list, which Filecoin does not have."""
     from localnet.traces.ethereum_traces import access_list
 
-    machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network)
+    machine, network = node.machine_at(at), node.network
+    if network.rules.hardfork and request.has_fees:
+        request = request.with_fees(network)
+    called = request.call(ZERO_ADDRESS, network)
     with overridden(machine, Overrides(state_overrides)):
         touched = access_list(machine, called)
         listed = called._replace(access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
-        result = simulate.trial_result(machine, listed)
-    answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(result.gas_used)}
+        result, gas_used = simulate.trial_result(machine, listed)
+    answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(gas_used)}
     if result.exit_code:
-        answer["error"] = "execution reverted" if result.exit_code == ExitCode.EVM_CONTRACT_REVERTED else result.message
+        answer["error"] = vm_error(network.rules, result.exit_code, result.return_data, result.message)
     return answer
 
 
@@ -160,7 +163,7 @@ def slots(value: Any) -> SlotRequest:
     by_owner = fields(value, "object of slots by address")
     for owner in by_owner:
         address(owner)
-    wanted = {owner: list_of(word, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
+    wanted = {owner: list_of(storage_key, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
     if not any(wanted.values()):
         raise invalid_params("empty request")
     if sum(map(len, wanted.values())) > _MAX_SLOTS:
@@ -261,5 +264,7 @@ METHODS = (
     Method("eth_getAccount", (address, optional(block)), account, reads=True),
     Method("eth_getStorageValues", (slots, optional(block)), storage_values, reads=True),
     Method("eth_getAccountInfo", (address, optional(block)), account_info, reads=True, short=True),
-    Method("eth_getProof", (address, optional(list_of(word, MAX_SLOTS)), optional(block)), get_proof, reads=True),
+    Method(
+        "eth_getProof", (address, optional(list_of(storage_key, MAX_SLOTS)), optional(block)), get_proof, reads=True
+    ),
 )

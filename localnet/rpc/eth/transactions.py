@@ -18,7 +18,7 @@ import orjson
 
 from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from bridge.ethereum.blobs import BlobTransaction
-from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SignedTransaction, Transaction
+from bridge.ethereum.transactions import BLOB, SignedTransaction, Transaction
 from bridge.filecoin.messages import from_signed_message
 from hypervisor.messages.message import SignatureType, SignedMessage
 from hypervisor.types import Gas
@@ -26,6 +26,7 @@ from localnet.accounts import Account
 from localnet.calls import simulate
 from localnet.chain import admission
 from localnet.chain.logs import message_with_nonce
+from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find, number_or_tag, resolve
@@ -119,7 +120,7 @@ def sign_transaction(node: Node, request: TransactionRequest) -> str:
 
 def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
     """Return an unsigned transaction with missing fields filled in: its bytes, and its fields."""
-    request = _with_sender(node, request)
+    request = _with_defaults(node, request)
     signed = SignedTransaction(_complete(node, request), 0, 0, 0)
     return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, _sender(request))}
 
@@ -202,7 +203,9 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
     request.check(network.rules)
     if request.type == BLOB:
         raise invalid_params(f"the node cannot create KZG proofs or sign type 3 transactions; {SIGNED_BLOBS}")
-    cap, priority = _fees(node, request)
+    if request.to is None and not request.data:
+        raise TransactionRefused("invalid", "contract creation without any data provided")
+    cap, priority = request.fees(network)
     gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
     return Transaction(
@@ -253,31 +256,18 @@ def _estimate_sent(
 
 
 def _estimate_filled(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
-    return _estimate(_with_sender(node, request)) if request.gas is None else None
+    return _estimate(_with_defaults(node, request)) if request.gas is None else None
 
 
-def _with_sender(node: Node, request: TransactionRequest) -> TransactionRequest:
-    return replace(request, sender=request.sender or node.network.accounts[0].address)
+def _with_defaults(node: Node, request: TransactionRequest) -> TransactionRequest:
+    """Return the request with a sender, and under Ethereum's rules with fees, which limit the estimate."""
+    request = replace(request, sender=request.sender or node.network.accounts[0].address)
+    return request.with_fees(node.network) if node.network.rules.hardfork else request
 
 
 def _is_unsigned(node: Node, sender: EthAddress) -> bool:
     """Return True if the address may send without a signature."""
     return node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated)
-
-
-def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
-    """Return (fee cap, premium) in attoFIL per gas."""
-    base_fee, usual = node.network.base_fee, node.network.default_premium
-    if request.gas_price is not None:
-        return request.gas_price, request.gas_price
-    if request.kind(node.network.rules) in (LEGACY, ACCESS_LIST):
-        return node.network.gas_price, node.network.gas_price
-    priority = request.max_priority_fee
-    if priority is None:
-        priority = usual if request.max_fee is None else min(usual, request.max_fee)
-    if request.max_fee is not None:
-        return request.max_fee, priority
-    return max(2 * base_fee + priority, node.network.min_fee_cap), priority
 
 
 def _verify_raw(_: Node, request: bytes, **_others: Any) -> Callable[[NodeReader], BlobTransaction]:

@@ -222,21 +222,24 @@ class EthereumExecutor:
         """Simulate a call by an external sender; the caller rolls back its effects. Raises InvalidTransaction.
 
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
-        root. Without a price, contracts see a base fee of 0, as in geth.
+        root. As in geth, contracts see a base fee of 0 without a price, and a blob base fee of 0 with a blob fee cap of
+        0.
         """
-        if call.max_fee:
-            return self._simulate(call)
         machine, context = self._machine, self._machine.context
-        if self._unpriced is None or self._unpriced[0] is not context:
-            self._unpriced = context, replace(context, base_fee=TokenAmount(0))
-        machine.context = self._unpriced[1]
         try:
+            if not call.max_fee:
+                if self._unpriced is None or self._unpriced[0] is not context:
+                    self._unpriced = context, replace(context, base_fee=TokenAmount(0))
+                machine.context = self._unpriced[1]
+            if call.blob_hashes and not call.max_fee_per_blob_gas:
+                block = replace(block_of(machine), blob_base_fee=TokenAmount(0))
+                machine.context = replace(machine.context, block=block)
             return self._simulate(call)
         finally:
             machine.context = context
 
     def _simulate(self, call: SimulatedCall) -> ApplyResult:
-        is_paid = call.max_fee > 0
+        is_paid = bool(call.max_fee or call.max_priority_fee or call.max_fee_per_blob_gas)
         is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
         stores_events = is_traced or call.to is None
         mode |= KEEP if stores_events else 0

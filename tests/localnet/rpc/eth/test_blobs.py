@@ -64,7 +64,7 @@ def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
     request = {"from": ALICE, "to": contract, "blobVersionedHashes": [EMPTY], "maxFeePerBlobGas": "0xa"}
     assert rpc("eth_call", request, "latest") == EMPTY + "1".zfill(64)
     of_sidecar = {"to": contract, "commitments": [f"0x{INFINITY.hex()}"], "blobs": [f"0x{ZEROS.hex()}"], "proofs": []}
-    assert rpc("eth_call", of_sidecar, "latest") == EMPTY + "1".zfill(64), "as cast asks for an estimate"
+    assert rpc("eth_call", of_sidecar, "latest") == EMPTY + "0".zfill(64), "as cast asks for an estimate"
     with pytest.raises(Failed, match="the node does not compute commitments; add blobVersionedHashes"):
         rpc("eth_call", {"to": contract, "blobs": ["0x00"]}, "latest")
     assert int(rpc("eth_estimateGas", request), 16) == int(rpc("eth_estimateGas", {"from": ALICE, "to": contract}), 16)
@@ -74,7 +74,7 @@ def test_calls_and_estimates_take_versioned_hashes(rpc: Client) -> None:
         rpc("eth_call", {**request, "blobVersionedHashes": [EMPTY] * 7}, "latest")
     for nonce in range(6):
         send(rpc, 6, nonce=nonce)
-    assert rpc("eth_call", {**request, "maxFeePerBlobGas": "0x0"}, "latest") == EMPTY + "2".zfill(64)
+    assert rpc("eth_call", {**request, "maxFeePerBlobGas": "0x0"}, "latest") == EMPTY + "0".zfill(64)
     with pytest.raises(Failed, match=r"max fee per blob gas less than block blob gas fee: .* 1, blobBaseFee 2"):
         rpc("eth_call", {**request, "maxFeePerBlobGas": "0x1"}, "latest")
 

@@ -375,7 +375,7 @@ PRICED = {"gasPrice": hex(10**10)}
     ("hardfork", "fields", "kind"),
     [
         ("berlin", {}, "0x0"), ("berlin", {"accessList": LISTED}, "0x1"), ("osaka", {}, "0x2"),
-        ("osaka", PRICED, "0x0"), ("osaka", {"accessList": LISTED}, "0x2"), ("osaka", {"type": "0x1"}, "0x1"),
+        ("osaka", PRICED, "0x0"), ("osaka", {"accessList": LISTED}, "0x2"), ("osaka", {"type": "0x1"}, "0x2"),
     ],
 )  # fmt: skip
 def test_type_of_simulated_transaction_follows_fork_and_fields(
