@@ -8,6 +8,7 @@ Sources: lotus chain/messagepool, and geth's transaction pool for the phrases.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_filecoin
@@ -213,6 +214,22 @@ def check(
         text = f"transaction underpriced: fee cap {message.gas_fee_cap}, the node takes at least {min_gas_price}"
         raise TransactionRefused("underpriced", text)
     return sender
+
+
+def check_queue(
+    machine: Hypervisor, candidate: Candidate, sender: SenderInfo | None, pending: Iterable[Candidate]
+) -> None:
+    """Raise TransactionRefused if the sender cannot pay for the message and all `pending` ones, as in geth's pool."""
+    _, balance, pays = (0, 0, True) if sender is None else sender
+    queue = [candidate, *(each for each in pending if each.bare.nonce != candidate.bare.nonce)]
+    needed = sum(each.required_funds if pays else each.bare.value for each in queue)
+    if balance < needed:
+        rules = rules_of(machine)
+        raise TransactionRefused(
+            "funds",
+            f"insufficient funds for gas * price + value: 0x{candidate.sender.hex()} has {balance:d} {rules.unit}, "
+            f"the transaction and {len(queue) - 1} pending ones may cost {needed}; mine a block, or send less",
+        )
 
 
 def require_funds(rules: NetworkRules, balance: int, sender: EthAddress, needed: int) -> None:

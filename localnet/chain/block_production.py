@@ -235,7 +235,10 @@ class BlockProduction(NetworkReader):
         sender = admission.check(self.chain.machine, candidate, head.next_base_fee, head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        self.mempool.add(candidate, 0 if sender is None else sender.nonce)
+        nonce = 0 if sender is None else sender.nonce
+        if self.chain.rules.features.has_geth_pool and not self.mempool.is_empty():
+            admission.check_queue(self.machine, candidate, sender, self.mempool.ready_of(candidate.bare.from_, nonce))
+        self.mempool.add(candidate, nonce)
         for watcher in tuple(self.chain.watchers):
             watcher.accepted(candidate)
         if self.automine:

@@ -206,33 +206,36 @@ class Mempool:
     def select(
         self, nonce_of: NonceOf, base_fee: int, gas_limit: int, blob_base_fee: int = 0, blob_gas_limit: int = 0
     ) -> list[Candidate]:
-        """Return the messages of the next block: by premium, or by arrival (`first_come`), with nonces in order.
+        """Return the messages of the next block: by tip, or by arrival (`first_come`), with nonces in order.
 
         Their gas limits add up to at most `gas_limit`, and their blob gas to at most `blob_gas_limit`. A set of rules
         may select other messages, ranked by the same function.
         """
-        arrivals = {hash_: index for index, hash_ in enumerate(self._by_hash)} if self.first_come else None
+        arrivals = {hash_: index for index, hash_ in enumerate(self._by_hash)}
+
+        def rank(one: Candidate) -> int:
+            tip = min(one.bare.gas_premium, one.bare.gas_fee_cap - base_fee)
+            return arrivals[one.hash] if self.first_come else -tip
+
         queues = [deque(self.ready_of(sender, nonce_of(sender))) for sender in self._by_sender]
         if self._choose is not None:
             affordable = [list(takewhile(lambda one: one.bare.gas_fee_cap >= base_fee, queue)) for queue in queues]
-            return self._choose(
-                affordable, lambda one: arrivals[one.hash] if arrivals else -one.bare.gas_premium, gas_limit
-            )
+            return self._choose(affordable, rank, gas_limit)
         chosen: list[Candidate] = []
-        heads: list[tuple[int, int]] = []
-        """The rank of each queue's first candidate, the least first, and the queue's place, to order equal fees."""
+        heads: list[tuple[int, int, int]] = []
+        """The rank of each queue's first candidate, the least first, its arrival, and the queue's place."""
 
         def push(index: int) -> None:
             head = queues[index][0] if queues[index] else None
             if head is None or (head.kind == BLOB and head.blob_fee_cap < blob_base_fee):
                 return
             if head.bare.gas_fee_cap >= base_fee:
-                heappush(heads, (arrivals[head.hash] if arrivals else -head.bare.gas_premium, index))
+                heappush(heads, (rank(head), arrivals[head.hash], index))
 
         for index in range(len(queues)):
             push(index)
         while heads:
-            _, index = heappop(heads)
+            *_, index = heappop(heads)
             candidate = queues[index].popleft()
             if candidate.bare.gas_limit > gas_limit or candidate.blob_gas > blob_gas_limit:
                 continue

@@ -6,6 +6,7 @@ The tips of a block's messages above its base fee, and the suggestion derived fr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Final
 
@@ -22,12 +23,12 @@ from localnet.rules.parts import NetworkRules
 from localnet.state.controls import nonce_of
 
 
-def tips_of(index: ChainIndex, tipset: Tipset) -> list[tuple[int, int]]:
+def tips_of(receipts: Iterable[TransactionReceipt]) -> list[tuple[int, int]]:
     """Return (tip, gas used) of each message of a tipset, the smallest tip first, equal ones in order of execution."""
     paid: list[tuple[int, int]] = []
-    for receipt in index.receipts(tipset):
+    for receipt in receipts:
         message = receipt.execution.message.message
-        tip = max(0, min(message.gas_premium, message.gas_fee_cap - tipset.base_fee))
+        tip = max(0, min(message.gas_premium, message.gas_fee_cap - receipt.tipset.base_fee))
         paid.append((tip, receipt.gas_used))
     return sorted(paid, key=itemgetter(0))
 
@@ -40,7 +41,7 @@ def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules, bloc
     """
     least = rules.fees.premium
     if rules.fees.follows_tips:
-        paid = tips_of(index, head)
+        paid = tips_of(index.receipts(head))
         return max(least, TokenAmount(paid[0][0])) if paid else least
     count = min(max(blocks, 1), _MAX_GAS_HISTORY)
     prices: list[tuple[int, int]] = []

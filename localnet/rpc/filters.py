@@ -53,6 +53,8 @@ class InstalledFilter:
     last: int | None = None
     block: bytes | None = None
     """Hash of the only block with logs, in place of the heights."""
+    full: bool = False
+    """True to report whole transactions instead of their hashes."""
     reported: set[bytes] = field(default_factory=set)
     turn: int = 0
     weight: int = 0

@@ -6,16 +6,17 @@ from itertools import islice
 from typing import Any
 
 from localnet.chain.logs import logs_between, logs_in, tipsets_between
+from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.eth.transactions import pending_and_queued
 from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, InstalledFilter
-from localnet.rpc.methods import Method
+from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import LogRequest, log_request
-from localnet.rpc.shapes import log_json
-from localnet.rpc.values import as_data, format_value, word
+from localnet.rpc.shapes import log_json, pending_json
+from localnet.rpc.values import as_data, boolean, format_value, word
 
 
 def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
@@ -52,6 +53,9 @@ def new_filter(node: Node, request: LogRequest) -> str:
         resolve(node.network, BlockRef(hash=request.block))
         return _install(node, InstalledFilter(LOGS, 0, request.wanted, last=-1, block=request.block))
     last = None if request.last is None or request.last.tag else request.last.number
+    begin = None if request.first is None else request.first.number
+    if begin is not None and last is not None and begin > last:
+        raise invalid_params(f"fromBlock {begin} is above toBlock {last}")
     first = node.network.executed_head.height if request.first is None else _end(node, request.first)
     return _install(node, InstalledFilter(LOGS, node.network.executed_head.height, request.wanted, first, last))
 
@@ -61,9 +65,9 @@ def new_block_filter(node: Node) -> str:
     return _install(node, InstalledFilter(BLOCKS, node.network.executed_head.height))
 
 
-def new_pending_transaction_filter(node: Node) -> str:
-    """Install a filter for new transactions, and return its ID."""
-    return _install(node, InstalledFilter(TRANSACTIONS, node.network.executed_head.height))
+def new_pending_transaction_filter(node: Node, full: bool = False) -> str:
+    """Install a filter for new transactions, or with `full` for whole ones, and return its ID."""
+    return _install(node, InstalledFilter(TRANSACTIONS, node.network.executed_head.height, full=full))
 
 
 def uninstall_filter(node: Node, filter_id: int) -> bool:
@@ -90,7 +94,11 @@ def get_filter_changes(node: Node, filter_id: int) -> list[Any]:
     waiting = [candidate.hash for candidate in pending_and_queued(node)[0]]
     new = [transaction for transaction in mined + waiting if transaction not in found.reported]
     node.filters.report(found, set(waiting))
-    return [as_data(transaction) for transaction in new]
+    if not found.full:
+        return [as_data(transaction) for transaction in new]
+    receipts, mempool, chain_id = map(index.receipt, new), node.network.mempool, node.network.chain_id
+    candidates = [mempool.get(each) if r is None else candidate_of(r) for each, r in zip(new, receipts, strict=True)]
+    return [pending_json(candidate, chain_id) for candidate in candidates if candidate is not None]
 
 
 def get_filter_logs(node: Node, filter_id: int) -> list[dict[str, Any]]:
@@ -141,7 +149,7 @@ METHODS = (
     Method("eth_getLogs", (log_request,), get_logs, reads=True, short_alone=True),
     Method("eth_newFilter", (log_request,), new_filter),
     Method("eth_newBlockFilter", (), new_block_filter),
-    Method("eth_newPendingTransactionFilter", (), new_pending_transaction_filter),
+    Method("eth_newPendingTransactionFilter", (optional(boolean),), new_pending_transaction_filter),
     Method("eth_getFilterChanges", (_filter_id,), get_filter_changes),
     Method("eth_getFilterLogs", (_filter_id,), get_filter_logs),
     Method("eth_uninstallFilter", (_filter_id,), uninstall_filter),

@@ -7,15 +7,17 @@ EIP-2124, EIP-6122.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.block import BLOCK_HASHES
 from bridge.ethereum.transactions import GAS_PER_BLOB
 from localnet.chain.reading import tips_of
-from localnet.ledger.records import Tipset
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import BlockRef, number_or_tag, resolve
 from localnet.rpc.errors import NOT_SUPPORTED, RpcError, invalid_params
+from localnet.rpc.eth.blocks import is_pending
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.refused import REASONS
@@ -148,7 +150,9 @@ def fee_history(
         return {"oldestBlock": "0x0", "gasUsedRatio": None}
     if blobs is not None and len(set(percentiles or ())) < len(percentiles or ()):
         raise invalid_params("percentiles must ascend, without equal ones")
-    tipsets = _back_from(node, resolve(node.network, newest, or_older=True), min(count, MAX_HISTORY))
+    pending = node.pending_block() if is_pending(node, newest) else None
+    last = resolve(node.network, newest, or_older=True) if pending is None else pending.tipset
+    tipsets = _back_from(node, last, min(count, MAX_HISTORY))
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
@@ -161,7 +165,9 @@ def fee_history(
         history["baseFeePerBlobGas"] = [*map(as_quantity, blob_fees)]
         history["blobGasUsedRatio"] = [tipset.blob_gas_used / limit if limit else 0.0 for tipset in tipsets]
     if percentiles is not None and (percentiles or blobs is None):  # geth omits empty rewards
-        history["reward"] = [_rewards(node, tipset, percentiles) for tipset in tipsets]
+        receipts = [*map(node.network.chain.index.receipts, tipsets if pending is None else tipsets[:-1])]
+        receipts += [] if pending is None else [iter(pending.receipts())]
+        history["reward"] = [_rewards(node, *each, percentiles) for each in zip(tipsets, receipts, strict=True)]
     return history
 
 
@@ -188,9 +194,11 @@ def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
     return tipsets[::-1]
 
 
-def _rewards(node: NodeReader, tipset: Tipset, wanted: list[float]) -> list[str]:
+def _rewards(
+    node: NodeReader, tipset: Tipset, receipts: Iterable[TransactionReceipt], wanted: list[float]
+) -> list[str]:
     """Return the premium at each percentile of the tipset's gas; the rules' default if the tipset has no message."""
-    paid, rules = tips_of(node.network.chain.index, tipset), node.network.rules.fees
+    paid, rules = tips_of(receipts), node.network.rules.fees
     if not paid:
         found: list[int] = [rules.empty_reward] * len(wanted)
     else:
