@@ -19,6 +19,7 @@ from bridge.traces.frames import FrameOptions, ethereum_frames
 from bridge.traces.tracers import in_order
 from hypervisor.context import Externs
 from hypervisor.errors import HypervisorError
+from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Protocol
 from hypervisor.tracing import CallTrees
@@ -30,11 +31,10 @@ from localnet.chain.execution import begin_epoch, execution_of, implicit_executi
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import BlockSettings, Execution, Tipset
+from localnet.ledger.records import Execution, Tipset
 from localnet.rules.actor_directory import ActorDirectory
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
-from localnet.rules.parts import ImplicitResult, NetworkRules, rules_of
 from localnet.state.controls import MAX_NONCE, code_of, nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
@@ -146,142 +146,133 @@ def simulate_blocks(
     the errors of `override_accounts`.
     """
     machine = chain.machine_before(base, base.state) if machine is None else machine
-    machine.externs = externs = _SimulatedExterns(machine.externs, base)
-    if not chain.rules.features.has_null_rounds:
-        blocks = _without_gaps(base, blocks)
-    options = _Options(validation, transfers)
-    parent, done, left = base, list[SimulatedBlock](), chain.rules.limits.request_gas
-    settings = replace(base.next_settings, coinbase=base.settings.coinbase, gas_limit=base.settings.gas_limit)
-    for block in blocks:
-        height, time = _height_and_time(base, parent, block.block, chain.rules.simulations.block_time)
-        base_fee = block.block.base_fee
-        if base_fee is None:
-            base_fee = parent.next_base_fee if validation else _NO_FEE
-        settings = _settings(settings, parent, block.block, chain.rules)
-        parent = replace(parent, next_base_fee=base_fee, next_settings=settings)
-        work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
-        chain.rules.settings.override_block(machine, block.block)
-        override_accounts(machine, block.accounts or {}, chain.rules)
-        gas_limit = chain.settings_after(parent).gas_limit
-        gas_limit = chain.rules.limits.block_gas if gas_limit is None else gas_limit
-        running = _Block(chain, machine, parent, height, time, gas_limit, left, options)
-        simulated = running.run(block.calls, work, block.block)
-        left = running.left
-        done.append(simulated)
-        parent = simulated.tipset
-        externs.blocks.append(parent)
-    return done
+    simulation = _Simulation(chain, machine, base, validation=validation, transfers=transfers)
+    return [simulation.run(block) for block in simulation.complete(blocks)]
 
 
-def _settings(before: BlockSettings, parent: Tipset, block: BlockOverride, rules: NetworkRules) -> BlockSettings:
-    """Return a block's fields: its overrides; else the fee recipient and gas limit of the block before it, as geth."""
-    if not rules.features.has_settings:
-        return parent.next_settings
-    return replace(
-        before,
-        coinbase=before.coinbase if block.coinbase is None else block.coinbase,
-        gas_limit=before.gas_limit if block.gas_limit is None else block.gas_limit,
-        randomness=_NO_RANDOMNESS if block.randomness is None else block.randomness,
-        excess_blob_gas=parent.next_settings.excess_blob_gas,
-    )
-
-
-def _without_gaps(base: Tipset, blocks: Sequence[BlockCalls]) -> list[BlockCalls]:
-    """Return the blocks, with an empty one at each missing height. Raises SimulationRefused."""
-    filled, height = list[BlockCalls](), base.height
-    for block in blocks:
-        number = height + 1 if block.block.number is None else block.block.number
-        _require_near(base, number)
-        filled += [BlockCalls()] * (number - height - 1)
-        filled.append(block)
-        height = ChainEpoch(number)
-    return filled
-
-
-def _require_near(base: Tipset, height: int) -> None:
-    """Raise SimulationRefused for a height too far above the base."""
-    if height > base.height + MAX_BLOCKS:
-        raise SimulationRefused(-38026, f"too many blocks: at most {MAX_BLOCKS} above {base.height}, not {height}")
-
-
-def _height_and_time(base: Tipset, parent: Tipset, block: BlockOverride, later: int) -> tuple[ChainEpoch, int]:
-    """Return height and time of a block, by default `later` seconds after its parent. Raises SimulationRefused."""
-    height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
-    if height <= parent.height:
-        raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
-    _require_near(base, height)
-    time = parent.timestamp + later if block.time is None else block.time
-    if time <= parent.timestamp:
-        raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
-    return height, time
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """The options of a simulation, see `simulate_blocks`."""
-
-    validation: bool
-    transfers: bool
-
-
-class _Block:
-    """A block during the execution of its calls."""
+class _Simulation:
+    """Blocks that are executed one after another on one machine."""
 
     def __init__(
-        self,
-        chain: ChainReader,
-        machine: Hypervisor,
-        parent: Tipset,
-        height: ChainEpoch,
-        time: int,
-        gas_limit: Gas,
-        left: Gas,
-        options: _Options,
+        self, chain: ChainReader, machine: Hypervisor, base: Tipset, *, validation: bool, transfers: bool
     ) -> None:
-        self._chain = chain
-        self._machine, self._parent, self._height, self._time = machine, parent, height, time
-        self._options = options
-        self._rules = rules_of(machine)
-        self._gas_limit = gas_limit
-        self.left = left
+        self._chain, self._machine, self._rules = chain, machine, chain.rules
+        self._validation, self._transfers = validation, transfers
+        self._base, self._parent = base, base
+        self._externs = _SimulatedExterns(machine.externs, base)
+        machine.externs = self._externs
+        self._settings = replace(base.next_settings, coinbase=base.settings.coinbase, gas_limit=base.settings.gas_limit)
+        self._request_gas = chain.rules.limits.request_gas
         """Gas left of the request's limit, which is independent of the blocks' limits."""
-        blobs = self._rules.blobs
-        self._blob_room = 0 if blobs is None else blobs.maximum * GAS_PER_BLOB
+        self._block_gas = Gas(0)
+        """Gas left of the current block's limit."""
+        self._blob_gas = 0
+        """Blob gas left of the current block's limit."""
 
-    def run(
-        self, calls: Sequence[SimulatedCall], work: Sequence[ImplicitResult], override: BlockOverride
-    ) -> SimulatedBlock:
-        """Execute the calls and end the epoch; `work` are the implicit messages of the null rounds before it."""
-        results: list[SimulatedResult] = []
-        tips = 0
-        for call in calls:
-            candidate, is_paid = self._candidate(call)
-            trees = CallTrees() if self._options.transfers else None
-            self._machine.tracer = None if trees is None else with_pace(self._machine, trees)
-            try:
-                result = self._rules.messages.apply_simulated(self._machine, candidate, is_paid=is_paid)
-            except TransactionRefused as refused:
-                raise _as_refusal(refused) from None
-            finally:
-                self._machine.tracer = None
-            if result.fatal is not None:
-                raise result.fatal
-            self._gas_limit = Gas(self._gas_limit - result.gas_used)
-            self.left = Gas(max(0, self.left - result.gas_used))
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def complete(self, blocks: Sequence[BlockCalls]) -> Sequence[BlockCalls]:
+        """Return the blocks, with an empty one at each missing height of rules without null rounds.
+
+        Raises SimulationRefused.
+        """
+        if self._rules.features.has_null_rounds:
+            return blocks
+        filled, height = list[BlockCalls](), self._base.height
+        for block in blocks:
+            number = height + 1 if block.block.number is None else block.block.number
+            self._require_near(number)
+            filled += [BlockCalls()] * (number - height - 1)
+            filled.append(block)
+            height = ChainEpoch(number)
+        return filled
+
+    def _require_near(self, height: int) -> None:
+        """Raise SimulationRefused for a height too far above the base."""
+        if height > self._base.height + MAX_BLOCKS:
+            limit = f"at most {MAX_BLOCKS} above {self._base.height}"
+            raise SimulationRefused(-38026, f"too many blocks: {limit}, not {height}")
+
+    def run(self, block: BlockCalls) -> SimulatedBlock:
+        """Execute the next block. Raises SimulationRefused."""
+        chain, machine, rules, override = self._chain, self._machine, self._rules, block.block
+        height, time = self._height_and_time(override)
+        parent = self._parent_of(override)
+        work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
+        rules.settings.override_block(machine, override)
+        override_accounts(machine, block.accounts or {}, rules)
+        gas_limit = chain.settings_after(parent).gas_limit
+        self._block_gas = rules.limits.block_gas if gas_limit is None else gas_limit
+        self._blob_gas = 0 if rules.blobs is None else rules.blobs.maximum * GAS_PER_BLOB
+        tips, results = 0, list[SimulatedResult]()
+        for call in block.calls:
+            result, simulated = self._execute(call, parent.next_base_fee)
             tips += result.gas.miner_tip
-            execution = execution_of(self._machine, candidate, result)
-            self._blob_room -= execution.blob_gas
-            own = execution.indexed_logs() if trees is None else enumerate(_with_transfers(self._machine, trees))
-            max_gas = result.gas_used if result.max_gas_used is None else result.max_gas_used
-            results.append(SimulatedResult(execution, self._output(execution), max_gas, tuple(own)))
-        self._rules.blocks.withdraw(self._machine, override.withdrawals or ())
-        work = [*work, *self._rules.blocks.end_block(self._machine, self._chain.producer, tips)]
-        blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(self._machine, work)
+            results.append(simulated)
+        rules.blocks.withdraw(machine, override.withdrawals or ())
+        work += rules.blocks.end_block(machine, chain.producer, tips)
+        blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(machine, work)
         executions = [result.execution for result in results]
-        tipset = self._chain.assemble(
-            self._machine, blocks, self._parent, self._height, self._time, executions, implicit
-        )
-        return SimulatedBlock(self._parent, tipset, tuple(results), override)
+        self._parent = chain.assemble(machine, blocks, parent, height, time, executions, implicit)
+        self._externs.blocks.append(self._parent)
+        return SimulatedBlock(parent, self._parent, tuple(results), override)
+
+    def _height_and_time(self, block: BlockOverride) -> tuple[ChainEpoch, int]:
+        """Return height and time of a block, by default those after its parent's. Raises SimulationRefused."""
+        parent = self._parent
+        height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
+        if height <= parent.height:
+            raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
+        self._require_near(height)
+        time = parent.timestamp + self._rules.simulations.block_time if block.time is None else block.time
+        if time <= parent.timestamp:
+            raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
+        return height, time
+
+    def _parent_of(self, block: BlockOverride) -> Tipset:
+        """Return the parent, with the next block's base fee and settings.
+
+        Fee recipient and gas limit are by default those of the block before, as in geth.
+        """
+        parent, before = self._parent, self._settings
+        if self._rules.features.has_settings:
+            self._settings = replace(
+                before,
+                coinbase=before.coinbase if block.coinbase is None else block.coinbase,
+                gas_limit=before.gas_limit if block.gas_limit is None else block.gas_limit,
+                randomness=_NO_RANDOMNESS if block.randomness is None else block.randomness,
+                excess_blob_gas=parent.next_settings.excess_blob_gas,
+            )
+        else:
+            self._settings = parent.next_settings
+        base_fee = parent.next_base_fee if self._validation else _NO_FEE
+        if block.base_fee is not None:
+            base_fee = block.base_fee
+        return replace(parent, next_base_fee=base_fee, next_settings=self._settings)
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def _execute(self, call: SimulatedCall, base_fee: TokenAmount) -> tuple[ApplyResult, SimulatedResult]:
+        """Execute a call in the current block. Raises SimulationRefused, and the machine's fatal errors."""
+        machine, rules = self._machine, self._rules
+        candidate, is_paid = self._candidate(call, base_fee)
+        trees = CallTrees() if self._transfers else None
+        machine.tracer = None if trees is None else with_pace(machine, trees)
+        try:
+            result = rules.messages.apply_simulated(machine, candidate, is_paid=is_paid)
+        except TransactionRefused as refused:
+            raise _as_refusal(refused) from None
+        finally:
+            machine.tracer = None
+        if result.fatal is not None:
+            raise result.fatal
+        execution = execution_of(machine, candidate, result)
+        self._block_gas = Gas(self._block_gas - result.gas_used)
+        self._request_gas = Gas(max(0, self._request_gas - result.gas_used))
+        self._blob_gas -= execution.blob_gas
+        logs = execution.indexed_logs() if trees is None else enumerate(_with_transfers(machine, trees))
+        max_gas = result.gas_used if result.max_gas_used is None else result.max_gas_used
+        return result, SimulatedResult(execution, self._output(execution), max_gas, tuple(logs))
 
     def _output(self, execution: Execution) -> bytes:
         """Return what a call returned: the data, or the code of a creation."""
@@ -289,50 +280,46 @@ class _Block:
         created = created_contract(message, receipt)
         return return_bytes(message, receipt) if created is None else code_of(self._machine, to_filecoin(created))
 
-    def _candidate(self, call: SimulatedCall) -> tuple[Candidate, bool]:
+    def _candidate(self, call: SimulatedCall, base_fee: TokenAmount) -> tuple[Candidate, bool]:
         """Return the message of a call, and True if it pays for gas. Raises SimulationRefused."""
         machine, sender, original = self._machine, to_filecoin(call.sender), call.transaction
         chain_id = machine.context.chain_id
         if original.chain_id not in (None, chain_id):
             words = f"chainId does not match node's (have={original.chain_id}, want={chain_id})"
             raise SimulationRefused(-32000, words)
-        gas = self._gas_limit if call.gas is None else call.gas
-        if gas > self._gas_limit:
-            raise SimulationRefused(-38015, f"block gas limit reached: remaining: {self._gas_limit}, required: {gas}")
-        if not self.left:
+        gas = self._block_gas if call.gas is None else call.gas
+        if gas > self._block_gas:
+            raise SimulationRefused(-38015, f"block gas limit reached: remaining: {self._block_gas}, required: {gas}")
+        if not self._request_gas:
             used = f"the calls have used up the {self._rules.limits.request_gas:,} gas of a request"
             raise SimulationRefused(-38013, f"intrinsic gas too low: have 0, {used}")
-        if original.blob_gas > self._blob_room:
-            raise SimulationRefused(-38015, f"block blob gas limit reached: {original.blob_gas} > {self._blob_room}")
+        if original.blob_gas > self._blob_gas:
+            raise SimulationRefused(-38015, f"block blob gas limit reached: {original.blob_gas} > {self._blob_gas}")
         sender_of(machine, sender)
         expected = nonce_of(machine, sender)
         nonce = expected if call.nonce is None else call.nonce
-        fees = original.max_fee, original.max_priority_fee
         if original.type not in self._rules.features.transaction_types:  # of a fork before London
-            original = replace(original, type=ACCESS_LIST if original.access_list else LEGACY)
-            fees = fees[0], fees[0]
-        transaction = replace(
-            original, chain_id=chain_id, nonce=nonce, gas_limit=min(gas, self.left), max_fee=fees[0],
-            max_priority_fee=fees[1],
-        )  # fmt: skip
+            kind = ACCESS_LIST if original.access_list else LEGACY
+            original = replace(original, type=kind, max_priority_fee=original.max_fee)
+        transaction = replace(original, chain_id=chain_id, nonce=nonce, gas_limit=min(gas, self._request_gas))
         candidate = from_unsigned(machine, transaction, call.sender)
         if sender.protocol is not Protocol.ID:  # hash and type as in geth, with zeros for the signature
             candidate = replace(candidate, hash=SignedTransaction(transaction, 0, 0, 0).hash(), kind=transaction.type)
-        is_paid = self._options.validation or any(fees)
-        self._check(candidate, expected, is_paid=is_paid)
+        is_paid = self._validation or bool(transaction.max_fee or transaction.max_priority_fee)
+        self._check(candidate, expected, base_fee if is_paid else None)
         return candidate, is_paid
 
-    def _check(self, candidate: Candidate, expected: int, *, is_paid: bool) -> None:
-        """Check nonce, fees and funds as far as the options and the call's fees require. Raises SimulationRefused."""
+    def _check(self, candidate: Candidate, expected: int, base_fee: TokenAmount | None) -> None:
+        """Check nonce and funds, and the fees of a call with a base fee. Raises SimulationRefused."""
         message, nonce = candidate.bare, candidate.bare.nonce
-        if self._options.validation and nonce != expected:
+        if self._validation and nonce != expected:
             code, which = (-38010, "low") if nonce < expected else (-38011, "high")
             raise SimulationRefused(code, f"nonce too {which}: next nonce {expected}, tx nonce {nonce}")
         if expected >= MAX_NONCE:
             raise SimulationRefused(_REJECTED, f"nonce has max value: nonce: {expected}")
         try:
-            if is_paid:
-                self._rules.messages.check(self._machine, candidate, self._parent.next_base_fee, is_capped=False)
+            if base_fee is not None:
+                self._rules.messages.check(self._machine, candidate, base_fee, is_capped=False)
             sender = self._rules.messages.sender(self._machine, message.from_)
             pays = sender is None or sender.sends or not self._rules.features.has_filecoin_blocks
             needed = candidate.required_funds if pays else message.value
