@@ -202,58 +202,8 @@ def test_blocks_before_london_have_no_base_fee(hardfork: str) -> None:
         assert "baseFeePerGas" not in simulated
 
 
-@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas"])
-@pytest.mark.parametrize("fees", [{"gasPrice": "0x1"}, {"maxFeePerGas": "0x1"}, {"maxFeePerGas": "0x2", "maxPriorityFeePerGas": "0x1"}])  # fmt: skip  # noqa: E501
-def test_fees_below_the_base_fee_are_refused(rpc: Client, method: str, fees: dict[str, str]) -> None:
-    """As geth 1.17.10 does; without fees, GASPRICE and BASEFEE are 0."""
-    for refused in (method, "eth_sendTransaction"):
-        with refusal(-32003, "max fee per gas less than block base fee"):
-            rpc(refused, {"from": ALICE, "to": NOBODY, **fees})
-    rpc("anvil_setCode", NOBODY, "0x3a5f52486020524160405260605ff3" if method == "eth_call" else "0x")
-    assert int(rpc(method, {"from": ALICE, "to": NOBODY})[2:130], 16) == (0 if method == "eth_call" else 21_000)
-
-
 @pytest.mark.parametrize("kind", [2, "2", "0x2"])
 def test_type_may_be_a_number(rpc: Client, kind: object) -> None:
     """web3.py's `modify_transaction` sends the number that it read."""
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "type": kind})
     assert rpc("eth_getTransactionByHash", sent)["type"] == "0x2"
-
-
-@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas", "eth_createAccessList", "debug_traceCall"])
-def test_call_for_another_chain_is_refused(rpc: Client, method: str) -> None:
-    """geth's words (internal/ethapi, `CallDefaults`)."""
-    with refusal(-32003, r"chainId does not match node's \(have=1, want=31337\)"):
-        rpc(method, {"from": ALICE, "to": NOBODY, "chainId": "0x1"}, "latest")
-
-
-@pytest.mark.parametrize("key", ["0x", "1", "0x1", f"{1:064x}", "0x001"])
-def test_storage_key_has_any_form_that_geth_reads(rpc: Client, key: str) -> None:
-    slot = 0 if key == "0x" else 1
-    rpc("anvil_setStorageAt", NOBODY, hex(slot), f"0x{7:064x}")
-    assert rpc("eth_getStorageAt", NOBODY, key, "latest") == f"0x{7:064x}"
-
-
-def test_fee_history_without_percentiles_has_no_rewards(rpc: Client) -> None:
-    assert "reward" not in rpc("eth_feeHistory", "0x1", "latest", [])
-    assert rpc("eth_feeHistory", "0x1", "latest", [50])["reward"] == [["0x0"]]
-
-
-def test_access_list_takes_overrides_and_omits_the_created_contract(rpc: Client) -> None:
-    """Results of geth 1.17.10."""
-    assert rpc("eth_createAccessList", {"from": ALICE, "data": "0x602a5f526001601ff3"})["accessList"] == []
-    loads = {NOBODY: {"code": "0x600154"}}
-    found = rpc("eth_createAccessList", {"from": ALICE, "to": NOBODY}, "latest", loads)
-    assert found["accessList"] == [{"address": NOBODY, "storageKeys": [f"0x{1:064x}"]}]
-    assert rpc("eth_getCode", NOBODY) == "0x"
-
-
-def test_log_range_ends_at_the_head(rpc: Client) -> None:
-    """As in geth 1.17.10."""
-    assert rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x0", "topics": [[None, f"0x{1:064x}"]]}) == []
-    with refusal(-32602, "block range extends beyond current head block"):
-        rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x64"})
-    with refusal(-32602, "pending logs are not supported"):
-        rpc("eth_getLogs", {"fromBlock": "pending"})
-    with refusal(-32602, "fromBlock 99 is above the head, block 0"):
-        rpc("eth_getLogs", {"fromBlock": "0x63", "toBlock": "0x64"})

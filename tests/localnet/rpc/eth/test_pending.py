@@ -57,35 +57,6 @@ def test_pending_block_contains_waiting_transactions(rpc: Client, clock: Clock) 
     assert [{**one, "blockHash": None} for one in made["transactions"]] == whole["transactions"]
 
 
-@pytest.mark.parametrize("method", ["eth_getBlockByNumber", "eth_getHeaderByNumber"])
-def test_pending_block_has_no_hash(rpc: Client, method: str) -> None:
-    """Source: go-ethereum internal/ethapi, `GetBlockByNumber` and `GetHeaderByNumber`."""
-    found = rpc(method, "pending", *[False] * (method == "eth_getBlockByNumber"))
-    assert [found[name] for name in ("hash", "nonce", "miner")] == [None] * 3
-
-
-def test_contents_of_the_pending_block_have_no_block_hash(rpc: Client) -> None:
-    """As in geth 1.17.10, but for the hash, which is not known here."""
-    sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB})
-    [transaction] = rpc("eth_getBlockByNumber", "pending", True)["transactions"]
-    assert rpc("eth_getTransactionByBlockNumberAndIndex", "pending", "0x0") == transaction
-    assert rpc("eth_getTransactionByBlockNumberAndIndex", "pending", "0x1") is None
-    assert rpc("eth_getRawTransactionByBlockNumberAndIndex", "pending", "0x0") == rpc(
-        "eth_getRawTransactionByHash", sent
-    )
-    assert rpc("eth_getRawTransactionByBlockNumberAndIndex", "pending", "0x1") == "0x"
-    [receipt] = rpc("eth_getBlockReceipts", "pending")
-    assert (receipt["transactionHash"], receipt["status"], receipt["blockHash"]) == (sent, "0x1", None)
-
-
-def test_pending_filter_omits_queued_transactions(rpc: Client) -> None:
-    """As in geth 1.17.10."""
-    name = rpc("eth_newPendingTransactionFilter")
-    rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "nonce": "0x5", "gas": "0x5208"})
-    sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "nonce": "0x0", "gas": "0x5208"})
-    assert rpc("eth_getFilterChanges", name) == [sent]
-
-
 def test_pending_reads_and_calls_see_queued_transactions(rpc: Client, clock: Clock) -> None:
     clock.now = START + 9
     reader = "0x" + "cc" * 20

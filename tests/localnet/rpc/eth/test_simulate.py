@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.ethereum.addresses import EthAddress, create_address
+from bridge.ethereum.addresses import EthAddress
 from localnet import Network
 from localnet.rpc.node import Node
 from store.keccak import keccak
@@ -218,13 +218,6 @@ ethereum = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 class TestBlocksUnderEthereumRules:
     """Blocks as go-ethereum 1.17.10 simulates them."""
 
-    def test_fee_recipient_and_gas_limit_are_inherited(self, ethereum: Client) -> None:
-        override = {"feeRecipient": NOBODY, "gasLimit": hex(1_000_000), "prevRandao": word(7)}
-        first, second = simulated(ethereum, {"blockOverrides": override}, {})
-        assert (first["miner"], first["gasLimit"], first["mixHash"]) == (NOBODY, hex(1_000_000), word(7))
-        assert (second["miner"], second["gasLimit"], second["mixHash"]) == (NOBODY, hex(1_000_000), word(0))
-        assert "totalDifficulty" not in first
-
     def test_overrides_are_in_the_hash(self, ethereum: Client) -> None:
         hashes = {simulated(ethereum, {})[0]["hash"]}
         for override in ({"feeRecipient": NOBODY}, {"prevRandao": word(7)}, {"gasLimit": hex(20_000_000)}):
@@ -236,43 +229,9 @@ class TestBlocksUnderEthereumRules:
         first, _, third = simulated(ethereum, {}, {}, {"stateOverrides": codes, "calls": [{"to": FIRST}]})
         assert third["calls"][0]["returnData"] == first["hash"]
 
-    def test_withdrawals_and_beacon_root(self, ethereum: Client) -> None:
-        withdrawal = {"index": "0x1", "validatorIndex": "0x2", "address": FIRST, "amount": "0x3"}
-        override = {"withdrawals": [withdrawal], "beaconRoot": word(17)}
-        balance = {SECOND: {"code": f"0x73{FIRST[2:]}315f5260205ff3"}}
-        first, second = simulated(
-            ethereum, {"blockOverrides": override}, {"stateOverrides": balance, "calls": [{"to": SECOND}]}
-        )
-        assert (first["withdrawals"], first["parentBeaconBlockRoot"]) == ([withdrawal], word(17))
-        assert second["calls"][0]["returnData"] == word(3 * 10**9)
-        assert (second["withdrawals"], second["parentBeaconBlockRoot"]) == ([], word(0))
-        with refusal(-32000, "not supported for this RPC method"):
-            ethereum("eth_call", {"to": FIRST}, "latest", {}, override)
-
-    @pytest.mark.parametrize("name", ["coinbase", "random"])
-    def test_names_of_other_methods_are_refused(self, ethereum: Client, name: str) -> None:
-        assert refused(ethereum, {"blockOverrides": {name: word(0) if name == "random" else FIRST}})[0] == -32602
-
-    def test_pending_includes_the_pool(self, ethereum: Client) -> None:
-        ethereum("evm_setAutomine", False)
-        ethereum("eth_sendTransaction", {"from": ALICE, "to": FIRST, "value": "0x1", "gas": "0x5208"})
-        state = {SECOND: {"code": f"0x73{FIRST[2:]}315f5260205ff3"}}
-        blocks = [{"stateOverrides": state, "calls": [{"to": SECOND}]}]
-        (block,) = ethereum("eth_simulateV1", {"blockStateCalls": blocks}, "pending")
-        assert (block["number"], block["calls"][0]["returnData"]) == ("0x2", word(1))
-
 
 class TestCallsUnderEthereumRules:
     """Calls as go-ethereum 1.17.10 simulates them."""
-
-    def test_creation_returns_its_code(self, ethereum: Client) -> None:
-        (block,) = simulated(ethereum, {"calls": [{"input": "0x602a5f526001601ff3"}]})
-        assert block["calls"][0]["returnData"] == "0x2a"
-
-    def test_maximum_gas_is_before_refunds(self, ethereum: Client) -> None:
-        state = {FIRST: {"code": "0x5f5f5500", "state": {word(0): word(1)}}}
-        (block,) = simulated(ethereum, {"stateOverrides": state, "calls": [{"to": FIRST}]})
-        assert (block["calls"][0]["gasUsed"], block["calls"][0]["maxUsedGas"]) == ("0x52d4", "0x6594")
 
     def test_transaction_has_the_fields_of_the_call(self, ethereum: Client) -> None:
         call = {"from": ALICE, "to": BOB, "value": "0x1", "nonce": "0x1"}
@@ -303,29 +262,11 @@ class TestCallsUnderEthereumRules:
         block = {"blockOverrides": {"baseFeePerGas": "0x9"}, "calls": [{"from": ALICE, "to": BOB, **fields}]}
         assert refused(ethereum, block)[0] == code
 
-    def test_contract_pays_for_its_gas_with_validation(self, ethereum: Client) -> None:
-        call = {"from": FIRST, "to": SECOND, "maxFeePerGas": hex(3 * 10**9)}
-        contract = {"code": "0x00"}
-        poor = {"stateOverrides": {FIRST: contract}, "calls": [call]}
-        assert refused(ethereum, poor, validation=True)[0] == -38014
-        rich = {"stateOverrides": {FIRST: {**contract, "balance": hex(10**18)}}, "calls": [call]}
-        assert simulated(ethereum, rich, validation=True)[0]["calls"][0]["status"] == "0x1"
-
     def test_highest_nonce_can_be_overridden_but_not_used(self, ethereum: Client) -> None:
         state = {FIRST: {"nonce": hex((1 << 64) - 1)}}
         assert refused(ethereum, {"stateOverrides": state, "calls": [{"from": FIRST, "to": BOB}]})[0] == -32603
         block = {"stateOverrides": state, "calls": [{"from": ALICE, "to": FIRST}]}
         assert simulated(ethereum, block)[0]["calls"][0]["status"] == "0x1"
-
-    @pytest.mark.parametrize(
-        ("code", "error"),
-        [("0xfe", "invalid opcode: INVALID"), ("0x60aa5f5260205ffd", "execution reverted"),
-         ("0x634e487b715f5260116020526024601cfd",
-          "execution reverted: arithmetic underflow or overflow")],
-    )  # fmt: skip
-    def test_failure_has_geths_text(self, ethereum: Client, code: str, error: str) -> None:
-        block = {"stateOverrides": {FIRST: {"code": code}}, "calls": [{"to": FIRST, "gas": hex(100_000)}]}
-        assert simulated(ethereum, block)[0]["calls"][0]["error"]["message"] == error
 
     def test_index_of_a_reverted_log_is_used_again(self, ethereum: Client) -> None:
         """As in go-ethereum since 1.17.10 (internal/ethapi/logtracer.go, `onExit`)."""
@@ -334,28 +275,6 @@ class TestCallsUnderEthereumRules:
         block = {"stateOverrides": {FIRST: inner, SECOND: outer}, "calls": [{"to": SECOND}, {"to": SECOND}]}
         calls = simulated(ethereum, block)[0]["calls"]
         assert [log["logIndex"] for call in calls for log in call["logs"]] == ["0x0", "0x1", "0x2", "0x3"]
-
-
-class TestTransfersUnderEthereumRules:
-    """Logs of transfers as go-ethereum 1.17.10 writes them."""
-
-    def transfers(self, rpc: Client, state: dict[str, Any], call: dict[str, Any]) -> list[list[str]]:
-        (block,) = simulated(rpc, {"stateOverrides": state, "calls": [call]}, traceTransfers=True)
-        logs = block["calls"][0]["logs"]
-        assert {log["address"] for log in logs} == {"0x" + "ee" * 20}
-        return [["0x" + topic[26:] for topic in log["topics"][1:]] + [log["data"]] for log in logs]
-
-    def test_selfdestruct_is_a_transfer(self, ethereum: Client) -> None:
-        state = {FIRST: {"balance": "0x2", "code": f"0x73{SECOND[2:]}ff"}}
-        found = self.transfers(ethereum, state, {"to": FIRST})
-        assert found == [[FIRST, SECOND, word(2)]]
-
-    def test_created_contract_is_named(self, ethereum: Client) -> None:
-        """FIRST creates a contract with 2 wei that pays them back by SELFDESTRUCT."""
-        state = {FIRST: {"balance": "0x9", "nonce": "0x1", "code": "0x6133ff5f526002601e6002f000"}}
-        created = f"0x{create_address(EthAddress(bytes.fromhex(FIRST[2:])), 1).hex()}"
-        found = self.transfers(ethereum, state, {"to": FIRST})
-        assert found == [[FIRST, created, word(2)], [created, FIRST, word(2)]]
 
 
 @pytest.mark.parametrize("validation", [False, True])
