@@ -57,6 +57,11 @@ def number_or_tag(value: Any) -> BlockRef:
     return ref
 
 
+def hash_ref(value: Any) -> BlockRef:
+    """Read a block's hash."""
+    return BlockRef(hash=hash32(value))
+
+
 def find(network: NetworkReader, ref: BlockRef, *, or_older: bool = False) -> Tipset | None:
     """Find the referenced tipset; None for a hash or a number that the chain does not have.
 

@@ -12,13 +12,13 @@ from bridge.ethereum.block import BlockAccessList
 from bridge.ethereum.rlp import RlpError
 from localnet.chain.block_production import has_pending
 from localnet.ledger.records import Tipset
-from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, block, find, number_or_tag
+from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, block, find, hash_ref, number_or_tag
 from localnet.rpc.errors import NOT_FOUND, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.refused import ACCESS_LISTS, REASONS
 from localnet.rpc.shapes import block_fields, block_json, receipt_json, transaction_json
-from localnet.rpc.values import as_data, as_quantity, boolean, hash32, quantity
+from localnet.rpc.values import as_data, as_quantity, boolean, quantity
 from store.blockstore import StoreCorrupt
 
 
@@ -27,28 +27,21 @@ def block_number(node: Node) -> str:
     return as_quantity(node.network.executed_head.height)
 
 
-def get_block_by_number(node: NodeReader, number: BlockRef, full: bool = False) -> dict[str, Any] | None:
-    """Return the block at a height or tag, null if the chain has none yet; error 12 for a null round."""
-    if is_pending(node, number):
+def get_block(node: NodeReader, at: BlockRef, full: bool = False) -> dict[str, Any] | None:
+    """Return the block with a hash, or at a height or tag; null if the chain has none, error 12 for a null round."""
+    if is_pending(node, at):
         return _pending(node, full)
-    return _shown(node, find(node.network, number), full)
+    found = find(node.network, at)
+    if found is None:
+        return None
+    node.require_small_read(len(found.transactions), whole=full)
+    return block_json(node.network.chain.index, found, node.network.rules, full)
 
 
-def get_block_by_hash(node: NodeReader, block_hash: bytes, full: bool = False) -> dict[str, Any] | None:
-    """Return the block with a hash, null if the chain has none."""
-    return _shown(node, find(node.network, BlockRef(hash=block_hash)), full)
-
-
-def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
-    """Return the number of transactions in the block at a height."""
-    if is_pending(node, number):
-        return _count(node.pending_block().tipset)
-    return _count(find(node.network, number))
-
-
-def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
-    """Return the number of transactions in the block with a hash."""
-    return _count(find(node.network, BlockRef(hash=block_hash)))
+def transaction_count(node: Node, at: BlockRef) -> str | None:
+    """Return the number of transactions in a block."""
+    found = node.pending_block().tipset if is_pending(node, at) else find(node.network, at)
+    return None if found is None else as_quantity(len(found.transactions))
 
 
 def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
@@ -74,45 +67,20 @@ def _pending(node: NodeReader, full: bool) -> dict[str, Any]:
     return {**fields, **dict.fromkeys(("hash", "nonce", "miner"))}  # null as in geth: they are not final
 
 
-def _shown(node: NodeReader, found: Tipset | None, full: bool) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    node.require_small_read(len(found.transactions), whole=full)
-    return block_json(node.network.chain.index, found, node.network.rules, full)
-
-
-def _count(found: Tipset | None) -> str | None:
-    return None if found is None else as_quantity(len(found.transactions))
-
-
 _OF_A_BODY = ("transactions", "uncles", "size", "totalDifficulty", "withdrawals")
 
 
-def header_by_hash(node: Node, block_hash: bytes) -> dict[str, Any] | None:
-    """Return the block with a hash, without its transactions; null if the chain has none."""
-    return without_body(get_block_by_hash(node, block_hash))
+def header(node: Node, at: BlockRef) -> dict[str, Any] | None:
+    """Return a block without its transactions; null if the chain has none yet."""
+    return without_body(get_block(node, at))
 
 
-def header_by_number(node: Node, number: BlockRef) -> dict[str, Any] | None:
-    """Return the block at a height or tag, without its transactions; null if the chain has none yet."""
-    return without_body(get_block_by_number(node, number))
+def uncle_count(node: Node, at: BlockRef) -> str | None:
+    """Return 0, or null if the chain has no such block."""
+    return None if find(node.network, at) is None else as_quantity(0)
 
 
-def uncle_count_by_hash(node: Node, block_hash: bytes) -> str | None:
-    """Return 0, or null if the chain has no block with the hash."""
-    return None if find(node.network, BlockRef(hash=block_hash)) is None else as_quantity(0)
-
-
-def uncle_count_by_number(node: Node, number: BlockRef) -> str | None:
-    """Return 0, or null if the chain has no block at the height yet."""
-    return None if find(node.network, number) is None else as_quantity(0)
-
-
-def uncle_by_hash(node: Node, block_hash: bytes, index: int) -> None:
-    """Return null: a tipset has no uncles."""
-
-
-def uncle_by_number(node: Node, number: BlockRef, index: int) -> None:
+def uncle(node: Node, at: BlockRef, index: int) -> None:
     """Return null: a tipset has no uncles."""
 
 
@@ -161,17 +129,17 @@ _EMPTY_LIST: Final = b"\xc0"
 
 METHODS = (
     Method("eth_blockNumber", (), block_number, inline=True),
-    Method("eth_getBlockByNumber", (number_or_tag, optional(boolean)), get_block_by_number, reads=True, short=True),
-    Method("eth_getBlockByHash", (hash32, optional(boolean)), get_block_by_hash, reads=True, short=True),
-    Method("eth_getBlockTransactionCountByNumber", (number_or_tag,), transaction_count_by_number),
-    Method("eth_getBlockTransactionCountByHash", (hash32,), transaction_count_by_hash),
+    Method("eth_getBlockByNumber", (number_or_tag, optional(boolean)), get_block, reads=True, short=True),
+    Method("eth_getBlockByHash", (hash_ref, optional(boolean)), get_block, reads=True, short=True),
+    Method("eth_getBlockTransactionCountByNumber", (number_or_tag,), transaction_count),
+    Method("eth_getBlockTransactionCountByHash", (hash_ref,), transaction_count),
     Method("eth_getBlockReceipts", (block,), get_block_receipts),
-    Method("eth_getHeaderByHash", (hash32,), header_by_hash),
-    Method("eth_getHeaderByNumber", (number_or_tag,), header_by_number, aliases=("erigon_getHeaderByNumber",)),
-    Method("eth_getUncleCountByBlockHash", (hash32,), uncle_count_by_hash),
-    Method("eth_getUncleCountByBlockNumber", (number_or_tag,), uncle_count_by_number),
-    Method("eth_getUncleByBlockHashAndIndex", (hash32, quantity), uncle_by_hash),
-    Method("eth_getUncleByBlockNumberAndIndex", (number_or_tag, quantity), uncle_by_number),
+    Method("eth_getHeaderByHash", (hash_ref,), header),
+    Method("eth_getHeaderByNumber", (number_or_tag,), header, aliases=("erigon_getHeaderByNumber",)),
+    Method("eth_getUncleCountByBlockHash", (hash_ref,), uncle_count),
+    Method("eth_getUncleCountByBlockNumber", (number_or_tag,), uncle_count),
+    Method("eth_getUncleByBlockHashAndIndex", (hash_ref, quantity), uncle),
+    Method("eth_getUncleByBlockNumberAndIndex", (number_or_tag, quantity), uncle),
     Method(ACCESS_LISTS[0], (block,), get_block_access_list, reads=True, aliases=ACCESS_LISTS[1:3]),
     Method(ACCESS_LISTS[3], (block,), raw_block_access_list, reads=True, aliases=ACCESS_LISTS[4:]),
 )

@@ -48,12 +48,11 @@ def _named(node: NodeReader, ref: BlockRef) -> BlockName | None:
     return ref.hash if own is None or own.height == index.first else None
 
 
-def _by_block(key: str, ask: Callable[[RemoteHistory, BlockName, Mapping[str, Any]], Any]) -> Handler:
-    """Return the handler of a method whose parameter `key` names a block, by reference or by hash."""
+def _by_block(ask: Callable[[RemoteHistory, BlockName, Mapping[str, Any]], Any]) -> Handler:
+    """Return the handler of a method about a block."""
 
     def handler(node: NodeReader, values: Mapping[str, Any], _params: list[Any]) -> Any:
-        ref = values[key]
-        name = _named(node, BlockRef(hash=ref) if isinstance(ref, bytes) else ref)
+        name = _named(node, values["at"])
         if name is None:
             return PASS
         found = ask(_history(node), name, values)
@@ -208,17 +207,17 @@ def _by_nonce(node: NodeReader, values: Mapping[str, Any], params: list[Any]) ->
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
-    "eth_getBlockByNumber": _by_block("number", _block),
-    "eth_getBlockByHash": _by_block("block_hash", _block),
-    "eth_getHeaderByNumber": _by_block("number", _header),
-    "eth_getHeaderByHash": _by_block("block_hash", _header),
-    "eth_getBlockTransactionCountByNumber": _by_block("number", _count),
-    "eth_getBlockTransactionCountByHash": _by_block("block_hash", _count),
-    "eth_getUncleCountByBlockNumber": _by_block("number", _uncles),
-    "eth_getUncleCountByBlockHash": _by_block("block_hash", _uncles),
-    "eth_getBlockReceipts": _by_block("at", _receipts),
-    "eth_getTransactionByBlockNumberAndIndex": _by_block("number", _transaction_at),
-    "eth_getTransactionByBlockHashAndIndex": _by_block("block_hash", _transaction_at),
+    "eth_getBlockByNumber": _by_block(_block),
+    "eth_getBlockByHash": _by_block(_block),
+    "eth_getHeaderByNumber": _by_block(_header),
+    "eth_getHeaderByHash": _by_block(_header),
+    "eth_getBlockTransactionCountByNumber": _by_block(_count),
+    "eth_getBlockTransactionCountByHash": _by_block(_count),
+    "eth_getUncleCountByBlockNumber": _by_block(_uncles),
+    "eth_getUncleCountByBlockHash": _by_block(_uncles),
+    "eth_getBlockReceipts": _by_block(_receipts),
+    "eth_getTransactionByBlockNumberAndIndex": _by_block(_transaction_at),
+    "eth_getTransactionByBlockHashAndIndex": _by_block(_transaction_at),
     "eth_getTransactionByHash": _transaction,
     "eth_getTransactionReceipt": _receipt,
     "eth_getLogs": _logs,

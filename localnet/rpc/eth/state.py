@@ -153,7 +153,8 @@ def _estimate(
     return node.run_call(machine, request, overrides, run)
 
 
-_MAX_SLOTS: Final = 1_024
+MAX_SLOTS: Final = 1_024
+"""Limit of geth."""
 
 SlotRequest = dict[str, list[int]]
 
@@ -163,11 +164,11 @@ def slots(value: Any) -> SlotRequest:
     by_owner = fields(value, "object of slots by address")
     for owner in by_owner:
         address(owner)
-    wanted = {owner: list_of(storage_key, _MAX_SLOTS)(some) for owner, some in by_owner.items()}
+    wanted = {owner: list_of(storage_key, MAX_SLOTS)(some) for owner, some in by_owner.items()}
     if not any(wanted.values()):
         raise invalid_params("empty request")
-    if sum(map(len, wanted.values())) > _MAX_SLOTS:
-        raise RpcError(LIMIT_EXCEEDED, f"too many slots: a request may read at most {_MAX_SLOTS}")
+    if sum(map(len, wanted.values())) > MAX_SLOTS:
+        raise RpcError(LIMIT_EXCEEDED, f"too many slots: a request may read at most {MAX_SLOTS}")
     return wanted
 
 
@@ -201,10 +202,6 @@ def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[
         "codeHash": as_data(found.code_hash if any(found.code_hash) else EMPTY_CODE_HASH),
         "storageRoot": as_data(found.storage if any(found.storage) else EMPTY_ROOT),
     }
-
-
-MAX_SLOTS: Final = 1_024
-"""Limit of geth."""
 
 
 def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from localnet.chain import admission
 from localnet.chain.logs import message_with_nonce
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset, TransactionReceipt
-from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find, number_or_tag, resolve
+from localnet.ledger.records import TransactionReceipt
+from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find, hash_ref, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, ReceiptPending, RpcError, invalid_params, no_private_key
 from localnet.rpc.eth.blocks import is_pending
 from localnet.rpc.eth.state import next_block_estimate
@@ -156,23 +156,21 @@ def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, An
     return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 
-def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:
-    """Return the transaction at an index of the block with a hash."""
-    return _at(node, find(node.network, BlockRef(hash=block_hash)), index)
+def transaction_at(node: Node, at: BlockRef, index: int) -> dict[str, Any] | None:
+    """Return the transaction at an index of a block."""
+    found = _receipt_at(node, at, index)
+    if found is None:
+        return None
+    return {**transaction_json(found), "blockHash": None} if is_pending(node, at) else transaction_json(found)
 
 
-def get_transaction_by_block_number(node: Node, number: BlockRef, index: int) -> dict[str, Any] | None:
-    """Return the transaction at an index of the block at a height."""
-    if is_pending(node, number):
-        found = node.pending_block().receipts()[index : index + 1]
-        return {**transaction_json(found[0]), "blockHash": None} if found else None
-    return _at(node, find(node.network, number), index)
-
-
-def _at(node: Node, found: Tipset | None, index: int) -> dict[str, Any] | None:
+def _receipt_at(node: Node, at: BlockRef, index: int) -> TransactionReceipt | None:
+    if is_pending(node, at):
+        return next(iter(node.pending_block().receipts()[index : index + 1]), None)
+    found = find(node.network, at)
     if found is None or index >= len(found.transactions):
         return None
-    return transaction_json(node.network.chain.index.receipt_at(found, index))
+    return node.network.chain.index.receipt_at(found, index)
 
 
 def signing_account(node: Node, owner: EthAddress) -> Account:
@@ -288,29 +286,16 @@ def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
     return "0x" if pending is None else _raw(pending.message, node.network.chain_id)
 
 
-def raw_by_block_hash(node: Node, block_hash: bytes, index: int) -> str | None:
-    """Return the bytes of the transaction at an index of the block with a hash."""
-    return _raw_at(node, find(node.network, BlockRef(hash=block_hash)), index)
-
-
-def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
-    """Return the bytes of the transaction at an index of the block at a height."""
-    if is_pending(node, number):
-        found = node.pending_block().receipts()[index : index + 1]
-        return _raw_of(found[0]) if found else "0x"
-    return _raw_at(node, find(node.network, number), index)
+def raw_transaction_at(node: Node, at: BlockRef, index: int) -> str | None:
+    """Return the bytes of the transaction at an index of a block."""
+    found = _receipt_at(node, at, index)
+    return "0x" if found is None else _raw_of(found)
 
 
 def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
     """Return the bytes of all transactions of a block."""
     receipts = node.network.chain.index.receipts(resolve(node.network, at))
     return [_raw_of(receipt) for receipt in receipts]
-
-
-def _raw_at(node: Node, found: Tipset | None, index: int) -> str | None:
-    if found is None or index >= len(found.transactions):
-        return "0x"
-    return _raw_of(node.network.chain.index.receipt_at(found, index))
 
 
 def _raw_of(receipt: TransactionReceipt) -> str | None:
@@ -439,11 +424,11 @@ METHODS = (
     # They see the chain before a change or after it (`ChainIndex.receipt`), so they need not wait for its thread.
     Method("eth_getTransactionByHash", (hash32,), get_transaction_by_hash, inline=True),
     Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt, inline=True),
-    Method("eth_getTransactionByBlockHashAndIndex", (hash32, quantity), get_transaction_by_block_hash),
-    Method("eth_getTransactionByBlockNumberAndIndex", (number_or_tag, quantity), get_transaction_by_block_number),
+    Method("eth_getTransactionByBlockHashAndIndex", (hash_ref, quantity), transaction_at),
+    Method("eth_getTransactionByBlockNumberAndIndex", (number_or_tag, quantity), transaction_at),
     Method("eth_getRawTransactionByHash", (hash32,), raw_transaction, aliases=("debug_getRawTransaction",)),
-    Method("eth_getRawTransactionByBlockHashAndIndex", (hash32, quantity), raw_by_block_hash),
-    Method("eth_getRawTransactionByBlockNumberAndIndex", (number_or_tag, quantity), raw_by_block_number),
+    Method("eth_getRawTransactionByBlockHashAndIndex", (hash_ref, quantity), raw_transaction_at),
+    Method("eth_getRawTransactionByBlockNumberAndIndex", (number_or_tag, quantity), raw_transaction_at),
     Method("debug_getRawTransactions", (block,), raw_transactions),
     Method(
         "eth_signTypedData_v4",
