@@ -89,7 +89,7 @@ class TestLogs:
     def test_filter_returns_only_new_changes(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
         logs, blocks = rpc("eth_newFilter", {"address": inbox}), rpc("eth_newBlockFilter")
-        transactions = rpc("eth_newPendingTransactionFilter")
+        transactions, whole = (rpc("eth_newPendingTransactionFilter", *full) for full in ((), (True,)))
         assert len(logs) == 66
         assert rpc("eth_getFilterChanges", logs) == []
         sent = greet(rpc, inbox)
@@ -99,6 +99,7 @@ class TestLogs:
         assert rpc("eth_getFilterLogs", logs) == [found]
         assert rpc("eth_getFilterChanges", blocks) == [found["blockHash"]]
         assert rpc("eth_getFilterChanges", transactions) == [sent]
+        assert [(one["hash"], one["blockHash"]) for one in rpc("eth_getFilterChanges", whole)] == [(sent, None)]
         assert rpc("eth_uninstallFilter", logs) is True
         assert rpc("eth_uninstallFilter", logs) is False
         with refusal(-32001, "filter not found"):
