@@ -42,7 +42,7 @@ class Overrides:
     @property
     def is_empty(self) -> bool:
         """True if nothing is overridden."""
-        return not self.accounts and (self.block is SAME_BLOCK or self.block == SAME_BLOCK)
+        return not self.accounts and self.block == SAME_BLOCK
 
 
 NONE: Final = Overrides()

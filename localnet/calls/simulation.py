@@ -230,9 +230,9 @@ class _Simulation:
         return height, time
 
     def _parent_of(self, block: BlockOverride) -> Tipset:
-        """Return the parent, with the next block's base fee and settings.
+        """Return the parent with the block's base fee and settings.
 
-        Fee recipient and gas limit are by default those of the block before, as in geth.
+        As in geth, later blocks have the same fee recipient and gas limit unless they override them.
         """
         parent, before = self._parent, self._settings
         if self._rules.features.has_settings:
