@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth judges revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -125,6 +125,11 @@ geth: environment ## compare random blocks of every fork and vectors of precompi
 
 judges: environment ## compare JSON-RPC answers with geth's and Lotus' field by field (needs Go, for Lotus Rust; the first run builds them); ARGS="geth --write" records geth's
 	@$(RUN)/python -m tests.judges $(ARGS)
+
+lotus-types: ## regenerate the Go types of localnet/rpc/lotus_types.json and the records of their test (needs Go)
+	@cd tests/oracle/go_state_types && for version in $$(seq 10 19); do \
+		sed "s/VERSION/$$version/g" actors.go.tmpl > actors_$$version.go; done
+	@cd tests/oracle/go_state_types && go run . ../../../localnet/rpc/lotus_types.json ../../golden/judges/go_state_types/values.json.gz
 
 revm: environment ## compare random blocks with revm (needs Rust; the first build takes two minutes); ARGS="--count 10000 --fork Prague"
 	cargo build --release --locked --quiet --manifest-path tests/oracle/revm/Cargo.toml --target-dir build/revm

@@ -55,6 +55,7 @@ DATA = {
     "hypervisor/builtin_actors/bundle.car",
     "hypervisor/builtin_actors/bundle.json",
     "hypervisor/builtin_actors/constructed.json",
+    "localnet/rpc/lotus_types.json",
     "hypervisor/builtin_actors/supply-share.car",
     "hypervisor/builtin_actors/v19.car",
     "hypervisor/builtin_actors/m2-native.car",

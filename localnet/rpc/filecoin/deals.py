@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-from bridge.actors.schemas import actor_schema
 from hypervisor.integers import decode_bigint, encode_uleb128
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin.state import actor_of, id_of, lotus_value, machine_at, state_fields
+from localnet.rpc.filecoin.state import actor_of, id_of, linked_json, machine_at, state_fields
 from localnet.rpc.lotus_values import HEAD, TipsetKey, address_json, cid, filecoin_address, tipset, unsigned
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -92,7 +91,7 @@ def storage_deal(node: NodeReader, number: int, key: TipsetKey = HEAD) -> dict[s
     fields = Amt(machine.store, unlink(state["proposals"])).get(number) if number <= MAX_INDEX else None
     if fields is None:
         raise RpcError(LOTUS_ERROR, f"deal {number} not found: it is not yet published, or was removed at its end")
-    return _deal(state, fields, Amt(machine.store, unlink(state["states"])).get(number))
+    return _deal(machine, fields, Amt(machine.store, unlink(state["states"])).get(number))
 
 
 def market_deals(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def market_deals(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, Any]:
     machine, state = _market(node, key)
     states = dict(Amt(machine.store, unlink(state["states"])).items())
     proposals = Amt(machine.store, unlink(state["proposals"])).items()
-    return {str(number): _deal(state, fields, states.get(number)) for number, fields in proposals}
+    return {str(number): _deal(machine, fields, states.get(number)) for number, fields in proposals}
 
 
 def proposal_pending(node: NodeReader, proposal: Cid, key: TipsetKey = HEAD) -> bool:
@@ -132,33 +131,29 @@ def _market(node: NodeReader, key: TipsetKey) -> tuple[Hypervisor, dict[str, Any
     return machine, state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
 
 
-def _deal(market: dict[str, Any], proposal: Any, active: Any) -> dict[str, Any]:
+def _deal(machine: Hypervisor, proposal: Any, active: Any) -> dict[str, Any]:
     """Return a deal from the items of the market's arrays; `active` is None before its activation."""
-    schema = actor_schema("storagemarket")
-    found = lotus_value(schema, "DealProposal", schema.read("DealProposal", proposal))
-    found["PieceCID"] = found.pop("PieceCid")
-    kind = "DealState" if "provider_sectors" in market else "DealStateV10"
+    state = {} if active is None else linked_json(machine, "storagemarket", "DealState", active)
     return {
-        "Proposal": {**found, "Label": next(iter(found["Label"].values()))},
-        "State": _NO_STATE if active is None else {**_NO_STATE, **lotus_value(schema, kind, schema.read(kind, active))},
+        "Proposal": linked_json(machine, "storagemarket", "DealProposal", proposal),
+        "State": {**_NO_STATE, **state},
     }
 
 
 def _entries(node: NodeReader, owner: Address, key: TipsetKey, field: str, kind: str) -> dict[str, Any]:
-    table = _table(node, owner, key, field)
-    return {} if table is None else _entries_json([table], kind)
+    machine, table = _table(node, owner, key, field)
+    return {} if table is None else _entries_json(machine, [table], kind)
 
 
 def _all_entries(node: NodeReader, key: TipsetKey, field: str, kind: str) -> dict[str, Any]:
     machine, owners = _owners(node, key, field)
-    return _entries_json((Hamt(machine.store, unlink(root)) for _, root in owners.items()), kind)
+    return _entries_json(machine, (Hamt(machine.store, unlink(root)) for _, root in owners.items()), kind)
 
 
-def _entries_json(tables: Iterable[Hamt], kind: str) -> dict[str, Any]:
-    schema = actor_schema("verifiedregistry")
+def _entries_json(machine: Hypervisor, tables: Iterable[Hamt], kind: str) -> dict[str, Any]:
     found = ((read_uvarint(entry)[0], fields) for table in tables for entry, fields in table.items())
     return {
-        str(number): lotus_value(schema, kind, schema.read(kind, fields))
+        str(number): linked_json(machine, "verifiedregistry", kind, fields)
         for number, fields in sorted(found, key=itemgetter(0))
     }
 
@@ -166,19 +161,16 @@ def _entries_json(tables: Iterable[Hamt], kind: str) -> dict[str, Any]:
 def _entry(
     node: NodeReader, owner: Address, number: int, key: TipsetKey, field: str, kind: str
 ) -> dict[str, Any] | None:
-    table, schema = _table(node, owner, key, field), actor_schema("verifiedregistry")
+    machine, table = _table(node, owner, key, field)
     fields = None if table is None else table.get(encode_uleb128(number))
-    if fields is None:
-        return None
-    entry: dict[str, Any] = lotus_value(schema, kind, schema.read(kind, fields))
-    return entry
+    return None if fields is None else linked_json(machine, "verifiedregistry", kind, fields)
 
 
-def _table(node: NodeReader, owner: Address, key: TipsetKey, field: str) -> Hamt | None:
+def _table(node: NodeReader, owner: Address, key: TipsetKey, field: str) -> tuple[Hypervisor, Hamt | None]:
     """Return the entries of an owner in a table of the registry; None if it has none."""
     machine, owners = _owners(node, key, field)
     root = owners.get(encode_uleb128(id_of(machine, owner)))
-    return None if root is None else Hamt(machine.store, unlink(root))
+    return machine, None if root is None else Hamt(machine.store, unlink(root))
 
 
 def _owners(node: NodeReader, key: TipsetKey, field: str) -> tuple[Hypervisor, Hamt]:

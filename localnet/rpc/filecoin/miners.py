@@ -15,7 +15,6 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.actors.schemas import actor_schema
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import decode_bigint, encode_bigint
@@ -35,7 +34,7 @@ from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.filecoin.state import (
     actor_of,
     id_of,
-    lotus_value,
+    linked_json,
     machine_at,
     read_linked,
     state_account_key,
@@ -61,6 +60,7 @@ from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import Reader, field, fields, list_of, required_field
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
+from store.blockstore import get_object
 from store.codec import decode, encode, link, unlink
 from store.trees.hamt import Hamt
 
@@ -79,26 +79,10 @@ def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[
     """Return a miner's owner, worker, control addresses, peer, sector size and beneficiary."""
     machine = machine_at(node, key)
     actor = miner_of(machine, miner)
-    info = read_linked(machine, actor, "MinerInfo", state_fields(machine, actor)["info"])
-    found = lotus_value(actor_schema("storageminer"), "MinerInfo", info)
-    change = found["PendingWorkerKey"] or {"NewWorker": "<empty>", "EffectiveAt": -1}
-    return {
-        "Owner": found["Owner"],
-        "Worker": found["Worker"],
-        "NewWorker": change["NewWorker"],
-        "ControlAddresses": found["ControlAddresses"],
-        "WorkerChangeEpoch": change["EffectiveAt"],
-        "PeerId": None,
-        "Multiaddrs": found["MultiAddress"],
-        "WindowPoStProofType": found["WindowPostProofType"],
-        "SectorSize": found["SectorSize"],
-        "WindowPoStPartitionSectors": found["WindowPostPartitionSectors"],
-        "ConsensusFaultElapsed": found["ConsensusFaultElapsed"],
-        "PendingOwnerAddress": found["PendingOwnerAddress"],
-        "Beneficiary": found["Beneficiary"],
-        "BeneficiaryTerm": found["BeneficiaryTerm"],
-        "PendingBeneficiaryTerm": found["PendingBeneficiaryTerm"],
-    }
+    info = get_object(machine.store, unlink(state_fields(machine, actor)["info"]))
+    found = linked_json(machine, "storageminer", "MinerInfo", info)
+    change = found.pop("PendingWorkerKey") or {"NewWorker": "<empty>", "EffectiveAt": -1}
+    return {**found, "NewWorker": change["NewWorker"], "WorkerChangeEpoch": change["EffectiveAt"], "PeerId": None}
 
 
 def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:

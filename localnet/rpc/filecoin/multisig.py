@@ -1,4 +1,4 @@
-"""Filecoin methods about multisigs, and decoding of parameters by actor schemas.
+"""Filecoin methods about multisigs, and about the encoding of parameters.
 
 Multisig operations have no methods: clients send messages to the actor (`Filecoin.MpoolPushMessage`).
 Layouts and the amount locked: builtin-actors multisig.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bridge.actors.interfaces import from_json
-from bridge.actors.schemas import actor_method, actor_schema
 from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
-from localnet.rpc.filecoin.state import actor_of, from_go, lotus_value, machine_at, state_fields
+from localnet.rpc.filecoin.state import actor_of, machine_at, state_fields
+from localnet.rpc.lotus_types import decode_json, encode_json, go_method, types_version
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -33,8 +32,8 @@ from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
 from localnet.rpc.values import any_value
 from store.cid import Cid, read_uvarint, show
-from store.codec import CodecError, decode_strict, encode, unlink
-from store.schema.types import SchemaError
+from store.codec import unlink
+from store.schema import SchemaError
 from store.trees.hamt import Hamt
 
 _BIT_WIDTH: Final = 5
@@ -78,34 +77,30 @@ def msig_schedule(node: Node, multisig: Address, key: TipsetKey = HEAD) -> dict[
 
 
 def decode_params(node: Node, to: Address, method: int, params: bytes, key: TipsetKey = HEAD) -> Any:
-    """Decode the parameters of a built-in actor's method by its schema."""
+    """Decode the parameters of a built-in actor's method to JSON in Lotus' format."""
     machine = machine_at(node, key)
     kind = machine.manifest.name_of(actor_of(machine, to).code) or ""
-    known = actor_method(kind, method)
-    if known is None or known.params is None:
-        raise RpcError(LOTUS_ERROR, f"method {method} of {address_json(to)} has unknown parameters")
-    schema = actor_schema(kind)
+    known = go_method(types_version(machine), kind, method)
+    if known is None:
+        raise RpcError(LOTUS_ERROR, f"method {method} of {address_json(to)} is unknown")
     try:
-        return lotus_value(schema, known.params, schema.read(known.params, decode_strict(params)))
-    except (CodecError, SchemaError) as error:
+        return decode_json(known.params, params)
+    except SchemaError as error:
         raise RpcError(LOTUS_ERROR, f"invalid parameters of {known.name}: {error}") from None
 
 
 def encode_params(node: Node, code: Cid, method: int, value: Any) -> str | None:
     """Encode the parameters of a built-in actor's method, given as JSON in Lotus' format."""
-    kind = node.network.machine.manifest.name_of(code)
+    machine = node.network.machine
+    kind = machine.manifest.name_of(code)
     if kind is None:
         raise RpcError(LOTUS_ERROR, f"{show(code)} is not the code of a built-in actor of this network")
-    known = actor_method(kind, method)
+    known = go_method(types_version(machine), kind, method)
     if known is None:
         raise RpcError(LOTUS_ERROR, f"the {kind} actor has no method {method}")
-    if known.params is None:
-        raise RpcError(LOTUS_ERROR, f"method {known.name} of the {kind} actor takes no parameters")
-    schema = actor_schema(kind)
     try:
-        fields = from_json(schema, known.params, from_go(schema, known.params, value))
-        return bytes_json(encode(schema.write(known.params, fields)))
-    except (CodecError, SchemaError) as error:
+        return bytes_json(encode_json(known.params, value))
+    except SchemaError as error:
         raise RpcError(LOTUS_ERROR, f"invalid parameters of {known.name}: {error}") from None
 
 

@@ -25,7 +25,7 @@ from localnet.miners.sectors import Conditions, Estimate, Partition, initial_ple
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.filecoin.miners import miner_of
 from localnet.rpc.filecoin.network import minimum_power
-from localnet.rpc.filecoin.state import actor_of, id_of, machine_at, state_fields
+from localnet.rpc.filecoin.state import actor_of, id_of, linked_json, machine_at, state_fields
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -99,22 +99,7 @@ def pre_commit_info(node: NodeReader, miner: Address, number: int, key: TipsetKe
     """Return the information of a sector that is committed and not proven; null if there is none."""
     machine, state = _state(node, miner, key)
     found = Hamt(machine.store, unlink(state["pre_committed_sectors"])).get(encode_uleb128(number))
-    if found is None:
-        return None
-    (seal_proof, sector, sealed, seal_epoch, deals, expiration, unsealed), deposit, epoch = found
-    return {
-        "Info": {
-            "SealProof": seal_proof,
-            "SectorNumber": sector,
-            "SealedCID": cid_json(unlink(sealed)),
-            "SealRandEpoch": seal_epoch,
-            "DealIDs": deals or None,
-            "Expiration": expiration,
-            "UnsealedCid": None if unsealed is None else cid_json(unlink(unsealed)),
-        },
-        "PreCommitDeposit": str(decode_bigint(deposit)),
-        "PreCommitEpoch": epoch,
-    }
+    return None if found is None else linked_json(machine, "storageminer", "SectorPreCommitOnChainInfo", found)
 
 
 def sector_count(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> dict[str, int]:

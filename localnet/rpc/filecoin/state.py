@@ -3,18 +3,17 @@
 `Filecoin.State*` methods of a tipset return the state after it, because it is executed when it is built. On the
 network, and with deferred execution, it is executed with the next one, and they return the state in its header.
 
-The states of built-in actors are decoded by their IPLD schemas to JSON in Lotus' format. Field names are in Go's
-spelling (`total_raw_byte_power` is TotalRawBytePower). Links are {"/": text}, amounts decimal text, and bytes base64.
-The state of any other actor is shown as undecoded IPLD. Shapes: lotus api/api_full.go.
+The states of built-in actors are shown as Go's JSON (`localnet.rpc.lotus_types`). The state of any other actor is shown
+as undecoded IPLD, with bytes in hex. Shapes: lotus api/api_full.go.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
 from typing import Any, Final
 
-from bridge.actors.schemas import AMOUNTS, actor_schema, meaning, state_types
+from bridge.actors.interfaces import as_json
+from bridge.actors.schemas import ANY, actor_schema, state_types
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES
@@ -27,6 +26,7 @@ from hypervisor.types import ActorID, ChainEpoch
 from localnet.chain.supply import Supply, supply_of
 from localnet.ledger.blocks import beacon_entry
 from localnet.rpc.errors import ACTOR_NOT_FOUND, LOTUS_ERROR, RpcError
+from localnet.rpc.lotus_types import go_type, to_json, types_version
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -47,11 +47,8 @@ from localnet.rpc.values import address, as_data, text
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink
-from store.schema import Schema
-from store.schema.types import Bytes, Field, List, Map, SchemaError, Struct, Term
+from store.schema import SchemaError
 from store.trees.hamt import Hamt
-
-_WHOLE_WORDS: Final = {"id": "ID", "qa": "QA", "tx": "Tx", "fil": "FIL"}
 
 
 def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
@@ -63,14 +60,22 @@ def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
 
 
 def go_state(machine: Hypervisor, actor: ActorState) -> Any:
-    """Return an actor's state as Lotus writes it."""
-    kind = machine.manifest.name_of(actor.code) or ""
-    schema = actor_schema(kind)
+    """Return an actor's state as Lotus writes it; null for built-in actors without one.
+
+    A state without a Go type is shown by its schema, such as that of f02 from version 19 on, or as plain IPLD.
+    """
+    kind, data = machine.manifest.name_of(actor.code) or "", get_object(machine.store, actor.head)
+    term, schema = go_type(types_version(machine), kind, "State"), actor_schema(kind)
+    if term is None:
+        return None if kind else as_json(schema, ANY, data)
     try:
-        name, state = _read(machine, actor)
-    except (SchemaError, KeyError):
-        return lotus_value(schema, "Any", get_object(machine.store, actor.head))
-    return lotus_value(schema, name, state)
+        return to_json(term, data)
+    except SchemaError:
+        pass
+    try:
+        return as_json(schema, *_read(machine, actor))
+    except SchemaError:
+        return as_json(schema, ANY, data)
 
 
 def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) -> dict[str, Any]:
@@ -80,65 +85,14 @@ def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) ->
     return found
 
 
-def lotus_value(schema: Schema, term: Term, value: Any) -> Any:
-    """Return a value of a type as JSON."""
-    match value:
-        case dict():
-            fields = _struct(schema, term)
-            return {
-                go_name(str(name)): lotus_value(schema, fields.get(name, "Any"), item) for name, item in value.items()
-            }
-        case list() | tuple():
-            return [lotus_value(schema, _item(schema, term), item) for item in value]
-        case bytes():
-            return _bytes(schema, term, value)
-        case bool() | int() | str() | None:
-            return value
-        case _:
-            return cid_json(_cid(value))
-
-
-def from_go(schema: Schema, term: Term, value: Any) -> Any:
-    """Convert JSON in Lotus' format to a value for `bridge.actors.interfaces.from_json`: the inverse of `shown`.
-
-    A list or byte string may be null, which is empty in Go. Raises SchemaError, with the path.
-    """
-    kind = schema.type_of(term)
+def linked_json(machine: Hypervisor, kind: str, name: str, data: Any) -> Any:
+    """Return data that the state of an actor links to as Lotus writes it. Raises RpcError 1."""
+    term = go_type(types_version(machine), kind, name)
+    assert term is not None, f"{kind} has no {name}"
     try:
-        match kind:
-            case Struct(fields) if isinstance(value, dict):
-                return {name: _field_from_go(schema, name, field, value) for name, field in fields.items()}
-            case List(item, advanced=None) if isinstance(value, list):
-                return [from_go(schema, item, each) for each in value]
-            case List(advanced=None) if value is None:
-                return []
-            case Bytes() if not _is_text(schema, term):
-                return base64_bytes(value)
-            case _:
-                return value
-    except RpcError:
-        raise SchemaError(f"{value!r:.60} is not base64") from None
-
-
-def _field_from_go(schema: Schema, name: str, field: Field, values: Mapping[str, Any]) -> Any:
-    """Convert the field of a struct. Raises SchemaError if it is missing."""
-    key = go_name(name)
-    if key not in values:
-        raise SchemaError(f"the field {key} is missing")
-    try:
-        return None if field.nullable and values[key] is None else from_go(schema, field.type, values[key])
+        return to_json(term, data)
     except SchemaError as error:
-        raise error.below(key) from None
-
-
-def _is_text(schema: Schema, term: Term) -> bool:
-    """Return whether a byte string is text in JSON: an address or an amount."""
-    return isinstance(term, str) and schema.name_of(term) in ("Address", *AMOUNTS)
-
-
-def go_name(name: str) -> str:
-    """Return a schema's name as Go spells it."""
-    return "".join(_WHOLE_WORDS.get(word, word.capitalize()) for word in name.split("_"))
+        raise RpcError(LOTUS_ERROR, f"the {name} of {kind} cannot be read: {error}") from None
 
 
 def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
@@ -152,25 +106,6 @@ def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
             continue
         return name, found
     raise SchemaError("the state has an unknown version")
-
-
-def _struct(schema: Schema, term: Term) -> dict[str, Term]:
-    kind = schema.type_of(term)
-    return {name: field.type for name, field in kind.fields.items()} if isinstance(kind, Struct) else {}
-
-
-def _item(schema: Schema, term: Term) -> Term:
-    kind = schema.type_of(term)
-    return kind.value if isinstance(kind, List | Map) else "Any"
-
-
-def _bytes(schema: Schema, term: Term, data: bytes) -> Any:
-    found = meaning(schema, term, data)
-    if isinstance(found, Address):
-        return address_json(found)
-    if isinstance(found, int):
-        return str(found)
-    return b64encode(found).decode() if found else None
 
 
 def _cid(value: Any) -> Cid:
@@ -187,7 +122,7 @@ def state_get_actor(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[s
 
 
 def state_read_state(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """Return an actor's balance, code and state; the state's fields are those of its IPLD schema, named as in Go."""
+    """Return an actor's balance, code and state."""
     machine = machine_at(node, key)
     actor = actor_of(machine, owner)
     state = go_state(machine, actor)
