@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from hypervisor.exit_codes import ErrorNumber, ExitCode, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, gas_outputs
+from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.tracing import (
@@ -40,6 +41,7 @@ from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
 from localnet.rpc.filecoin.chain import receipt_of, receipt_of_call, signed_or_bare, tipset_from
 from localnet.rpc.filecoin.state import actor_of, machine_at
+from localnet.rpc.lotus_types import decode_json, go_method, types_version
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -63,6 +65,7 @@ from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import any_value, boolean, field, fields
 from localnet.traces.trace import Replay, implicit_positions, replay_implicit
 from store.cid import Cid, show
+from store.schema import SchemaError
 
 _IMPLICIT_GAS: Final = Gas((1 << 62) - 1)
 """Gas limit that Lotus sets for implicit messages (chain/vm/fvm.go)."""
@@ -277,12 +280,14 @@ def state_search_msg(
     found = cid(start if wanted is None else wanted)
     if wanted is not None:
         tipset(start)
-    return _search(node, found, limit, replaced)
+    receipt = _search(node, found, limit, replaced)
+    return None if receipt is None else _look_up(node, receipt)
 
 
 def state_search_msg_limited(node: Node, wanted: Cid, limit: int) -> dict[str, Any] | None:
     """Return the receipt and tipset of a message of the last `limit` epochs; null if it has none."""
-    return _search(node, wanted, limit, True)
+    receipt = _search(node, wanted, limit, True)
+    return None if receipt is None else _look_up(node, receipt)
 
 
 def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[str, Any] | None:
@@ -294,17 +299,20 @@ def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[st
 def state_wait_msg(
     node: Node, wanted: Cid, confidence: int = 0, limit: int = -1, replaced: bool = True
 ) -> dict[str, Any]:
-    """Wait for a message's block, at most two minutes; return its receipt and tipset, as Filecoin.StateSearchMsg."""
+    """Wait for a message's block, at most two minutes; return what Filecoin.StateSearchMsg does, and the decoded return.
+
+    Raises RpcError 1 for an unknown message.
+    """
     found = _search(node, wanted, limit, replaced)
     if found is None:
         raise NotYetAvailable(f"message {show(wanted)} has no block yet")
-    return found
+    return {**_look_up(node, found), "ReturnDec": _return_json(node.network.machine, found.execution)}
 
 
-def _search(node: Node, wanted: Cid, limit: int, replaced: bool) -> dict[str, Any] | None:
+def _search(node: Node, wanted: Cid, limit: int, replaced: bool) -> TransactionReceipt | None:
     signed_or_bare(node, wanted)
     receipt = receipt_of_call(node, wanted, replaced=replaced)
-    return None if receipt is None or is_older(node, receipt.tipset, limit) else _look_up(node, receipt)
+    return None if receipt is None or is_older(node, receipt.tipset, limit) else receipt
 
 
 def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
@@ -346,6 +354,20 @@ def _look_up(node: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
         "TipSet": key_json(executor),
         "Height": executor.height,
     }
+
+
+def _return_json(machine: Hypervisor, execution: Execution) -> Any:
+    """Return a message's return value as Lotus decodes it: by its type in Go, or in base64 if that is unknown."""
+    data, called = execution.receipt.return_data, execution.message.message
+    if execution.receipt.exit_code != ExitCode.OK or not data:
+        return None
+    actor = machine.actor(called.to)
+    kind = "" if actor is None else machine.manifest.name_of(actor.code) or ""
+    known = go_method(types_version(machine), kind, called.method)
+    try:
+        return bytes_json(data) if known is None else decode_json(known.returns, data)
+    except SchemaError:
+        return bytes_json(data)
 
 
 def is_older(node: NodeReader, tipset: Tipset, limit: int) -> bool:

@@ -91,6 +91,20 @@ def test_parameters_are_encoded_and_decoded(rpc: Client) -> None:
     assert lotus(rpc, "StateDecodeParams", "f04", 9, "", None) == {}
 
 
+def test_return_values_are_decoded_by_go_types(rpc: Client) -> None:
+    """Source: multisig.ProposeReturn of go-state-types; lotus node/impl/full/state.go `StateWaitMsg`."""
+    network = rpc.node.network
+    shared, sender = str(multisig(network)), str(network.accounts[0].native)
+    sent = {"From": sender, "To": shared, "Method": PROPOSE, "Params": b64encode(proposal(network)).decode()}
+    for message, expected in (
+        (sent, {"TxnID": 0, "Applied": False, "Code": 0, "Ret": None}),
+        ({"From": sender, "To": sender}, None),
+        (sent | {"Method": APPROVE}, None),  # fails
+    ):
+        pushed = lotus(rpc, "MpoolPushMessage", message | {"Value": "0", "GasLimit": 10_000_000}, None)
+        assert lotus(rpc, "StateWaitMsg", pushed["CID"], 0, -1, True)["ReturnDec"] == expected
+
+
 def test_parameters_that_do_not_fit_are_refused(rpc: Client) -> None:
     code = rpc("Filecoin.StateGetActor", "f04", None)["Code"]
     for name, params, reason in (
