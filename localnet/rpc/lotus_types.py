@@ -1,6 +1,6 @@
 """Parameters, return values and states of built-in actors as JSON in Lotus' format.
 
-`lotus_types.json` has the Go types of go-state-types by actors version, from which Go derives both JSON and CBOR;
+`lotus_types.json` has the types of go-state-types by actors version, from which Go derives both JSON and CBOR;
 `make lotus-types` writes it. As in Go, names of fields are read in any case, absent fields are zero, unknown fields are
 ignored, and empty lists and byte strings are null in results. Bitfields are lists of run lengths.
 """

@@ -10,6 +10,7 @@ as undecoded IPLD, with bytes in hex. Shapes: lotus api/api_full.go.
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import suppress
 from typing import Any, Final
 
 from bridge.actors.interfaces import as_json
@@ -54,28 +55,25 @@ from store.trees.hamt import Hamt
 def state_fields(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
     """Return an actor's state by the names of its schema; links and byte strings as in the data model.
 
-    Raises SchemaError for a state that the schema does not know.
+    There are several types, for older and newer bundles. Raises SchemaError for a state of another layout.
     """
-    return _read(machine, actor)[1]
+    schema = actor_schema(machine.manifest.name_of(actor.code) or "")
+    data = get_object(machine.store, actor.head)
+    for name in state_types(schema, actors_version(machine.manifest)):
+        with suppress(SchemaError):
+            found: dict[str, Any] = schema.read(name, data)
+            return found
+    raise SchemaError("the state has an unknown version")
 
 
 def go_state(machine: Hypervisor, actor: ActorState) -> Any:
-    """Return an actor's state as Lotus writes it; null for built-in actors without one.
-
-    A state without a Go type is shown by its schema, such as that of f02 from version 19 on, or as plain IPLD.
-    """
+    """Return an actor's state as Lotus writes it, null for built-in actors without one; other states as plain IPLD."""
     kind, data = machine.manifest.name_of(actor.code) or "", get_object(machine.store, actor.head)
-    term, schema = go_type(types_version(machine), kind, "State"), actor_schema(kind)
-    if term is None:
-        return None if kind else as_json(schema, ANY, data)
-    try:
-        return to_json(term, data)
-    except SchemaError:
-        pass
-    try:
-        return as_json(schema, *_read(machine, actor))
-    except SchemaError:
-        return as_json(schema, ANY, data)
+    term = go_type(types_version(machine), kind, "State")
+    if term is not None:
+        with suppress(SchemaError):
+            return to_json(term, data)
+    return None if kind and term is None else as_json(actor_schema(kind), ANY, data)
 
 
 def read_linked(machine: Hypervisor, actor: ActorState, name: str, link: Any) -> dict[str, Any]:
@@ -93,19 +91,6 @@ def linked_json(machine: Hypervisor, kind: str, name: str, data: Any) -> Any:
         return to_json(term, data)
     except SchemaError as error:
         raise RpcError(LOTUS_ERROR, f"the {name} of {kind} cannot be read: {error}") from None
-
-
-def _read(machine: Hypervisor, actor: ActorState) -> tuple[str, dict[str, Any]]:
-    """Return the type of the state and its value; there are several types, for older and newer bundles."""
-    schema = actor_schema(machine.manifest.name_of(actor.code) or "")
-    data = get_object(machine.store, actor.head)
-    for name in state_types(schema, actors_version(machine.manifest)):
-        try:
-            found: dict[str, Any] = schema.read(name, data)
-        except SchemaError:
-            continue
-        return name, found
-    raise SchemaError("the state has an unknown version")
 
 
 def _cid(value: Any) -> Cid:

@@ -27,6 +27,9 @@ import (
 	"github.com/filecoin-project/go-state-types/crypto"
 	"github.com/ipfs/go-cid"
 	cbg "github.com/whyrusleeping/cbor-gen"
+
+	"go_state_types/market"
+	"go_state_types/reward"
 )
 
 // actor is an actor of one version; linked has types of blocks that its state links to.
@@ -163,6 +166,14 @@ func main() {
 		fail(fmt.Errorf("usage: go_state_types TABLE RECORDS"))
 	}
 	address.CurrentNetwork = address.Testnet
+	for i := range versions[19] {
+		switch each := &versions[19][i]; each.name {
+		case "reward":
+			each.state, each.methods = &reward.State{}, reward.Added(each.methods)
+		case "storagemarket":
+			each.state = &market.State{}
+		}
+	}
 	types := &table{
 		Structs: map[string][][2]string{},
 		Actors:  map[string]map[int]map[string]any{},
@@ -252,6 +263,9 @@ func sample(of reflect.Type, mode int) (made record) {
 		return
 	}
 	(&filler{mode: mode}).fill(value.Elem(), 1)
+	text, err := json.Marshal(value.Interface())
+	fail(err)
+	made.JSON = text
 	var encoded bytes.Buffer
 	if err := value.Interface().(cbg.CBORMarshaler).MarshalCBOR(&encoded); err != nil {
 		made.Error = err.Error()
@@ -262,7 +276,7 @@ func sample(of reflect.Type, mode int) (made record) {
 		made.Error = err.Error()
 		return
 	}
-	text, err := json.Marshal(decoded.Interface())
+	text, err = json.Marshal(decoded.Interface())
 	fail(err)
 	made.JSON, made.CBOR = text, hex.EncodeToString(encoded.Bytes())
 	if mode == 1 {
