@@ -19,6 +19,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.proofs.inputs import sector_size
 from hypervisor.types import ATTO_PER_FIL, MARKET_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
+from hypervisor.versions.network_versions import LATEST
 from localnet.chain.supply import supply_of
 from localnet.miners import sectors
 from localnet.miners.sectors import Conditions, Estimate, Partition, initial_pledge, pre_commit_deposit, sector_power
@@ -26,11 +27,11 @@ from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.filecoin.miners import miner_of
 from localnet.rpc.filecoin.network import minimum_power
 from localnet.rpc.filecoin.state import actor_of, id_of, linked_json, machine_at, state_fields
+from localnet.rpc.lotus_types import go_type, to_json
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
     address_json,
-    cid_json,
     epoch,
     filecoin_address,
     found_tipset,
@@ -49,15 +50,6 @@ from store.trees.hamt import Hamt
 _MAX_RUNS: Final = 10_000
 _MAX_SECTOR: Final = 1 << 63
 _DEADLINES: Final = 48
-_NAMES: Final = {
-    "sector_number": "SectorNumber", "seal_proof": "SealProof", "activation": "Activation",
-    "expiration": "Expiration", "power_base_epoch": "PowerBaseEpoch", "flags": "Flags",
-}  # fmt: skip
-_AMOUNTS: Final = {
-    "deal_weight": "DealWeight", "verified_deal_weight": "VerifiedDealWeight", "initial_pledge": "InitialPledge",
-    "expected_day_reward": "ExpectedDayReward", "expected_storage_pledge": "ExpectedStoragePledge",
-    "replaced_day_reward": "ReplacedDayReward", "daily_fee": "DailyFee",
-}  # fmt: skip
 
 
 def runs(value: Any) -> list[int]:
@@ -214,19 +206,10 @@ def _infos(machine: Hypervisor, state: dict[str, Any], numbers: Iterable[int] | 
     return [_info_json(info) for info in sectors.sector_infos(machine.store, state, numbers)]
 
 
-def _info_json(info: dict[str, Any]) -> dict[str, Any]:
-    key = info["sector_key_cid"]
-    return {
-        **{written: info[name] for name, written in _NAMES.items()},
-        "SealedCID": cid_json(unlink(info["sealed_cid"])),
-        "DeprecatedDealIDs": info["deprecated_deal_ids"] or None,
-        **{written: _amount(info[name]) for name, written in _AMOUNTS.items()},
-        "SectorKeyCID": None if key is None else cid_json(unlink(key)),
-    }
-
-
-def _amount(value: bytes | None) -> str | None:
-    return None if value is None else str(decode_bigint(value))
+def _info_json(info: dict[str, Any]) -> Any:
+    term = go_type(LATEST.actors, "storageminer", "SectorOnChainInfo")  # of the newest version, as in Lotus
+    assert term is not None
+    return to_json(term, list(info.values()))
 
 
 def _set_json(numbers: Iterable[int]) -> list[int]:
