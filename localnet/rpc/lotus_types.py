@@ -146,7 +146,7 @@ def _leaf_json(term: str, value: Any) -> Any:
             case "cborcid":  # Go's JSON of this type, in return values of removed methods, is empty
                 return {}
             case "label":  # a label of bytes has no text in Go
-                return value if kind_of(value) == "string" else ""
+                return "" if kind_of(value) == "bytes" else _of_kind("string", value)
             case "bool" | "string":
                 return _of_kind(term, value)
             case _ if term in _INTEGERS:
