@@ -36,7 +36,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Protocol
 from hypervisor.messages.message import Message, SignatureType, SignedMessage
 from hypervisor.messages.signatures import verify_bls, verify_secp256k1
-from hypervisor.types import MAX_BALANCE, TokenAmount
+from hypervisor.types import TokenAmount
 from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import NO_SIGNATURE, Candidate

@@ -17,11 +17,9 @@ from typing import Final, Protocol
 
 from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB
 from hypervisor.messages.address import Address
-from hypervisor.messages.message import SignedMessage
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.rules.parts import SenderInfo
-from store.cid import Cid
 
 MAX_PENDING: Final = 10_000
 MAX_NONCE_GAP: Final = 1_000
@@ -41,8 +39,8 @@ class PendingMessages(Protocol):
     """Read access to pending messages, by hash or sender."""
 
     @property
-    def replaced(self) -> Mapping[Cid, tuple[SignedMessage, Cid]]:
-        """Replaced messages by CID, each with the CID of the one that replaced it."""
+    def replaced(self) -> Mapping[bytes, tuple[Candidate, bytes]]:
+        """Replaced messages by hash, each with the hash of the one that replaced it."""
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
         """Return the pending message with this hash."""
@@ -75,8 +73,8 @@ class Mempool:
         """Message class at the head's state when the message arrived, by hash."""
         self._class_sizes = Counter[int]()
         self._blob_gas = 0
-        self.replaced: dict[Cid, tuple[SignedMessage, Cid]] = {}
-        """Replaced messages by CID, each with the CID of the one that replaced it; the oldest are forgotten."""
+        self.replaced: dict[bytes, tuple[Candidate, bytes]] = {}
+        """Replaced messages by hash, each with the hash of the one that replaced it; the oldest are forgotten."""
         self.first_come = False
         """True if blocks take messages in order of arrival instead of by premium."""
         self.changes = 0
@@ -114,7 +112,7 @@ class Mempool:
             self._check_blob_room(candidate, other)
         if other is not None:
             self._forget(other)
-            self.replaced[other.message.cid()] = other.message, candidate.message.cid()
+            self.replaced[other.hash] = other, candidate.hash
             if len(self.replaced) > MAX_PENDING:
                 del self.replaced[next(iter(self.replaced))]
         self.changes += 1
@@ -287,8 +285,8 @@ class MempoolView:
         self._mempool, self._check = mempool, check
 
     @property
-    def replaced(self) -> Mapping[Cid, tuple[SignedMessage, Cid]]:
-        """Replaced messages by CID, each with the CID of the one that replaced it."""
+    def replaced(self) -> Mapping[bytes, tuple[Candidate, bytes]]:
+        """Replaced messages by hash, each with the hash of the one that replaced it."""
         return self._mempool.replaced
 
     def get(self, transaction_hash: bytes) -> Candidate | None:

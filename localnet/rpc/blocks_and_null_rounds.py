@@ -13,7 +13,8 @@ from localnet.rpc.values import field, fields, format_value, hash32, quantity
 SAFE_DEPTH: Final = 30
 FINAL_DEPTH: Final = 900
 PENDING: Final = "pending"
-_TAGS: Final = ("latest", PENDING, "safe", "finalized", "earliest")
+EARLIEST: Final = "earliest"
+_TAGS: Final = ("latest", PENDING, "safe", "finalized", EARLIEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _tagged(network: NetworkReader, tag: str) -> Tipset:
     head = network.chain.executed_head
     if tag == "latest":
         return head
-    if tag == "earliest" and network.rules.features.has_null_rounds:  # lotus node/impl/eth/tipsetresolver.go
+    if tag == EARLIEST and network.rules.features.has_null_rounds:  # lotus node/impl/eth/tipsetresolver.go
         raise RpcError(LOTUS_ERROR, 'block param "earliest" is not supported: use the number of a block')
     depth = {"safe": SAFE_DEPTH, "finalized": FINAL_DEPTH}.get(tag, head.height)
     found = network.chain.index.tipset_before(max(network.chain.index.first, head.height - depth))

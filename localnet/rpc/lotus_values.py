@@ -130,7 +130,7 @@ def message(value: Any) -> Message:
     """Parse a message; omitted fields are zero, as in Go, but a null amount is refused."""
     request = fields(value, "message")
     for name in ("Value", "GasFeeCap", "GasPremium"):
-        if name in request and request[name] is None:
+        if value.get(name, "") is None:
             raise invalid_params(f"{name}: null is not an amount: expected decimal digits in quotes, or no {name}")
     for name in ("To", "From"):
         if name not in request:

@@ -17,7 +17,7 @@ from hypervisor.installation import user_folder
 from hypervisor.messages.address import Address
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet import GenesisOptions, Network
-from tests.conftest import data_file
+from tests.conftest import data_file, fvm_data
 from tests.judges.nodes import JudgedNode, LostRound, NoJudge, OurNode, Program, free_ports, post, submitted
 from tests.judges.scripts import LOTUS, Block
 
@@ -36,6 +36,8 @@ class OurFilecoinNode(OurNode):
     """Our node under Filecoin's rules, whose blocks follow those of Lotus: heights, times and base fees."""
 
     def __init__(self, blocks: list[dict[str, Any]]) -> None:
+        if fvm_data() is None:
+            raise NoJudge("the official bundle was not found: set FVM_DATA")
         self._blocks = iter(blocks)
         start = float(next(self._blocks)["Timestamp"])
         super().__init__(

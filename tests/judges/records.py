@@ -66,8 +66,9 @@ def read_record(scripts: Scripts, subject: str) -> list[dict[str, Any]]:
 
 
 def read_blocks(scripts: Scripts) -> list[dict[str, Any]]:
-    """Return the facts of the judge's blocks that ours gets."""
-    blocks: list[dict[str, Any]] = json.loads((_folder(scripts) / "blocks.json").read_text(encoding="utf-8"))
+    """Return the facts of the judge's blocks that ours gets, if there are any."""
+    path = _folder(scripts) / "chain.json"
+    blocks: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     return blocks
 
 
@@ -79,7 +80,8 @@ def write_record(scripts: Scripts, subject: str, answers: list[dict[str, Any]]) 
 
 
 def write_blocks(scripts: Scripts, blocks: list[dict[str, Any]]) -> None:
-    (_folder(scripts) / "blocks.json").write_text(json.dumps(blocks, indent=1) + "\n", encoding="utf-8")
+    if blocks:
+        (_folder(scripts) / "chain.json").write_text(json.dumps(blocks, indent=1) + "\n", encoding="utf-8")
 
 
 def _folder(scripts: Scripts) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import data_file
 from tests.judges.__main__ import JUDGES, Judge, compare_recorded, main
 from tests.judges.differences import (
     DECISIONS,
@@ -17,6 +18,7 @@ from tests.judges.differences import (
     kind_of,
     known_differences,
 )
+from tests.judges.lotus_node import BUNDLE
 from tests.judges.nodes import NoJudge
 from tests.judges.random_requests import random_requests
 from tests.judges.records import StaleRecord, read_record
@@ -27,6 +29,8 @@ each_judge = pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
 
 @each_judge
 def test_answers_differ_from_a_judges_only_as_listed(judge: Judge) -> None:
+    if judge is JUDGES["lotus"]:
+        data_file(BUNDLE)
     comparison = compare_recorded(judge)
     assert not comparison.findings(), "\n".join(comparison.findings()[:20])
 

@@ -49,7 +49,7 @@ def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
     rules = node.network.rules
     if is_pending(node, at):
         return [{**receipt_json(receipt, rules), "blockHash": None} for receipt in node.pending_block().receipts()]
-    found = find(node.network, at)
+    found = find(node.network, at, or_older=True)
     return None if found is None else [receipt_json(each, rules) for each in node.network.chain.index.receipts(found)]
 
 

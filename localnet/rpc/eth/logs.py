@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from localnet.chain.logs import logs_between, logs_in, tipsets_between
+from localnet.chain.logs import LogFilter, logs_between, logs_in, tipsets_between
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import FoundLog, Tipset
-from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, resolve
+from localnet.rpc.blocks_and_null_rounds import EARLIEST, LATEST, PENDING, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.eth.transactions import pending_and_queued
 from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, InstalledFilter
@@ -25,7 +26,7 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     if request.block is not None:
         tipset = resolve(network, BlockRef(hash=request.block))
         node.require_few_logs((tipset,))
-        return [log_json(*found) for found in logs_in(network.chain.index, tipset, request.wanted)]
+        return [log_json(*found) for found in logs_in(network.chain.index, tipset, _wanted(node, request))]
     if network.rules.hardfork and any(end is not None and end.tag == PENDING for end in (request.first, request.last)):
         raise invalid_params("pending logs are not supported")
     first, last = _end(node, request.first or LATEST), _end(node, request.last or LATEST)
@@ -43,7 +44,7 @@ def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     index, last_executed = network.chain.index, min(last, head)
     node.require_small_read(last_executed - first + 1)
     node.require_few_logs(tipsets_between(index, first, last_executed))
-    found = logs_between(index, first, last_executed, request.wanted)
+    found = logs_between(index, first, last_executed, _wanted(node, request))
     return _check_limit(node, found, first != last)
 
 
@@ -51,13 +52,13 @@ def new_filter(node: Node, request: LogRequest) -> str:
     """Install a filter for logs, and return its ID. That for the logs of one block never has changes."""
     if request.block is not None:
         resolve(node.network, BlockRef(hash=request.block))
-        return _install(node, InstalledFilter(LOGS, 0, request.wanted, last=-1, block=request.block))
+        return _install(node, InstalledFilter(LOGS, 0, _wanted(node, request), last=-1, block=request.block))
     last = None if request.last is None or request.last.tag else request.last.number
     begin = None if request.first is None else request.first.number
     if begin is not None and last is not None and begin > last:
         raise invalid_params(f"fromBlock {begin} is above toBlock {last}")
     first = node.network.executed_head.height if request.first is None else _end(node, request.first)
-    return _install(node, InstalledFilter(LOGS, node.network.executed_head.height, request.wanted, first, last))
+    return _install(node, InstalledFilter(LOGS, node.network.executed_head.height, _wanted(node, request), first, last))
 
 
 def new_block_filter(node: Node) -> str:
@@ -135,7 +136,18 @@ def _install(node: Node, new: InstalledFilter) -> str:
 
 def _end(node: NodeReader, ref: BlockRef) -> int:
     """Return an end of a range: a number stays one, even without a block."""
+    if ref.tag == EARLIEST:
+        return node.network.chain.index.first
     return ref.number if ref.number is not None else resolve(node.network, ref).height
+
+
+def _wanted(node: NodeReader, request: LogRequest) -> LogFilter:
+    """Return the filter. Under Filecoin's rules trailing positions that are null do not count (lotus chain/index)."""
+    topics = request.wanted.topics
+    if node.network.rules.features.has_null_rounds and topics and not topics[-1]:
+        last = max((index for index, topic in enumerate(topics) if topic), default=-1)
+        return replace(request.wanted, topics=topics[: last + 1])
+    return request.wanted
 
 
 def _check_limit(node: NodeReader, logs: Any, several: bool) -> list[dict[str, Any]]:

@@ -144,18 +144,20 @@ def fee_history(
     blob fees and ratios are 0, as in geth (go-ethereum eth/gasprice/feehistory.go).
     """
     blobs = node.network.rules.blobs
-    if blobs is None and not 1 <= count <= MAX_HISTORY:
-        raise invalid_params(f"block count {count} is not between 1 and {MAX_HISTORY}")
-    if not count:
+    if blobs is None and count > MAX_HISTORY:
+        raise invalid_params(f"block count {count} is not between 0 and {MAX_HISTORY}")
+    if blobs is not None and not count:
         return {"oldestBlock": "0x0", "gasUsedRatio": None}
     if blobs is not None and len(set(percentiles or ())) < len(percentiles or ()):
         raise invalid_params("percentiles must ascend, without equal ones")
     pending = node.pending_block() if is_pending(node, newest) else None
     last = resolve(node.network, newest, or_older=True) if pending is None else pending.tipset
     tipsets = _back_from(node, last, min(count, MAX_HISTORY))
+    if blobs is None:  # lotus leaves out the genesis
+        tipsets = [tipset for tipset in tipsets if count and tipset.height]
     history: dict[str, Any] = {
-        "oldestBlock": as_quantity(tipsets[0].height),
-        "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), tipsets[-1].next_base_fee)],
+        "oldestBlock": as_quantity(tipsets[0].height if tipsets else 1),
+        "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), last.next_base_fee)],
         "gasUsedRatio": [tipset.gas_used / node.network.rules.settings.gas_limit_of(tipset) for tipset in tipsets],
     }
     if blobs is not None:

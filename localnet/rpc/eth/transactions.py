@@ -151,8 +151,10 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 
 
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
-    """Return a transaction's receipt; null while it waits."""
+    """Return a transaction's receipt; null while it waits. Under Filecoin's rules it may be that of a replacement."""
     receipt = node.network.find_executed(transaction_hash)
+    if receipt is None and node.network.rules.features.has_null_rounds:  # lotus searches with allowReplaced
+        receipt = node.network.find_replacement(transaction_hash)
     return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 

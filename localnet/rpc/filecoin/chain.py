@@ -16,7 +16,7 @@ from hypervisor.errors import MessageError
 from hypervisor.kernel.blocks import scan_links
 from hypervisor.messages.events import EVENTS_AMT_BIT_WIDTH
 from hypervisor.messages.message import Message, SignatureType, SignedMessage
-from localnet.ledger.candidates import message_hashes
+from localnet.ledger.candidates import Candidate, message_hashes
 from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, RpcError
@@ -208,12 +208,10 @@ def tipset_from(node: NodeReader, height: int) -> Tipset:
 
 def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | None]:
     """Return a message by CID, in a block, pending or replaced; signed unless its signature is BLS. RpcError 1."""
-    for candidate in node.network.mempool:
+    replaced = _replaced(node, message)
+    for candidate in node.network.mempool if replaced is None else (replaced,):
         if candidate.message.cid() == message:
             return candidate.bare, candidate.message
-    if message in node.network.mempool.replaced:
-        replaced, _ = node.network.mempool.replaced[message]
-        return replaced.message, replaced
     return _stored_message(node, message)
 
 
@@ -242,7 +240,7 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
         return None
     index, mempool = node.network.chain.index, node.network.mempool
     for found in message_hashes(signed, message, [node.network.chain_id, *index.chain_ids]):
-        if message in mempool.replaced or index.receipt(found) or mempool.get(found) or index.implicit_receipt(found):
+        if found in mempool.replaced or index.receipt(found) or mempool.get(found) or index.implicit_receipt(found):
             return found
     return None
 
@@ -262,13 +260,13 @@ def receipt_of_call(node: NodeReader, message: Cid, *, replaced: bool = True) ->
 
     Raises RpcError 1 for another replacement (lotus chain/stmgr/searchwait.go, `tipsetExecutedMessage`).
     """
-    found, last = receipt_of(node, message), message
-    while found is None and last in node.network.mempool.replaced:
-        _, last = node.network.mempool.replaced[last]
-        found = receipt_of(node, last)
-    if found is None or last == message:
+    found, pending = receipt_of(node, message), _replaced(node, message)
+    if found is not None or pending is None:
         return found
-    wanted, executed = node.network.mempool.replaced[message][0].message, found.execution.message.message
+    found = node.network.find_replacement(pending.hash)
+    if found is None:
+        return None
+    wanted, executed = pending.bare, found.execution.message.message
     same = _call(wanted) == _call(executed)
     if same and replaced:
         return found
@@ -276,8 +274,13 @@ def receipt_of_call(node: NodeReader, message: Cid, *, replaced: bool = True) ->
     raise RpcError(
         LOTUS_ERROR,
         f"found message with equal nonce as the one we are looking for{kind} "
-        f"(F:{show(message)} n {wanted.nonce}, TS: {show(last)} n{executed.nonce})",
+        f"(F:{show(message)} n {wanted.nonce}, TS: {show(found.execution.message.cid())} n{executed.nonce})",
     )
+
+
+def _replaced(node: NodeReader, message: Cid) -> Candidate | None:
+    """Return a replaced message by CID."""
+    return next((each for each, _ in node.network.mempool.replaced.values() if each.message.cid() == message), None)
 
 
 def _call(message: Message) -> tuple[Any, ...]:

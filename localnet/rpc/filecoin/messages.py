@@ -299,7 +299,7 @@ def state_get_receipt(node: Node, wanted: Cid, key: TipsetKey = HEAD) -> dict[st
 def state_wait_msg(
     node: Node, wanted: Cid, confidence: int = 0, limit: int = -1, replaced: bool = True
 ) -> dict[str, Any]:
-    """Wait for a message's block, at most two minutes; return what Filecoin.StateSearchMsg does, and the decoded return.
+    """Wait for a message's block, at most two minutes; return its receipt, its decoded return value and its tipset.
 
     Raises RpcError 1 for an unknown message.
     """

@@ -155,7 +155,7 @@ def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HE
 def state_market_balance(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, str]:
     """Return an address's escrow for deals and its locked part, in attoFIL."""
     machine = machine_at(node, key)
-    id_of(machine, owner)
+    actor_of(machine, owner)
     balance, locked = _call_method(machine, MARKET_ACTOR, "GetBalance", encode(owner.to_bytes()))
     return {"Escrow": str(decode_bigint(balance)), "Locked": str(decode_bigint(locked))}
 

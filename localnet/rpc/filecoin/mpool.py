@@ -154,9 +154,10 @@ def get_nonce(node: Node, owner: Address) -> int:
 
 
 def pending(node: Node, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
-    """Return the pending messages."""
+    """Return the pending messages, those of a sender by nonce."""
     found_tipset(node.network, key)
-    return [message_json(candidate.message) for candidate in node.network.mempool]
+    waiting = sorted(node.network.mempool, key=lambda candidate: (str(candidate.bare.from_), candidate.bare.nonce))
+    return [message_json(candidate.message) for candidate in waiting]
 
 
 def select(node: Node, key: TipsetKey, quality: Any) -> list[dict[str, Any]]:

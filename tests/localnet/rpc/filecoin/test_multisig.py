@@ -10,8 +10,7 @@ from hypervisor.messages.address import Address
 from hypervisor.types import INIT_ACTOR
 from localnet import Network
 from localnet.rpc.node import Node
-from store.cid import show
-from store.codec import decode, encode, link, unlink
+from store.codec import decode, encode, link
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 
 PROPOSE, APPROVE = 2, 3
@@ -130,10 +129,3 @@ def test_batch_push_sends_several_messages(rpc: Client) -> None:
     first, second = lotus(rpc, "MpoolBatchPushMessage", [message, message], None)
     assert second["Message"]["Nonce"] == first["Message"]["Nonce"] + 1
     assert lotus(rpc, "StateSearchMsg", second["CID"])["Receipt"]["ExitCode"] == 0
-
-
-def test_actor_manifest_is_reported(rpc: Client) -> None:
-    found = lotus(rpc, "StateActorManifestCID", rpc("Filecoin.StateNetworkVersion", None))
-    system = lotus(rpc, "StateReadState", "f00", None)["State"]
-    version, data = decode(b64decode(rpc("Filecoin.ChainReadObj", found)))
-    assert (version, {"/": show(unlink(data))}) == (1, system["BuiltinActors"])
