@@ -14,8 +14,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
+from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.reverts import revert_reason
+from bridge.ethereum.transactions import LEGACY
 from bridge.filecoin.call import NO_CODEC, encode_method_calldata
 from bridge.filecoin.cbor import ParamsError, read_canonical_byte_string
 from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
@@ -110,6 +112,18 @@ def bloom(logs: Iterable[EmittedLog]) -> bytes:
     for value in values:
         bits |= bloom_bits(value)
     return bits.to_bytes(BLOOM_BYTES, "big")
+
+
+def log_fields(address: EthAddress, log: Log) -> list[rlp.Item]:
+    """Return a log's fields in a receipt."""
+    return [bytes(address), list(log.topics), log.data]
+
+
+def encode_receipt(kind: int, status: bytes, cumulative_gas: int, logs: Sequence[EmittedLog]) -> bytes:
+    """Return a receipt in the form of the receipts trie (EIP-2718); `status` may be a state root."""
+    items: list[rlp.Item] = [log_fields(*each) for each in logs]
+    body = rlp.encode([status, rlp.number(cumulative_gas), bloom(logs), items])
+    return body if kind == LEGACY else bytes([kind]) + body
 
 
 def bloom_bits(value: bytes) -> int:

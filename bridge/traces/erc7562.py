@@ -25,8 +25,6 @@ _SLOAD, _SSTORE, _TLOAD, _TSTORE = 0x54, 0x55, 0x5C, 0x5D
 _EXTCODES: Final = (_EXTCODESIZE, 0x3C, 0x3F)
 _CALLS: Final = (0xF1, 0xF2, 0xF4, 0xFA)
 _ENDS: Final = (0xF3, 0xFD)
-_MAX_PREIMAGES: Final = 1 << 24
-"""Maximum size of the preimages of hashes in bytes."""
 _MAX_PADDING: Final = 1 << 20
 """Maximum number of bytes of a preimage beyond the memory (go-ethereum internal/util.go, GetMemoryCopyPadded)."""
 
@@ -50,16 +48,17 @@ class Accesses:
 class AccessTracer(CallTrees):
     """A tracer that collects the accesses of calls by their number, and the preimages of hashes.
 
-    Raises LogTooLong after a million instructions, and for too many preimages.
+    `remaining` is the number of bytes that preimages may still have. Raises LogTooLong if they have more, and after a
+    million instructions.
     """
 
-    def __init__(self, ignored: frozenset[int] = IGNORED) -> None:
+    def __init__(self, ignored: frozenset[int], remaining: int) -> None:
         super().__init__()
         self.accesses: dict[int, Accesses] = {}
         self.preimages: set[bytes] = set()
         self.deployed: dict[EthAddress, int] = {}
         """Sizes of the code that the message has deployed."""
-        self._ignored, self._room = ignored, _MAX_PREIMAGES
+        self._ignored, self.remaining = ignored, remaining
         self._steps = 0
         self._last: EvmStep | None = None
         self._loading: tuple[Accesses, int] | None = None
@@ -114,9 +113,10 @@ class AccessTracer(CallTrees):
             start, size = stack[-1], stack[-2]
             if start + size > len(step.memory) + _MAX_PADDING:
                 return
-            self._room -= size
-            if self._room < 0:
-                raise LogTooLong(f"the preimages of hashes have more than {_MAX_PREIMAGES:,} bytes, the maximum")
+            if size > self.remaining:
+                left = f"the {self.remaining:,} bytes that the preimages of a trace may still have"
+                raise LogTooLong(f"the preimage of {size:,} bytes exceeds {left}: use another tracer")
+            self.remaining -= size
             self.preimages.add(step.memory[start : start + size].ljust(size, b"\0"))
         elif opcode == _SLOAD and stack:
             if stack[-1] not in call.reads and stack[-1] not in call.writes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep, SlotWritten, runs_no_code
-from bridge.traces.failure_texts import TEXTS, LogTooLong, fault_code, fault_text
+from bridge.traces.failure_texts import TEXTS, UINT64_OVERFLOW, LogTooLong, fault_code, fault_text
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address
@@ -23,7 +23,9 @@ from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, Tra
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
 
 _WORD: Final = 32
-_SLOAD, _SSTORE = 0x54, 0x55
+_RETURNDATACOPY, _SLOAD, _SSTORE = 0x3E, 0x54, 0x55
+_NAMES: Final = {0x44: "DIFFICULTY"}
+"""geth's names of instructions, where they are not those of the fork."""
 _CHECKED_WHEN_EXECUTED: Final = (0x5D, *range(0xA0, 0xA5))
 """TSTORE and LOG, which check for write protection when they execute."""
 _STIPEND: Final = 2_300
@@ -104,7 +106,13 @@ class StructLogger(CallTrees):
         options = self.options
         if options.limit and self._size > options.limit:
             raise LogLimitReached(f"the log has {self._size} bytes, which exceeds the limit of {options.limit}")
-        log: dict[str, Any] = {"pc": step.pc, "op": step.name, "gas": step.gas, "gasCost": 0, "depth": self._depth}
+        log: dict[str, Any] = {
+            "pc": step.pc,
+            "op": _NAMES.get(step.opcode, step.name),
+            "gas": step.gas,
+            "gasCost": 0,
+            "depth": self._depth,
+        }
         if step.refund:
             log["refund"] = step.refund
         if not options.disable_stack:
@@ -147,6 +155,8 @@ def _early_failure(step: EvmStep, reason: str) -> str:
     code = fault_code(reason)
     if code == ExitCode.USR_READ_ONLY and step.opcode not in _CHECKED_WHEN_EXECUTED:
         return f"{TEXTS[ExitCode.SYS_OUT_OF_GAS]}: {TEXTS[code]}"
+    if code == ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS and step.opcode != _RETURNDATACOPY:
+        return UINT64_OVERFLOW
     if code not in _BEFORE_EXECUTION:
         return ""
     text = fault_text(reason)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
 from bridge.ethereum.reverts import error_text, panic_code
 from bridge.evm_steps import CreationCollision, EvmFault, EvmStep, FundsMissing
-from bridge.traces.failure_texts import MESSAGES, REVERTED, TEXTS, LogTooLong
+from bridge.traces.failure_texts import REVERTED, UINT64_OVERFLOW, LogTooLong, failure_text
 from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address
@@ -47,22 +47,29 @@ CodeAt = Callable[[EthAddress], bytes]
 
 
 def call_trace(
-    frames: Sequence[EthereumFrame], code_at: CodeAt, *, only_top_call: bool, with_log: bool
+    frames: Sequence[EthereumFrame], code_at: CodeAt, *, only_top_call: bool, with_log: bool, first_log: int = 0
 ) -> dict[str, Any]:
-    """Return frames as a tree; `only_top_call` omits subframes, `with_log` adds the logs of successful frames."""
+    """Return frames as a tree; `only_top_call` omits subframes, `with_log` adds the logs of successful frames.
+
+    The indices of logs begin at `first_log`, and count those of omitted subframes.
+    """
     shown: dict[tuple[int, ...], dict[str, Any]] = {}
     failed: set[tuple[int, ...]] = set()
-    index = 0
-    for frame, entry in in_order(frames[:1] if only_top_call else frames):
+    index = first_log
+    for frame, entry in in_order(frames):
         above, position = frame.position[:-1], frame.position
+        is_shown = not (only_top_call and position)
         if entry is None:
-            shown[position] = _frame_json(frame, code_at)
             if frame.exit_code or above in failed:
                 failed.add(position)
-            if position:
+            if is_shown:
+                shown[position] = _frame_json(frame, code_at)
+            if position and is_shown:
                 shown[above].setdefault("calls", []).append(shown[position])
-        elif with_log and position not in failed and not (only_top_call and entry.position):
-            shown[position].setdefault("logs", []).append(_log_json(entry, index))
+        elif with_log and position not in failed:
+            if is_shown:
+                calls = 0 if only_top_call else entry.position
+                shown[position].setdefault("logs", []).append(_log_json(entry, index, calls))
             index += 1
     return shown[()]
 
@@ -81,11 +88,8 @@ def failure(frame: EthereumFrame) -> str:
     """Return geth's text for the failure of a frame."""
     if frame.native and frame.exit_code > ExitCode.SYS_OUT_OF_GAS:
         return f"actor error: {exit_name(frame.exit_code, native=True)}"
-    if frame.creates and frame.exit_code == ExitCode.USR_FORBIDDEN:
-        return "contract address collision"
-    if frame.message in MESSAGES:
-        return MESSAGES[frame.message]
-    return TEXTS.get(frame.exit_code, f"actor error: {exit_name(frame.exit_code)}")
+    text = failure_text(frame.exit_code, frame.message, creates=frame.creates)
+    return text or f"actor error: {exit_name(frame.exit_code)}"
 
 
 def revert_reason(data: bytes) -> str | None:
@@ -121,13 +125,13 @@ def created_code(frame: EthereumFrame, code_at: CodeAt) -> bytes:
     return code_at(frame.to) if frame.code is None else frame.code
 
 
-def _log_json(entry: FrameLog, index: int) -> dict[str, Any]:
+def _log_json(entry: FrameLog, index: int, position: int) -> dict[str, Any]:
     return {
         "address": _data(entry.address),
         "topics": [_data(topic) for topic in entry.log.topics],
         "data": _data(entry.log.data),
         "index": hex(index),
-        "position": hex(entry.position),
+        "position": hex(position),
     }
 
 
@@ -205,13 +209,14 @@ def flat_trace(frame: EthereumFrame) -> dict[str, Any]:
 _PARITY_ERRORS: Final = {
     "contract creation code storage out of gas": "Out of gas",
     "out of gas": "Out of gas",
-    "max code size exceeded": "Out of gas",
+    UINT64_OVERFLOW: "Out of gas",
     "invalid jump destination": "Bad jump destination",
     REVERTED: "Reverted",
     "return data out of bounds": "Out of bounds",
+    "stack limit reached 1024 (1023)": "Out of stack",
 }
 _PARITY_PREFIXES: Final = {
-    "out of gas:": "Out of gas", "invalid opcode:": "Bad instruction", "stack underflow": "Stack underflow"
+    "out of gas:": "Out of gas", "invalid opcode": "Bad instruction", "stack underflow": "Stack underflow"
 }  # fmt: skip
 
 
@@ -325,7 +330,7 @@ class TouchedAccounts(CallTrees):
         for address in (address for call in calls for address in (Address.id(call.start.from_), call.start.to)):
             actor = directory.lookup(address)
             ethereum = from_delegated(address)
-            if actor is not None:  # the final state lacks the names of destroyed actors
+            if ethereum is None and actor is not None:  # the final state lacks the names of destroyed actors
                 ethereum = to_ethereum(actor, directory.delegated_address(actor) or ran.get(actor))
             if ethereum is not None:
                 found.setdefault(ethereum, set()).update(self._slots.get(actor, ()) if actor is not None else ())

@@ -68,6 +68,7 @@ _FURTHER: Final = (
     "debug.traces",
     "debug.parity",
     "debug.otterscan",
+    "debug.geth",
     "eth.simulate",
     "dev.control",
     "dev.actors",

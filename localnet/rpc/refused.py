@@ -15,7 +15,9 @@ from localnet.rpc.node import Node
 from localnet.rpc.values import any_value, as_quantity
 
 _STATE: Final = "the state is not a Merkle-Patricia trie: eth_getProof returns the IPLD blocks that prove an account"
-_HEADERS: Final = "a tipset has no RLP header: Filecoin.ChainReadObj returns its blocks"
+_HEADERS: Final = (
+    "a block is a tipset, which has no RLP header: eth_getBlockByNumber returns its fields, Filecoin.ChainReadObj bytes"
+)
 _LIMIT: Final = "the network fixes the block gas limit"
 _NOBODY: Final = (
     "no account receives a block's fees; hypervisor_setProducer sets the miner that receives the block rewards"
@@ -23,6 +25,7 @@ _NOBODY: Final = (
 _RANDOMNESS: Final = "randomness comes from the epoch's beacon entry"
 _CHEAPEST: Final = "the minimum gas price is the base fee: use anvil_setNextBlockBaseFeePerGas"
 _BLOBS: Final = "eth_blobBaseFee"
+RAW_RECEIPTS: Final = "debug_getRawReceipts"
 _SUBMISSION: Final = "blocks here have no proofs, and their tickets follow from the height: use evm_mine"
 _WORK: Final = "Filecoin has no proof of work"
 
@@ -36,7 +39,7 @@ REASONS: Final = {
     "debug_executionWitness": _STATE,
     "debug_getRawHeader": _HEADERS,
     "debug_getRawBlock": _HEADERS,
-    "debug_getRawReceipts": "receipts are not encoded as RLP: Filecoin.ChainGetParentReceipts returns them",
+    RAW_RECEIPTS: "receipts are not encoded as RLP: Filecoin.ChainGetParentReceipts returns them",
     _BLOBS: "Filecoin has no blobs",
     "eth_getWork": _WORK,
     "eth_submitWork": _WORK,
@@ -58,7 +61,7 @@ REASONS: Final = {
 """Reason for each refused method."""
 
 UNDER_ETHEREUMS_RULES: Final = frozenset({
-    _BLOBS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
+    _BLOBS, RAW_RECEIPTS, "anvil_setBlockGasLimit", "evm_setBlockGasLimit", "anvil_setCoinbase", "hardhat_setCoinbase",
     "anvil_setMinGasPrice", "hardhat_setMinGasPrice", "anvil_setNextBlockPrevRandao", "hardhat_setPrevRandao",
     "anvil_setChainId", "eth_config", *ACCESS_LISTS,
 })  # fmt: skip

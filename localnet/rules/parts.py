@@ -16,7 +16,7 @@ from bridge.ethereum.addresses import EthAddress, ethereum_text
 from bridge.ethereum.block import ETHEREUM, EthereumBlock, Withdrawal, unit_of
 from bridge.ethereum.execution import BlobRules, ForkFacts
 from bridge.ethereum.transactions import SignedTransaction, Transaction
-from bridge.traces.failure_texts import MESSAGES, REVERTED
+from bridge.traces.failure_texts import REVERTED, failure_text
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
@@ -308,11 +308,11 @@ def output_of(rules: NetworkRules, outcome: CallOutcome, *, native: bool = False
     return outcome.data
 
 
-def vm_error(rules: NetworkRules, exit_code: int, data: bytes, message: str) -> str:
+def vm_error(rules: NetworkRules, exit_code: int, data: bytes, message: str, *, creates: bool = False) -> str:
     """Return geth's text for a failed execution; `message` is the machine's."""
     if exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         return REVERTED
-    if text := MESSAGES.get(message, rules.views.exit_text(exit_code)):
+    if text := failure_text(exit_code, message, creates=creates) if rules.hardfork else "":
         return text
     return f"vm execution error: {rules.views.failure_text(exit_code, data, message)}"
 

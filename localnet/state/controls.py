@@ -105,6 +105,12 @@ def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
         raise Fatal(f"slot {slot:#x} of {address} cannot be read: {error}") from error
 
 
+def slots_of(machine: Hypervisor, actor: ActorState | None) -> dict[int, int]:
+    """Return the slots of a contract that are not 0; of a fork's contract those that were written here."""
+    state = None if actor is None else state_with_storage(machine, actor)
+    return {} if state is None or state.storage is None else dict(machine.state_tree.words(state.storage).items())
+
+
 def put_contract_state(
     machine: Hypervisor, state: ContractState, *, code: bytes | None = None, slots: Mapping[int, int] | None = None
 ) -> Cid:

@@ -6,7 +6,7 @@ in a separate execution, which stops when the log reaches its limit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -47,11 +47,13 @@ TRACERS: Final = (
     PREIMAGE_TRACER, NOOP_TRACER,
 )  # fmt: skip
 """Trace formats by geth's names. The first one, geth's default, is the instruction log."""
+_NOWHERE: Final = {"blockHash": None, "blockNumber": 0, "transactionHash": None, "transactionPosition": 0}
+"""geth's fields of a call, which has no block."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """The format of a trace and its options. `max_log_size` is the maximum size of the instruction logs in bytes.
+    """The format of a trace and its options. `max_log_size` is the maximum size of logs or preimages in bytes.
 
     `several` maps the names of the tracers that `muxTracer` combines to their options.
     """
@@ -93,52 +95,59 @@ def trace_transaction(chain: ChainReader, receipt: TransactionReceipt, options: 
     """Return a transaction's trace. Raises LogTooLong, NotReproduced."""
     if options.tracer == MUX_TRACER:
         return {name: trace_transaction(chain, receipt, one) for name, one in options.several.items()}
-    return _trace_receipt(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
+    return _trace_receipt(Replay(chain, receipt.tipset, receipt.index), receipt, options, _tracer(options))
 
 
-def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
-    """Yield the trace of each of a block's transactions, in order. Raises LogTooLong, NotReproduced."""
+def trace_block(
+    chain: ChainReader, tipset: Tipset, receipts: Sequence[TransactionReceipt], options: TraceOptions
+) -> Iterator[tuple[TransactionReceipt, Any]]:
+    """Yield the trace of each of a block's transactions, in order; the block may be pending.
+
+    Raises LogTooLong, NotReproduced.
+    """
     if options.tracer == MUX_TRACER:
-        each = [trace_block(chain, tipset, one) for one in options.several.values()]
-        for receipt in chain.index.receipts(tipset):
+        each = [trace_block(chain, tipset, receipts, one) for one in options.several.values()]
+        for receipt in receipts:
             yield receipt, {name: next(traces)[1] for name, traces in zip(options.several, each, strict=True)}
         return
-    replay = Replay(chain, tipset)
-    for receipt in chain.index.receipts(tipset):
-        logger = _logger(options)
-        yield receipt, _trace_receipt(replay, receipt, options, logger)
-        options = replace(options, max_log_size=logger.remaining)
+    replay = Replay(chain, tipset, receipts=receipts)
+    for receipt in receipts:
+        tracer = _tracer(options)
+        yield receipt, _trace_receipt(replay, receipt, options, tracer)
+        if isinstance(tracer, StructLogger | AccessTracer):
+            options = replace(options, max_log_size=tracer.remaining)
 
 
 def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
     """Trace a call without changing the state. Raises LogTooLong, and the errors of `overridden`."""
-    with overridden(machine, overrides):
-        return _trace_request(machine, request, options)
-
-
-def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
     if options.tracer == MUX_TRACER:
-        return {name: _trace_request(machine, request, one) for name, one in options.several.items()}
-    logger, trees = _logger(options), _trees(options)
+        return {name: trace_call(machine, request, one, overrides) for name, one in options.several.items()}
+    tracer = _tracer(options)
+    trees = CallTrees() if options.tracer == STRUCT_LOGS else tracer
     if options.tracer == PRESTATE_TRACER:
         touched, directory, of_state = TouchedAccounts(), ActorDirectory(machine), options.prestate
         accounts = traced_call(
-            machine, request, touched, lambda _: accessed(machine, touched, directory, request.authorizations)
+            machine,
+            request,
+            touched,
+            lambda _: accessed(machine, touched, directory, request.authorizations),
+            overrides,
         )
-        before = state_of(machine, accounts, of_state)
+        with overridden(machine, overrides):
+            before = state_of(machine, accounts, of_state)
         if not of_state.diff_mode:
             return prestate(before, of_state)
-        after = traced_call(machine, request, trees, lambda _: state_of(machine, accounts, of_state))
+        after = traced_call(machine, request, trees, lambda _: state_of(machine, accounts, of_state), overrides)
         return changes(before, after, of_state, destroyed(machine, touched))
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
-            traced_call(machine, request, logger, lambda _: None)
+            traced_call(machine, request, tracer, lambda _: None, overrides)
     calls = rules_of(machine).calls
 
     def write(result: ApplyResult) -> Any:
-        return _write_trace(machine, trees, options, logger, calls.transaction_gas(machine, request, result))
+        return _write_trace(machine, trees, options, tracer, calls.transaction_gas(machine, request, result))
 
-    return traced_call(machine, request, trees, write)
+    return traced_call(machine, request, trees, write, overrides)
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
@@ -199,25 +208,25 @@ def parity_call(
         )
 
 
-def _logger(options: TraceOptions) -> StructLogger:
-    return StructLogger(options.struct_logs, options.max_log_size)
+def _tracer(options: TraceOptions) -> CallTrees:
+    """Return the tracer of a format; that of struct logs may end the execution."""
+    if options.tracer == STRUCT_LOGS:
+        return StructLogger(options.struct_logs, options.max_log_size)
+    if options.tracer in (ERC7562_TRACER, PREIMAGE_TRACER):
+        return AccessTracer(options.ignored, options.max_log_size)
+    return CallTrees()
 
 
-def _trees(options: TraceOptions) -> CallTrees:
-    """Return the tracer of calls for a format."""
-    return AccessTracer(options.ignored) if options.tracer in (ERC7562_TRACER, PREIMAGE_TRACER) else CallTrees()
-
-
-def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
-    trees = _trees(options)
+def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, tracer: CallTrees) -> Any:
+    trees = CallTrees() if options.tracer == STRUCT_LOGS else tracer
     if options.tracer == PRESTATE_TRACER:
         return _prestate(replay, receipt, options.prestate)
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
-            replay.rehearse(logger, lambda: None)
+            replay.rehearse(tracer, lambda: None)
     _execute(replay, receipt, trees)
     gas = receipt.execution.message.message.gas_limit, receipt.gas_used
-    return _write_trace(replay.machine, trees, options, logger, gas, receipt)
+    return _write_trace(replay.machine, trees, options, tracer, gas, receipt)
 
 
 def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOptions) -> Any:
@@ -240,7 +249,7 @@ def _write_trace(
     machine: Hypervisor,
     trees: CallTrees,
     options: TraceOptions,
-    logger: StructLogger,
+    tracer: CallTrees,
     gas: tuple[Gas, Gas],
     receipt: TransactionReceipt | None = None,
 ) -> Any:
@@ -254,27 +263,28 @@ def _write_trace(
 
     if options.tracer == NOOP_TRACER:
         return {}
-    if options.tracer == PREIMAGE_TRACER:
-        assert isinstance(trees, AccessTracer), "the tracer of this format"
-        return preimage_trace(trees)
+    if options.tracer == PREIMAGE_TRACER and isinstance(tracer, AccessTracer):
+        return preimage_trace(tracer)
     is_listed = options.tracer in (CALL_TRACER, ERC7562_TRACER) or options.with_precompiles
-    frames = ethereum_frames(trees, ActorDirectory(machine), FrameOptions(refused=True, precompiles=is_listed))
+    directory, first_log = ActorDirectory(machine), 0 if receipt is None else receipt.first_event
+    frames = ethereum_frames(trees, directory, FrameOptions(refused=True, precompiles=is_listed))
     if not frames:
         raise NotReproduced("the message ended before its first call: there is no call to show")
     top = frames[0]
     top.gas, top.gas_used = gas
     if options.tracer == SELECTOR_TRACER:
-        return selectors(frames)
+        return selectors(() if top.to is not None and directory.is_precompile(top.to) else frames)
     if options.tracer == FLAT_CALL_TRACER:
         traces = [geth_flat_trace(frame, code_at, parity_errors=options.parity_errors) for frame in frames]
-        return traces if receipt is None else list(TransactionTraces(receipt, traces).with_positions())
-    if options.tracer == CALL_TRACER:
-        return call_trace(frames, code_at, only_top_call=options.only_top_call, with_log=options.with_log)
-    if isinstance(trees, AccessTracer):
-        shown = call_trace(frames, code_at, only_top_call=False, with_log=options.with_log)
-        return access_trace(frames, shown, trees, code_at)
-    returned = created_code(top, code_at) if top.creates and top.to is not None else top.output
-    return struct_log_trace(logger.logs, top.gas_used, top.exit_code, returned)
+        found = TransactionTraces(receipt, traces).with_positions() if receipt else (each | _NOWHERE for each in traces)
+        return list(found)
+    if options.tracer in (CALL_TRACER, ERC7562_TRACER):
+        only_top_call = options.only_top_call and options.tracer == CALL_TRACER
+        shown = call_trace(frames, code_at, only_top_call=only_top_call, with_log=options.with_log, first_log=first_log)
+        return access_trace(frames, shown, tracer, code_at) if isinstance(tracer, AccessTracer) else shown
+    assert isinstance(tracer, StructLogger), "the tracer of the remaining format"
+    returned = created_code(top, code_at) if top.creates else top.output
+    return struct_log_trace(tracer.logs, top.gas_used, top.exit_code, returned)
 
 
 def _parity(machine: Hypervisor, trees: CallTrees) -> list[dict[str, Any]]:

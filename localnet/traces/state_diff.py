@@ -137,7 +137,8 @@ def _account(machine: Hypervisor, address: EthAddress, slots: set[int], options:
         nonce, code = nonce_of_actor(machine, actor), code_of(machine, filecoin_address)
         if nonce:
             account["nonce"] = nonce
-        account[_CODE_HASH] = f"0x{keccak(code).hex()}"
+        if nonce or code or actor.balance:  # others are not there for Ethereum
+            account[_CODE_HASH] = f"0x{keccak(code).hex()}"
         if code:
             account["code"] = f"0x{code.hex()}"
     if slots and not options.disable_storage:

@@ -210,7 +210,7 @@ class Replay:
     """Re-executes a tipset's messages on a separate machine, from message number `first` on.
 
     Earlier messages are executed within `limit`, whose error is raised. `tracer` records the null rounds before the
-    tipset.
+    tipset. `receipts` are those of a tipset that is not on the chain.
     """
 
     def __init__(
@@ -220,8 +220,10 @@ class Replay:
         first: int = 0,
         limit: TimeLimit | None = None,
         tracer: Tracer | None = None,
+        receipts: Sequence[TransactionReceipt] | None = None,
     ) -> None:
         self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
+        self._receipts = receipts
         self._candidate: Candidate | None = None
         """The next message, once it was read."""
         self._work: list[ImplicitResult] = []
@@ -263,7 +265,10 @@ class Replay:
 
     def _execute(self, tracer: Tracer | None) -> Receipt | None:
         if self._candidate is None:
-            self._candidate = candidate_of(self._chain.index.receipt_at(self._tipset, self._place))
+            known, place = self._receipts, self._place
+            self._candidate = candidate_of(
+                self._chain.index.receipt_at(self._tipset, place) if known is None else known[place]
+            )
         with self._with_tracer(tracer):
             again = list(execute(self.machine, [self._candidate]))
         self._tips += sum(tip for _, tip in again)

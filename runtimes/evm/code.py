@@ -68,4 +68,4 @@ CODE_TOO_LONG: Final = "max code size exceeded"
 
 def code_too_long(size: int, limit: int, reason: str = CODE_TOO_LONG) -> str:
     """Return the error for code above the limit, in go-ethereum's words (core/vm/evm.go)."""
-    return f"{reason}: code size {size}, limit {limit}"
+    return f"{reason}: code size {size} limit {limit}"

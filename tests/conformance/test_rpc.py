@@ -213,6 +213,7 @@ ETHEREUM_DIFFERENT = {
         "eth_simulateV1/ethSimulate-overwrite-existing-contract"
     ),
     OLD_FORK: (
+        "debug_getRawReceipts/get-block-n "
         "eth_getBlockByNumber/get-block-london-fork eth_getBlockByNumber/get-block-merge-fork "
         "eth_getBlockByNumber/get-block-shanghai-fork eth_getBlockByNumber/get-genesis "
         "eth_getBlockReceipts/get-block-receipts-n eth_getTransactionReceipt/get-legacy-contract "

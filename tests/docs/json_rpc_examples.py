@@ -118,6 +118,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "debug_traceCall": [_CALL, "latest", {"tracer": "prestateTracer"}],
     "debug_traceBlockByNumber": ["0x2", {"tracer": "flatCallTracer"}],
     "debug_traceBlockByHash": ["$BLOCK", {"tracer": "callTracer"}],
+    "debug_storageRangeAt": ["$BLOCK", 0, "$CONTRACT", "0x", 5],
     "trace_transaction": ["$TRANSACTION"],
     "trace_block": ["0x2"],
     "trace_call": [_CALL, ["trace", "stateDiff"], "latest"],

@@ -21,7 +21,7 @@ AREAS: Final = {
     "Transactions": "eth.transactions",
     "Logs and filters": "eth.logs",
     "Over a WebSocket": "socket_methods",
-    "Traces": "debug.traces debug.parity",
+    "Traces": "debug.traces debug.parity debug.geth",
     "Otterscan's methods": "debug.otterscan",
     "Time, blocks and the state by hand": "dev.control dev.state dev.actors",
     "Beside the chain": "debug.side_states",

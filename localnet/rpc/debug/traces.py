@@ -7,14 +7,17 @@ lotus node/impl/eth/trace.go.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS
 from bridge.traces.erc7562 import IGNORED
 from bridge.traces.struct_logs import StructLogOptions
+from hypervisor.machine.machine import Hypervisor
 from localnet.calls.overrides import NONE, Overrides
-from localnet.ledger.records import GENESIS_PARENT, Tipset
-from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block, number_or_tag, resolve
+from localnet.chain.block_production import has_pending
+from localnet.ledger.records import GENESIS_PARENT, Tipset, TransactionReceipt
+from localnet.rpc.blocks_and_null_rounds import LATEST, PENDING, BlockRef, block, number_or_tag, resolve
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -25,6 +28,7 @@ from localnet.rules.facts import SAME_BLOCK
 from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import MUX_TRACER, STRUCT_LOGS, TRACERS, TraceOptions
 from localnet.traces.state_diff import PrestateOptions
+from localnet.traces.trace import Replay
 
 _DEFAULT = TraceOptions()
 _OPCODES: Final = 256
@@ -91,33 +95,37 @@ def debug_trace_transaction(node: NodeReader, transaction_hash: bytes, options: 
     return ethereum_traces.trace_transaction(node.network.chain, node.network.receipt(transaction_hash), options)
 
 
-def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides]:
-    """Read geth's configuration of a call's trace, which includes the overrides."""
+def call_trace_options(value: Any) -> tuple[TraceOptions, Overrides, int | None]:
+    """Read geth's configuration of a call's trace, with overrides and the transaction before which to call."""
     request = fields(value, "trace configuration")
     account_overrides = field(request, "stateOverrides", accounts) or NO_ACCOUNTS
-    return trace_options(value), Overrides(
-        account_overrides, field(request, "blockOverrides", block_override) or SAME_BLOCK
-    )
+    overrides = Overrides(account_overrides, field(request, "blockOverrides", block_override) or SAME_BLOCK)
+    return trace_options(value), overrides, field(request, "txIndex", quantity)
 
 
 def debug_trace_call(
     node: NodeReader,
     request: TransactionRequest,
     at: BlockRef = LATEST,
-    options: tuple[TraceOptions, Overrides] = (_DEFAULT, NONE),
+    options: tuple[TraceOptions, Overrides, int | None] = (_DEFAULT, NONE, None),
 ) -> Any:
     """Trace a call as geth does, without changing the state."""
-    return ethereum_traces.trace_call(node.machine_at(at), request.call(ZERO_ADDRESS, node.network), *options)
+    of_trace, overrides, index = options
+    machine = node.machine_at(at) if index is None else machine_before(node, at, index)
+    return ethereum_traces.trace_call(machine, request.call(ZERO_ADDRESS, node.network), of_trace, overrides)
 
 
 def debug_trace_block_by_number(node: NodeReader, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
     """Trace all transactions of the block at a height, as geth does."""
-    return _trace_tipset(node, resolve(node.network, number), options)
+    if number.tag == PENDING and has_pending(node.network):
+        pending = node.pending_block()
+        return _trace_tipset(node, pending.tipset, pending.receipts(), options)
+    return _trace_block(node, number, options)
 
 
 def debug_trace_block_by_hash(node: NodeReader, block_hash: bytes, options: TraceOptions = _DEFAULT) -> list[Any]:
     """Trace all transactions of the block with a hash, as geth does."""
-    return _trace_tipset(node, resolve(node.network, BlockRef(hash=block_hash)), options)
+    return _trace_block(node, BlockRef(hash=block_hash), options)
 
 
 def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
@@ -133,9 +141,25 @@ def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
     return [trace for traces in found for trace in traces.with_positions()]
 
 
-def _trace_tipset(node: NodeReader, tipset: Tipset, options: TraceOptions) -> list[Any]:
-    traces = ethereum_traces.trace_block(node.network.chain, traceable(tipset), options)
+def _trace_block(node: NodeReader, ref: BlockRef, options: TraceOptions) -> list[Any]:
+    tipset = traceable(resolve(node.network, ref))
+    return _trace_tipset(node, tipset, list(node.network.chain.index.receipts(tipset)), options)
+
+
+def _trace_tipset(
+    node: NodeReader, tipset: Tipset, receipts: Sequence[TransactionReceipt], options: TraceOptions
+) -> list[Any]:
+    traces = ethereum_traces.trace_block(node.network.chain, tipset, receipts, options)
     return [{"txHash": as_data(receipt.hash), "result": result} for receipt, result in traces]
+
+
+def machine_before(node: NodeReader, at: BlockRef, index: int) -> Hypervisor:
+    """Return a machine at the state before a block's transaction. Raises RpcError -32000 for an index without one."""
+    tipset = traceable(resolve(node.network, at))
+    count = len(tipset.transactions)
+    if index >= max(count, 1):
+        raise RpcError(SERVER_ERROR, f"transaction index {index} out of range: block {tipset.height} has {count}")
+    return Replay(node.network.chain, tipset, index).machine
 
 
 def traceable(tipset: Tipset) -> Tipset:

@@ -34,7 +34,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.shapes import block_json, receipt_json, transaction_json
 from localnet.rpc.values import address, as_data, as_quantity, boolean, data, number, word
 from localnet.rules.facts import CallRequest
-from localnet.state.controls import code_of, code_of_contract, nonce_of_actor, state_with_storage
+from localnet.state.controls import code_of, code_of_contract, nonce_of_actor, slots_of, state_with_storage
 from localnet.traces.ethereum_traces import access_list
 
 _BODY = ("size", "totalDifficulty", "transactions", "uncles", "withdrawals")
@@ -94,8 +94,7 @@ def _accounts(machine: Hypervisor) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _account(machine: Hypervisor, actor: ActorState) -> dict[str, Any]:
-    state = state_with_storage(machine, actor)
-    slots = {} if state is None or state.storage is None else dict(machine.state_tree.words(state.storage).items())
+    state, slots = state_with_storage(machine, actor), slots_of(machine, actor)
     return {
         "nonce": nonce_of_actor(machine, actor),
         "balance": as_quantity(actor.balance),

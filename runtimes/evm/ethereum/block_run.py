@@ -15,7 +15,7 @@ from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address
 from bridge.ethereum.block import BLOCK_HASHES, BlockAccessList, Withdrawal
 from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
-from bridge.filecoin.receipts import EmittedLog, Log, bloom
+from bridge.filecoin.receipts import EmittedLog, Log, encode_receipt, log_fields
 from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.ethereum.alloc import StateRoots
 from runtimes.evm.ethereum.executor import EthereumExecutor
@@ -67,11 +67,8 @@ class AppliedTransaction:
 
     def receipt(self) -> bytes:
         """Return the receipt's encoding in the receipts trie."""
-        logs: list[rlp.Item] = [log_fields(address, log) for address, log in self.result.logs]
         status = rlp.number(int(self.result.success)) if self.state_root is None else self.state_root
-        body = rlp.encode([status, rlp.number(self.cumulative_gas), bloom(self.logs()), logs])
-        kind = self.signed.transaction.type
-        return body if kind == LEGACY else bytes([kind]) + body
+        return encode_receipt(self.signed.transaction.type, status, self.cumulative_gas, self.logs())
 
 
 @dataclass(slots=True)
@@ -204,11 +201,6 @@ class BlockRun:
             for address, log in applied.result.logs
             if address == DEPOSIT_CONTRACT and log.topics[:1] == (DEPOSIT_EVENT,)
         ]
-
-
-def log_fields(address: EthAddress, log: Log) -> list[rlp.Item]:
-    """Return a log's fields in a receipt."""
-    return [bytes(address), list(log.topics), log.data]
 
 
 def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:

@@ -85,7 +85,7 @@ _STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
 """Kinds of calls from 0; those from CREATE on create."""
 _EXISTS, _HAS_CODE, _ENTERED = 1, 2, 4
 _EARLY, _ANSWERED, _ISOLATED = 1, 2, 4
-_TOO_DEEP, _OUT_OF_GAS, _NO_GAS_TO_WRITE = 0x11, 0x20, 0x25
+_TOO_DEEP, _OUT_OF_GAS, _FAR_MEMORY, _NO_GAS_TO_WRITE = 0x11, 0x20, 0x24, 0x25
 _LAST_RESULT: Final = 3
 
 _WORD: Final = Struct("<I")
@@ -370,6 +370,10 @@ class Replay:
             message = text_of(result, output, *call.transfer)
             if not message and exit_code == ExitCode.SYS_OUT_OF_GAS:
                 unspent, message = 0, _NO_STIPEND if result == _NO_GAS_TO_WRITE else "out of gas"
+                if call.creates and output:
+                    message = _NO_DEPOSIT
+            elif result == _FAR_MEMORY:
+                message = "a memory offset or size exceeds 32 bits"
             elif not message:
                 is_plain, message = True, Status(exit_code).name
         own = spent + returned - call.inner - deposit - state_deposit - unspent
@@ -483,6 +487,7 @@ class Replay:
         return at + 4 * count
 
 
+_NO_DEPOSIT: Final = "the gas left does not pay for the contract's code"
 _NO_STIPEND: Final = "writing a slot needs more gas than a transfer's stipend"
 
 

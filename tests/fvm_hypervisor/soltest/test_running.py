@@ -333,7 +333,7 @@ def test_code_above_the_limit_is_in_failure_trace_and_backtrace(
     longest = LONGEST if limit is None else limit
     bodies = {"testCreates()": sized(longest + 1)}
     found = run_contracts({"T": bodies}, rules="filecoin", evm=evm, code_size_limit=limit, verbosity=3)["T"]
-    test, words = found["testCreates()"], f"max code size exceeded: code size {longest + 1}, limit {longest}"
+    test, words = found["testCreates()"], f"max code size exceeded: code size {longest + 1} limit {longest}"
     assert test.reason is not None
     assert re.fullmatch(rf"f0\d+: {words} \(--code-size-limit sets another one\)", test.reason)
     assert f"← [USR_ILLEGAL_ARGUMENT] {words}\n" in test.trace

@@ -317,6 +317,15 @@ def test_a_block_is_traced_whole(network: Network) -> None:
     ]
 
 
+def test_pending_block_has_the_traces_that_it_has_when_mined(ethereum: Client) -> None:
+    ethereum("evm_setAutomine", False)
+    hashes = [ethereum("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": hex(value)}) for value in (1, 2)]
+    pending = ethereum("debug_traceBlockByNumber", "pending", CALLS)
+    ethereum("evm_mine")
+    assert [each["txHash"] for each in pending] == hashes
+    assert pending == ethereum("debug_traceBlockByNumber", "latest", CALLS)
+
+
 def test_a_call_has_the_traces_that_its_transaction_has_then(network: Network) -> None:
     rpc = Client(Node(network))
     inner = deploy(network, "7 0 MSTORE 32 0 RETURN")
@@ -608,19 +617,6 @@ class TestFramesUnderEthereumRules:
         assert found["error"] == converted
 
 
-@pytest.mark.parametrize(
-    ("call", "error"),
-    [
-        ({"data": "0x60ef5f5360015ff3"}, "invalid code: must not begin with 0xef"),
-        ({"to": PAYS, "gas": hex(23_000)}, "out of gas: not enough gas for reentrancy sentry"),
-    ],
-)
-def test_failure_within_an_exit_code_has_geths_text(ethereum: Client, call: dict[str, str], error: str) -> None:
-    """A creation of reserved code, and an SSTORE with less gas than a transfer's stipend."""
-    overrides = {"stateOverrides": {PAYS: {"code": "0x60015f55"}}}
-    assert ethereum("debug_traceCall", {"from": ALICE, **call}, "latest", {**CALLS, **overrides})["error"] == error
-
-
 def test_accesses_of_a_user_operation(ethereum: Client) -> None:
     """The values are go-ethereum 1.17.10's: a call, checks of code, a slot read and one written, and a hash."""
     code = f"0x5a505f5f5f5f5f73{BOB[2:]}5af173{BOB[2:]}3b1573{NOBODY[2:]}3f5060015460025560205f2000"
@@ -655,6 +651,18 @@ def test_hash_beyond_memory_has_no_preimage(ethereum: Client) -> None:
     options = {"tracer": "erc7562Tracer", "stateOverrides": {PAYS: {"code": code}}}
     found = ethereum("debug_traceCall", {"from": ALICE, "to": PAYS, "gas": hex(21_060)}, "latest", options)
     assert (found["usedOpcodes"], "keccak" in found) == ({"0x20": 1}, False)
+
+
+def test_preimages_of_a_block_are_bounded(ethereum: Client) -> None:
+    ethereum("anvil_setCode", PAYS, "0x" + "621000005f2050" * 9)  # nine hashes of 1 MiB
+    ethereum("evm_setAutomine", False)
+    transaction = {"from": ALICE, "to": PAYS, "gas": hex(10_000_000)}
+    hashes = [ethereum("eth_sendTransaction", transaction) for _ in range(2)]
+    ethereum("evm_mine")
+    options = {"tracer": "keccak256PreimageTracer"}
+    assert [len(ethereum("debug_traceTransaction", each, options)) for each in hashes] == [1, 1]
+    with refusal(-32000, "preimage of 1,048,576 bytes exceeds the 0 bytes"):
+        ethereum("debug_traceBlockByNumber", "latest", options)
 
 
 def test_access_tracer_refuses_more_than_a_million_instructions(ethereum: Client) -> None:

@@ -146,6 +146,7 @@ GOOD = {
     "PrevRandao": "0x" + "11" * 32,
     "ChainId": "0x1",
     "AccessList": "latest",
+    "RawReceipts": "latest",
 }
 """Valid parameters of methods under Ethereum's rules, by a part of the method name."""
 
