@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 INSTALL_AGAIN: Final = "the installation is from another release; reinstall it (in a checkout: make environment)"
 """Remedy if an entry point of this release is not registered."""
+INSTALL_LABS: Final = "install the labs, a distribution of their own: pip install ./integrations/labs in a checkout"
+"""Remedy if a lab is not registered."""
 
 
 def entry_points_of(*, group: str) -> EntryPoints:

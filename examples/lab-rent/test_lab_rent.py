@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypervisor_labs.rent import proof_of
 from typer.testing import CliRunner
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.laboratory.profiles.rent import proof_of
 from hypervisor import Address, fil
 from hypervisor.state.state_tree import archived_actor
 from hypervisor.types import ActorID

@@ -1,8 +1,8 @@
 """Labs: optional experiments with possible changes of the network, on top of Filecoin's rules.
 
-A package registers a lab as a `Lab` under the entry-point group `hypervisor.labs`. Enabled labs are part of the name of
-a network's rules, `lab:NAME[=OPTION][,...]`, which folders, forks and readers record. The modules of a lab are imported
-only if it is enabled. See docs/labs/README.md for how to add one.
+A package registers a lab as a `Lab` under the entry-point group `hypervisor.labs`, as integrations/labs does. Enabled
+labs are part of the name of a network's rules, `lab:NAME[=OPTION][,...]`, which folders, forks and readers record. The
+modules of a lab are imported only if it is enabled. See docs/labs/README.md for how to add one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pkgutil import resolve_name
 from typing import Final, NamedTuple
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import INSTALL_AGAIN, entry_points_of
+from hypervisor.installation import INSTALL_AGAIN, INSTALL_LABS, entry_points_of
 from hypervisor.machine.call_manager import CallRules
 from hypervisor.machine.call_rules import FILECOIN_CALLS
 from hypervisor.machine.executor import Executor
@@ -79,7 +79,7 @@ def lab(name: str) -> Lab:
         if isinstance(found, Lab):
             return found
         raise InvalidInput(f"lab '{name}' is registered as {entry_point.value}, which is not a Lab: {INSTALL_AGAIN}")
-    raise InvalidInput(f"lab '{name}' is not known: choose one of {_choices()}. If it is documented, {INSTALL_AGAIN}")
+    raise InvalidInput(f"lab '{name}' is not known: choose one of {_choices()}. If it is documented, {INSTALL_LABS}")
 
 
 def rules_with_labs(choices: Iterable[str]) -> str:
@@ -124,7 +124,7 @@ def register_labs(machine: MachineState, rules: str) -> None:
 def _choices() -> str:
     """Return the names of the installed labs as text. Raises InvalidInput if there are none."""
     if not lab_names():
-        raise InvalidInput(f"no lab is registered: {INSTALL_AGAIN}")
+        raise InvalidInput(f"no lab is registered: {INSTALL_LABS}")
     return ", ".join(lab_names())
 
 

@@ -13,7 +13,14 @@ from typing import Final, NamedTuple, Protocol
 
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import BUILT_IN_RULES, INSTALL_AGAIN, RULES_GROUP, entry_points_of, rule_names
+from hypervisor.installation import (
+    BUILT_IN_RULES,
+    INSTALL_AGAIN,
+    INSTALL_LABS,
+    RULES_GROUP,
+    entry_points_of,
+    rule_names,
+)
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine.machine_state import MachineState
@@ -76,7 +83,8 @@ def _registered(name: str) -> RuleSet:
         raise InvalidInput(
             f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {INSTALL_AGAIN}"
         )
-    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}")
+    remedy = f"; {INSTALL_LABS}" if name == PREFIX.rstrip(":") else ""
+    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}{remedy}")
 
 
 def check_features(context: MachineContext) -> None:

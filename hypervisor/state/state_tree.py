@@ -7,7 +7,7 @@ Only version 5 is supported (from network version 18 on). Source: ref-fvm fvm/sr
 The lab `rent` archives actors, whose state a message with its blocks restores. An archived actor has the code CID
 defined here. Its head is a block with the epoch of archival, its original code and the root of its state. The root is
 stored as bytes, not as a link, so that garbage collection drops the state's blocks. If the blocks are retained, it is a
-link. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see docs/labs/rent.md.
+link. Implemented by `hypervisor_labs.rent`; see docs/labs/rent.md.
 """
 
 from __future__ import annotations

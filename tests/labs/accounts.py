@@ -14,6 +14,8 @@ from functools import cache
 from random import Random
 from typing import Any, Final, cast
 
+from hypervisor_labs.accounts import delegation_nonce
+
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.ethereum.execution import EthereumExecution
 from bridge.ethereum.transactions import (
@@ -27,7 +29,6 @@ from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.messages import set_code_message_from
 from bridge.filecoin.parameters import unwrap_return
 from bridge.filecoin.receipts import apply_and_call_result, entries_to_log
-from fvm_hypervisor.laboratory.profiles.accounts import delegation_nonce
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, cast
 
+from hypervisor_labs.lanes import Lane, LaneBuilding
+
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.laboratory.profiles.lanes import Lane, LaneBuilding
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage

@@ -15,12 +15,8 @@ from random import Random
 from typing import Any, Final
 
 from eth_abi.abi import encode as encode_abi
-
-from bench.data import PROJECT
-from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles import outbox
-from fvm_hypervisor.laboratory.profiles.outbox import (
+from hypervisor_labs import outbox
+from hypervisor_labs.outbox import (
     EXPIRED,
     MESSAGE,
     OUTBOX,
@@ -29,6 +25,10 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     OutboxBlocks,
     OutboxEntry,
 )
+
+from bench.data import PROJECT
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address

@@ -15,12 +15,13 @@ from io import BytesIO
 from random import Random
 from typing import Any, Final
 
+from hypervisor_labs.rent import OPT_OUT, PAY, RENT, RESURRECT, RentState, collect
+from hypervisor_labs.rules import EpochEndBlocks
+
 from bench.data import PROJECT
 from bridge.abi.abi import ContractInterface
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles.rent import OPT_OUT, PAY, RENT, RESURRECT, RentState, collect
-from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor

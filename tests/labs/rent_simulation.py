@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from fvm_hypervisor.laboratory.profiles.rent import PAY, RENT, RESURRECT, collect
+from hypervisor_labs.rent import PAY, RENT, RESURRECT, collect
+
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypervisor_labs.accounts import NONCES, delegation_nonce
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import DELEGATION_PREFIX, SET_CODE, Authorization, Transaction, TransactionError
@@ -19,7 +20,6 @@ from bridge.filecoin.messages import (
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import invoke_params, unwrap_return
 from bridge.filecoin.receipts import entries_to_log
-from fvm_hypervisor.laboratory.profiles.accounts import NONCES, delegation_nonce
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult

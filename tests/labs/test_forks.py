@@ -16,13 +16,13 @@ from typing import Any, cast
 
 import pytest
 from eth_abi.abi import encode as encode_abi
+from hypervisor_labs.accounts import VARIANTS
+from hypervisor_labs.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import SET_CODE, Transaction
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles.accounts import VARIANTS
-from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
 from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypervisor_labs.accounts import NONCES
+from hypervisor_labs.outbox import CODE, OUTBOX, entries
+from hypervisor_labs.rent import RENT, RentState
 
 from bridge.ethereum.addresses import to_filecoin
 from fvm_hypervisor.cli.options import rules_of_options
-from fvm_hypervisor.laboratory.profiles.accounts import NONCES
-from fvm_hypervisor.laboratory.profiles.outbox import CODE, OUTBOX, entries
-from fvm_hypervisor.laboratory.profiles.rent import RENT, RentState
 from hypervisor import fil
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import labs
@@ -226,7 +226,7 @@ def test_a_network_without_labs_imports_none() -> None:
     program = (
         "import sys; from localnet import Network\n"
         "with Network() as network: network.mine()\n"
-        "print(*[name for name in sys.modules if name.startswith('fvm_hypervisor.laboratory.profiles')])"
+        "print(*[name for name in sys.modules if name.startswith('hypervisor_labs')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from hypervisor_labs.lanes import LANES, LaneBuilding, shares_of
 
 from bridge.bindings import storageminer
-from fvm_hypervisor.laboratory.profiles.lanes import LANES, LaneBuilding, shares_of
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message

@@ -14,12 +14,8 @@ from typing import Any, cast
 
 import pytest
 from eth_abi.abi import encode as encode_abi
-
-from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles import outbox
-from fvm_hypervisor.laboratory.profiles.outbox import (
+from hypervisor_labs import outbox
+from hypervisor_labs.outbox import (
     EPOCH_GAS,
     EXPIRED,
     HANDLING_GAS,
@@ -35,6 +31,10 @@ from fvm_hypervisor.laboratory.profiles.outbox import (
     handling_gas,
     post_params,
 )
+
+from bridge.ethereum.addresses import to_filecoin
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint

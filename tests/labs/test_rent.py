@@ -7,12 +7,8 @@ from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
-
-from bridge.ethereum.addresses import create_address, to_filecoin
-from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles import rent as rent_lab
-from fvm_hypervisor.laboratory.profiles.rent import (
+from hypervisor_labs import rent as rent_lab
+from hypervisor_labs.rent import (
     BLOCK_BYTES,
     BOUNDS,
     COLLECT,
@@ -34,6 +30,10 @@ from fvm_hypervisor.laboratory.profiles.rent import (
     size_of,
     terms_of,
 )
+
+from bridge.ethereum.addresses import create_address, to_filecoin
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.integers import decode_bigint, encode_bigint

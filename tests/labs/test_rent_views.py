@@ -11,10 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-
-from bridge.ethereum.addresses import to_filecoin
-from bridge.ethereum.transactions import SET_CODE, Transaction
-from fvm_hypervisor.laboratory.profiles.rent import (
+from hypervisor_labs.rent import (
     BLOCK_BYTES,
     MAX_PROOF,
     MAX_PROVEN,
@@ -28,6 +25,9 @@ from fvm_hypervisor.laboratory.profiles.rent import (
     proven_blocks,
     size_of,
 )
+
+from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.transactions import SET_CODE, Transaction
 from hypervisor import fil
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode

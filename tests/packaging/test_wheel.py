@@ -64,7 +64,6 @@ DATA = {
     "fvm_hypervisor/cli/demo/compiled/counter/counter.wasm",
     "fvm_hypervisor/soltest/compile/solc.mjs",
     "fvm_hypervisor/soltest/compile/solc_sha256.json",
-    *(f"fvm_hypervisor/laboratory/profiles/{name}.ipldsch" for name in ("nonces", "outbox", "rent")),
     "localnet/preinstalled/multicall3.hex",
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(

@@ -8,13 +8,14 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from hypervisor_labs.accounts import VARIANTS
+
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.rlp import Item, RlpError
 from bridge.ethereum.transactions import Transaction, TransactionError, parse_transaction
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, from_signed_message, signed_message
-from fvm_hypervisor.laboratory.profiles.accounts import VARIANTS
 from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor

@@ -11,11 +11,7 @@ from random import Random
 from typing import Any
 
 from eth_abi.abi import encode as encode_abi
-
-from bridge.ethereum.transactions import Transaction
-from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles.rent import (
+from hypervisor_labs.rent import (
     LOOK,
     METHODS,
     OPT_OUT,
@@ -26,6 +22,10 @@ from fvm_hypervisor.laboratory.profiles.rent import (
     collect,
     proof_of,
 )
+
+from bridge.ethereum.transactions import Transaction
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import invoke_params
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address

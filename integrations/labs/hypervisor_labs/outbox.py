@@ -18,17 +18,6 @@ from eth_abi.exceptions import DecodingError
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
-    MAX_OVERHEAD,
-    KernelBlocks,
-    MethodsRuntime,
-    check_params_size,
-    named_code,
-    put_cbor,
-    read_calldata,
-    read_fields,
-)
-from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import decode_bigint, encode_bigint
@@ -41,6 +30,17 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor_labs.lab_runtimes import (
+    MAX_OVERHEAD,
+    KernelBlocks,
+    MethodsRuntime,
+    check_params_size,
+    named_code,
+    put_cbor,
+    read_calldata,
+    read_fields,
+)
+from hypervisor_labs.rules import EpochEndBlocks
 from localnet.rules.parts import BlockRules, NetworkRules
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, RAW, Cid, cid_of

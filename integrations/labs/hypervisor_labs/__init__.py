@@ -13,7 +13,7 @@ from hypervisor.machine.rules import RuleSet
 
 LAB_RULES: Final = RuleSet(
     machine="hypervisor.machine.labs:lab_executor",
-    network="fvm_hypervisor.laboratory.profiles.rules:lab_rules",
+    network="hypervisor_labs.rules:lab_rules",
     takes_features=True,
     takes_labs=True,
 )

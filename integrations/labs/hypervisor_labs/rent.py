@@ -24,18 +24,6 @@ from eth_abi.exceptions import DecodingError
 from bridge.ethereum.addresses import to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from fvm_hypervisor.laboratory.profiles.lab_runtimes import (
-    MAX_OVERHEAD,
-    KernelBlocks,
-    LabRuntime,
-    MethodsRuntime,
-    check_params_size,
-    named_code,
-    put_cbor,
-    read_calldata,
-    read_fields,
-)
-from fvm_hypervisor.laboratory.profiles.rules import EpochEndBlocks
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
@@ -67,6 +55,18 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from hypervisor_labs.lab_runtimes import (
+    MAX_OVERHEAD,
+    KernelBlocks,
+    LabRuntime,
+    MethodsRuntime,
+    check_params_size,
+    named_code,
+    put_cbor,
+    read_calldata,
+    read_fields,
+)
+from hypervisor_labs.rules import EpochEndBlocks
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.rules.parts import NetworkRules
 from store.blockstore import Blockstore, StoreCorrupt, StoreError, get_object

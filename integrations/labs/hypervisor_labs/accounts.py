@@ -48,8 +48,6 @@ from bridge.filecoin.messages import (
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
 from bridge.filecoin.receipts import Log, apply_and_call_result, log_to_entries
-from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code, put_cbor
-from fvm_hypervisor.laboratory.profiles.rules import ExtendedRules
 from hypervisor.errors import InvalidInput, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.gas import to_milligas
@@ -67,6 +65,8 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message, SignedMessage
 from hypervisor.state.state_tree import ARCHIVED_CODE, ActorState
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
+from hypervisor_labs.lab_runtimes import LabRuntime, named_code, put_cbor
+from hypervisor_labs.rules import ExtendedRules
 from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.facts import CallRequest
