@@ -88,7 +88,7 @@ def test_web3_reads_chain_and_accounts(web3: Web3, network: Network) -> None:
     block: Any = web3.eth.get_block("latest", full_transactions=True)
     assert block["number"] == network.block_number
     assert "hypervisor/" in web3.client_version
-    assert web3.eth.gas_price == 100_100
+    assert web3.eth.gas_price == 200_100
 
 
 @pytest.mark.slow

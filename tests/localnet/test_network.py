@@ -296,7 +296,7 @@ class TestRefusals:
             ({"gas_limit": 0}, "intrinsic gas too low"),
             ({"value": 20_000 * 10**18}, r"insufficient funds for gas \* price \+ value"),
             ({"max_fee": 10**22}, r"insufficient funds for gas \* price \+ value"),
-            ({"value": 1 << 200}, "more than all the FIL"),
+            ({"value": 1 << 200}, "greater than total filecoin supply"),
             ({"nonce": 5_000}, "nonce too high"),
             ({"data": bytes(70_000)}, "oversized data: message of"),
             ({"data": bytes(140_000)}, "oversized data: transaction of"),

@@ -152,9 +152,7 @@ def fee_history(
         raise invalid_params("percentiles must ascend, without equal ones")
     pending = node.pending_block() if is_pending(node, newest) else None
     last = resolve(node.network, newest, or_older=True) if pending is None else pending.tipset
-    tipsets = _back_from(node, last, min(count, MAX_HISTORY))
-    if blobs is None:  # lotus leaves out the genesis
-        tipsets = [tipset for tipset in tipsets if count and tipset.height]
+    tipsets = _back_from(node, last, min(count, MAX_HISTORY)) if count else []
     history: dict[str, Any] = {
         "oldestBlock": as_quantity(tipsets[0].height if tipsets else 1),
         "baseFeePerGas": [as_quantity(fee) for fee in (*(t.base_fee for t in tipsets), last.next_base_fee)],
