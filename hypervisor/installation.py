@@ -95,6 +95,15 @@ def user_folder(kind: Literal["data", "cache"]) -> Path:
     return base / _FOLDER
 
 
+def exists(path: Path) -> bool:
+    """Return True if the path exists. Raises PermissionError, which `Path.exists` hides since Python 3.14."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def read_bounded(path: Path, limit: int, what: str, kind: type[InvalidInput] = InvalidInput) -> bytes:
     """Read a file of at most `limit` bytes. Raises `kind`, naming the file as `what`, if it is longer or unreadable."""
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import AUTO, exists
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import Cid, CidError, parse_cid, show
 
@@ -27,7 +28,7 @@ def check_folder(folder: Path) -> None:
     """Raise InvalidInput unless the path is a folder."""
     if folder.is_dir():
         return
-    if folder.exists():
+    if exists(folder):
         raise InvalidInput(f"{folder} is a file, not a folder: pass the folder of a machine or chain")
     raise InvalidInput(f"there is no folder {folder}: pass the folder of a machine or chain")
 
@@ -65,7 +66,6 @@ def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False)
     With `read_only`, a node may have the folder open, and changes to the network stay in memory. Raises InvalidInput
     if the folder holds no chain, and StoreError if a node has it open.
     """
-    from hypervisor.installation import AUTO
     from localnet import Network
     from localnet.ledger.index import ChainIndex
 

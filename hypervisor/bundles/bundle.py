@@ -21,7 +21,7 @@ from hypervisor.bundles.bundle_library import (
 )
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.installation import read_bounded
+from hypervisor.installation import exists, read_bounded
 from hypervisor.text import cid_text, one_line
 from hypervisor.versions.network_versions import MachineRules
 from store.blockstore import BlockNotFound, StoreError
@@ -97,7 +97,7 @@ class Bundle:
             return cls.from_file(Path(source))
         release = find_release(source)
         path = release_file(release)
-        if not path.is_file():
+        if not exists(path):
             raise BundleError(f"the release {release.name} is not downloaded: {remedy(release)}")
         bundle = cls.from_file(path)
         if show(bundle.root) != release.manifest_root:

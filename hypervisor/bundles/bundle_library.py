@@ -22,7 +22,7 @@ from typing import Final
 from hypervisor.builtin_actors.loader import DEFAULT_NETWORK, Release, bundle_record, releases, unpinned_release
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import BundleError
-from hypervisor.installation import user_folder
+from hypervisor.installation import exists, user_folder
 from store.cid import Cid, CidError, parse_cid, show
 
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
@@ -69,7 +69,7 @@ def known_releases() -> Mapping[str, Release]:
 def _named_releases() -> dict[str, Release]:
     try:
         file = library_folder() / _NAMED
-        text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
+        text = file.read_text(encoding="utf-8") if exists(file) else "{}"
     except BundleError:  # no home folder
         return {}
     try:

@@ -46,9 +46,8 @@ def check_folder(folder: Path, read_only: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise StoreFormatError(f"{folder} is a file, not a folder; pass the path of a folder")
-    file = folder / FORMAT_FILE
-    if file.is_file():
-        version = _version(folder, file)
+    version = _version(folder, folder / FORMAT_FILE)
+    if version is not None:
         if read_only and not (folder / "CURRENT").exists():
             if acknowledged_commits(folder) or any(path.suffix in (".sst", ".log") for path in folder.iterdir()):
                 raise StoreCorrupt(
@@ -69,9 +68,13 @@ def check_folder(folder: Path, read_only: bool) -> None:
     _write_marker(folder)
 
 
-def _version(folder: Path, file: Path) -> int:
-    with file.open("rb") as stream:
-        found = stream.read(128).decode("ascii", "replace")
+def _version(folder: Path, file: Path) -> int | None:
+    """Return the format version, or None if there is no FORMAT file."""
+    try:
+        with file.open("rb") as stream:
+            found = stream.read(128).decode("ascii", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     for version in (VERSION, *UPGRADABLE):
         if found == marker(version):
             return version

@@ -11,6 +11,7 @@ import typer
 from fvm_hypervisor import soltest
 from fvm_hypervisor.cli.options import Artifacts, AsJson
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import exists
 
 
 def solidity(
@@ -63,7 +64,7 @@ def _add_remapping(folder: Path) -> str | None:
         return None
     file, line = root / "remappings.txt", f"{SHIPPED}={folder.resolve().relative_to(root).as_posix()}/"
     try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        before = file.read_text(encoding="utf-8") if exists(file) else ""
         gap = "\n" if before and not before.endswith("\n") else ""
         write_inside(root, file, f"{before}{gap}{line}\n".encode())
     except OSError as error:

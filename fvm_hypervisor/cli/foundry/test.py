@@ -300,7 +300,7 @@ def run_tests(
     from fvm_hypervisor.soltest.project.globs import in_project
     from fvm_hypervisor.soltest.project.project import find_root, load_project
     from fvm_hypervisor.soltest.report.gas import SEED
-    from hypervisor.installation import OFFICIAL_EVM, check_output
+    from hypervisor.installation import OFFICIAL_EVM, check_output, exists
 
     sides = None
     if compare is not None:
@@ -368,7 +368,7 @@ def run_tests(
     })  # fmt: skip
     named = None if root is None else _root(root)
     resolved = path.resolve() if named is None else (named / path).resolve()
-    if not resolved.exists():
+    if not exists(resolved):
         raise InvalidInput(f"there is no file or folder {resolved}")
     home = named or find_root(resolved if resolved.is_dir() else resolved.parent)
     settings, seed = command_line_settings(context), _seed(fuzz_seed)

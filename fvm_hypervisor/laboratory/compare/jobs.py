@@ -30,7 +30,7 @@ from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal, InvalidInput, MessageError
 from hypervisor.exit_codes import exit_meaning
-from hypervisor.installation import AUTO, OFFICIAL_EVM, OWN_EVM
+from hypervisor.installation import AUTO, OFFICIAL_EVM, OWN_EVM, exists
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import choose_context
 from hypervisor.messages.message import Message, Receipt
@@ -152,7 +152,7 @@ _A_JOB: Final = 16
 
 def is_chain(path: Path) -> bool:
     """Return True if the path is the folder of a chain, or of a machine without one; also if it is damaged."""
-    return any((path / name).is_file() for name in (FORMAT_FILE, "CURRENT"))
+    return any(exists(path / name) for name in (FORMAT_FILE, "CURRENT"))
 
 
 def chain_jobs(folder: Path, first: int | None, last: int | None) -> list[CaseJob]:

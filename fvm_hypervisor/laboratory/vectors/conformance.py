@@ -41,7 +41,7 @@ from fvm_hypervisor.laboratory.vectors.tipsets import (
     read_tipsets,
 )
 from hypervisor.errors import InvalidInput, MessageError
-from hypervisor.installation import AUTO, read_bounded
+from hypervisor.installation import AUTO, exists, read_bounded
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.parallel import BlockMessage, Parallel, ParallelBlock
@@ -503,7 +503,7 @@ def verify_vectors(folder: Path) -> list[Path]:
         raise InvalidInput(f"{folder / unknown[0]} is not in {path}: delete it, or name the folder {folder / VECTORS}")
     for name, expected in files.items():
         file = folder / name
-        if not file.is_file():
+        if not exists(file):
             raise InvalidInput(f"{file} is missing, but {path} lists it: unpack the archive again")
         digest = _digest(read_bounded(file, MAX_UNPACKED_BYTES, "the file"))
         if digest != expected:

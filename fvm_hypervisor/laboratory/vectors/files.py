@@ -16,6 +16,7 @@ from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases, library_folder, own_bundles
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.installation import exists
 from store.blocks.memory import MemoryStore
 from store.blockstore import Blockstore, StoreError
 from store.car.files import read_car
@@ -30,7 +31,7 @@ def files_of(paths: Iterable[Path], *patterns: str) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if not path.exists():
+        if not exists(path):
             raise InvalidInput(f"{path} does not exist")
         within = sorted(file for pattern in patterns for file in path.glob(pattern)) if path.is_dir() else [path]
         found.update(dict.fromkeys(within))

@@ -38,6 +38,7 @@ from fvm_hypervisor.soltest.report.counterexample_tests import write_tests
 from fvm_hypervisor.soltest.run.session import SuiteSession
 from fvm_hypervisor.soltest.run.workers import run_suites
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import exists
 from hypervisor.text import printable
 
 SEEDS: Final = 4
@@ -125,7 +126,7 @@ class Campaign:
         texts = [item for item in session.sources().texts.items() if not item[0].endswith(COUNTEREXAMPLES)]
         config, options = self.project.root / CONFIG_FILE, self.options
         settings = (
-            read_utf8(config) if config.is_file() else "",
+            read_utf8(config) if exists(config) else "",
             sorted(item for item in os.environ.items() if item[0].startswith("FOUNDRY_")),
             tuple(self.wanted), options.rules, options.evm, options.network, options.use,
         )  # fmt: skip

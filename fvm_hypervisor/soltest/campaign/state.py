@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from fvm_hypervisor.soltest.project.consent import check_inside, write_inside
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import read_bounded
+from hypervisor.installation import exists, read_bounded
 from store.untrusted import parse_json
 
 FORMAT: Final = 1
@@ -210,7 +210,7 @@ def _is(value: Any, kind: Any) -> bool:
 
 def _read(file: Path) -> Any:
     """Return the JSON in a file, None without one."""
-    if not file.is_file():
+    if not exists(file):
         return None
     try:
         return parse_json(read_bounded(file, _MAX_BYTES, "the campaign"))

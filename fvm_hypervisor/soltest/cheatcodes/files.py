@@ -51,10 +51,10 @@ def read_bytes(context: Context, path: str) -> bytes:
     """Return a file's content. Raises CheatcodeFailure."""
     target = allowed_file(context, path, "read")
     try:
-        if not target.exists():
-            raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)')
         with target.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)  # a device reports no size
+    except FileNotFoundError:
+        raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)') from None
     except OSError as error:
         raise CheatcodeFailure(f'failed to read from "{target}": {error.strerror}') from None
     if len(data) > MAX_FILE_BYTES:
@@ -164,17 +164,17 @@ def _do(target: Path, what: str, action: Any) -> None:
 
 @cheatcode("exists(string)", returns="bool")
 def _exists(context: Context, path: str) -> bool:
-    return allowed_file(context, path, "read").exists()
+    return os.path.exists(allowed_file(context, path, "read"))
 
 
 @cheatcode("isFile(string)", returns="bool")
 def _is_file(context: Context, path: str) -> bool:
-    return allowed_file(context, path, "read").is_file()
+    return os.path.isfile(allowed_file(context, path, "read"))
 
 
 @cheatcode("isDir(string)", returns="bool")
 def _is_dir(context: Context, path: str) -> bool:
-    return allowed_file(context, path, "read").is_dir()
+    return os.path.isdir(allowed_file(context, path, "read"))
 
 
 @cheatcode("projectRoot()", returns="string")

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import parse_toml, read_bounded, user_folder
+from hypervisor.installation import exists, parse_toml, read_bounded, user_folder
 from store.untrusted import parse_json
 
 CONFIG_FILE: Final = "foundry.toml"
@@ -162,7 +162,7 @@ def keys_digest(root: Path) -> str:
 def trusted_projects() -> dict[str, str]:
     """Return the digest of each project that the user trusts, by its folder."""
     path = user_folder("data") / _FILE
-    if not path.exists():
+    if not exists(path):
         return {}
     try:
         found = parse_json(read_bounded(path, _MAX_FILE_BYTES, "the list of trusted projects"))

@@ -20,6 +20,7 @@ from typing import Final
 
 from fvm_hypervisor.soltest.project.consent import read_config, read_utf8
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import exists
 
 _SOURCE_FOLDERS: Final = ("src", "contracts")
 LIBRARY_FOLDERS: Final = ("lib", "node_modules")
@@ -241,7 +242,7 @@ def _is_in_conflict(new: Remapping, old: Remapping) -> bool:
 
 def _of_file(folder: Path) -> list[Remapping]:
     file = folder / "remappings.txt"
-    if not file.is_file():
+    if not exists(file):
         return []
     lines = (line.strip() for line in read_utf8(file).splitlines())
     try:

@@ -22,7 +22,7 @@ from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.project.project import Project
 from fvm_hypervisor.soltest.value_text import table
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import read_bounded
+from hypervisor.installation import exists, read_bounded
 from store.untrusted import parse_json
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def text_of(entries: Sequence[SnapshotEntry]) -> str:
 
 def read_entries(file: Path) -> dict[str, SnapshotEntry]:
     """Return the entries of a file by name. Raises InvalidInput if it is missing or malformed."""
-    if not file.exists():
+    if not exists(file):
         raise InvalidInput(f"there is no gas snapshot {file}; create it with --snapshot write")
     try:
         lines = read_bounded(file, _MAX_FILE_BYTES, "the file").decode().splitlines()

@@ -16,7 +16,7 @@ from typing import Any, Final
 from fvm_hypervisor.soltest.project.consent import write_inside
 from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import read_bounded
+from hypervisor.installation import exists, read_bounded
 from store.untrusted import parse_json
 
 _MAX_RECORD_BYTES: Final = 256 << 20
@@ -103,12 +103,12 @@ class ScriptRecord:
         """Read the latest run. Raises InvalidInput if there is none or it is malformed."""
         record = cls(root, folder, name, chain, 0)
         others = record._other_runs()
-        if not record.latest.exists() and others:
+        if not exists(record.latest) and others:
             raise InvalidInput(
                 f"nothing to resume on chain {chain}: {record.latest} does not exist. {others[0]} exists: "
                 f"{_how_to_resume(others[0])}"
             )
-        if not record.latest.exists():
+        if not exists(record.latest):
             raise InvalidInput(f"nothing to resume: {record.latest} does not exist; run without --resume")
         try:
             record.take(parse_json(read_bounded(record.latest, _MAX_RECORD_BYTES, "the record")))
@@ -194,7 +194,7 @@ class MultiRecord:
         record = cls(root, cache, script, name, 0)
         urls_file = record._file(cache, "latest")
         for file in (record.latest, urls_file):
-            if not file.exists():
+            if not exists(file):
                 raise InvalidInput(f"nothing to resume: {file} does not exist; run without --resume")
         file = urls_file
         try:
