@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from functools import partial
+from opcode import opmap
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 from weakref import WeakSet, WeakValueDictionary
@@ -104,6 +105,8 @@ _LOCKING: Final = frozenset(("<frozen importlib._bootstrap>", logging.Handler.ha
 """Files of standard library functions that take process-wide locks without `with`."""
 _DEFERRING: Final = _LOCKING | frozenset(each.__init__.__code__.co_filename for each in (WeakSet, WeakValueDictionary))
 """These files, and those of callbacks that remove dead weak references."""
+_LOAD_SPECIAL: Final = opmap.get("LOAD_SPECIAL")
+"""The instruction before the call of `__enter__` in a `with` statement, from Python 3.14 on."""
 
 
 class RequestThread:
@@ -323,13 +326,16 @@ def _settle(response: asyncio.Future[Any], result: Any, error: BaseException | N
 
 
 def _defers_interrupt(thread: int) -> bool:
-    """Return True if a thread is importing, logging, or in a finalizer.
+    """Return True if a thread is importing, logging, in a finalizer, or entering a `with` statement.
 
     An interrupted import or log would leave Python's locks for it acquired, and block every other thread
     (importlib/_bootstrap.py, `_ModuleLockManager`; `logging.Handler`). Python ignores exceptions of `__del__` and of
-    callbacks of weak references and of the garbage collector, so the interrupt would be lost.
+    callbacks of weak references and of the garbage collector, so the interrupt would be lost. From Python 3.14 on, an
+    exception may also come between the call of a lock's `__enter__` and the statement that releases the lock.
     """
     frame = sys._current_frames().get(thread)
+    if frame is not None and frame.f_lasti > 0 and frame.f_code.co_code[frame.f_lasti - 2] == _LOAD_SPECIAL:
+        return True
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
         code = frame.f_code
