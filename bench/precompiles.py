@@ -18,13 +18,13 @@ from pathlib import Path
 from time import process_time
 from typing import Final
 
-from coincurve import PrivateKey
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from bench.rows import seconds
 from hypervisor.builtin_actors.build import ENGINE_FLAGS, PROJECT, TARGET, toolchain
 from hypervisor.gas import GasTracker
+from hypervisor.messages.signatures import sign
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.precompiles import run_precompile
 from runtimes.evm.precompiles import curves
@@ -83,7 +83,7 @@ def cases() -> Iterator[Case]:
     """Yield name, address, input, and a description of its size."""
     some = random.Random(1).randbytes
     digest = hashlib.sha256(b"message").digest()
-    signed = PrivateKey(b"\1" * 32).sign_recoverable(digest, hasher=None)
+    signed = sign(b"\1" * 32, digest)
     yield "ecrecover", 1, digest + _word(27 + signed[64]) + signed[:64], ""
     for size in (64, 2048, 32_768):
         yield "sha256", 2, some(size), f"{size:,} bytes"

@@ -9,10 +9,9 @@ from functools import cache
 from random import Random
 from typing import Final
 
-from coincurve import PrivateKey
-
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from bridge.ethereum.transactions import DELEGATION_PREFIX, Authorization
+from hypervisor.messages.signatures import public_key, sign
 from hypervisor.types import MAX_BALANCE
 from hypervisor.versions.network_versions import network_version
 from runtimes.evm.engine import EngineRules
@@ -42,7 +41,7 @@ NOTHING: Final = EthAddress(b"\xe0" * 20)
 _IDENTITY: Final = EthAddress(bytes(19) + b"\4")
 _OCCUPIED: Final = 24
 """Accounts at addresses of contracts that may be created."""
-_KEYS_OF_SIGNERS: Final = tuple(PrivateKey(bytes([number]) * 32) for number in (1, 2, 3))
+_KEYS_OF_SIGNERS: Final = tuple(bytes([number]) * 32 for number in (1, 2, 3))
 _KEYS: Final = (0, 1, 2, 31, 1 << 128, (1 << 255) + 1)
 _OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "precompiles", *[COLLISIONS] * 6)
 _LISTED_GAS: Final = 2400
@@ -167,7 +166,7 @@ def _delegates(rules: str) -> tuple[EthAddress, ...]:
 def signers(rules: str) -> tuple[EthAddress, ...]:
     """Return accounts with known keys for authorizations, if the rules support them."""
     return (
-        tuple(EthAddress(keccak(key.public_key.format(compressed=False)[1:])[-20:]) for key in _KEYS_OF_SIGNERS)
+        tuple(EthAddress(keccak(public_key(key)[1:])[-20:]) for key in _KEYS_OF_SIGNERS)
         if rules in ETHEREUM[1:]
         else ()
     )
@@ -205,7 +204,7 @@ def _authorization(random: Random, accounts: Mapping[EthAddress, AllocAccount]) 
     nonce = accounts.get(signer, AllocAccount()).nonce + random.choice((0, 0, 0, 0, 1))
     lent = random.choice((*accounts, ZERO_ADDRESS, _IDENTITY))
     unsigned = Authorization(random.choice((0, 1, 1, 2)), lent, nonce, 0, 0, 0)
-    signature = _KEYS_OF_SIGNERS[number].sign_recoverable(unsigned.digest(), hasher=None)
+    signature = sign(_KEYS_OF_SIGNERS[number], unsigned.digest())
     r, s = (int.from_bytes(signature[at : at + 32], "big") for at in (0, 32))
     return unsigned._replace(y_parity=signature[64], r=r, s=s)
 

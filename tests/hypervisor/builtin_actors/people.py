@@ -1,13 +1,10 @@
 """Accounts of the differential tests, and their signatures."""
 
-import hashlib
-
-import coincurve
 from py_ecc.bls.ciphersuites import G2Basic
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor import Address, Genesis
-from hypervisor.messages.signatures import secp256k1_public_key
+from hypervisor.messages.signatures import secp256k1_public_key, sign_secp256k1
 from hypervisor.types import TokenAmount
 from store.codec import encode
 
@@ -34,8 +31,7 @@ GENESIS = Genesis(accounts={address: TokenAmount(1_000_000 * FIL) for address in
 
 def signature(signer: Address, message: bytes) -> bytes:
     """Return the bare signature of a key account over a message."""
-    digest = hashlib.blake2b(message, digest_size=32).digest()
-    return coincurve.PrivateKey(SECRETS[signer]).sign_recoverable(digest, hasher=None)
+    return sign_secp256k1(SECRETS[signer], message)
 
 
 def amount(number: int) -> bytes:

@@ -1,14 +1,12 @@
 """Accounts: the key address, signatures, and the response to unknown exported methods."""
 
-import hashlib
-
-import coincurve
 import pytest
 from py_ecc.bls.ciphersuites import G2Basic
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address
+from hypervisor.messages.signatures import sign_secp256k1
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 from store.codec import encode
@@ -22,8 +20,7 @@ BLS_ACCOUNT = Address.bls(G2Basic.SkToPk(BLS_KEY))
 
 
 def secp256k1_signature(message: bytes) -> bytes:
-    digest = hashlib.blake2b(message, digest_size=32).digest()
-    return coincurve.PrivateKey(SECRET_KEY).sign_recoverable(digest, hasher=None)
+    return sign_secp256k1(SECRET_KEY, message)
 
 
 @pytest.mark.parametrize("account", [KEY_ACCOUNT, BLS_ACCOUNT], ids=["f1", "f3"])
