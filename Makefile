@@ -1,5 +1,5 @@
 # Entry points of this repository. Most targets first create the environment (scripts/bootstrap), which needs Python
-# 3.11, 3.12 or 3.13 and a package index. PYTHON=python3.12 selects another interpreter, with a separate environment;
+# 3.11 to 3.14 and a package index. PYTHON=python3.12 selects another interpreter, with a separate environment;
 # ARGS="..." is passed to the program that the target runs.
 # AREA=store restricts `make test` and `make oracles` to tests/store; AREA="bridge localnet/rpc" names two folders.
 PYTHON ?=

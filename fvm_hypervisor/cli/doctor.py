@@ -14,7 +14,7 @@ from fvm_hypervisor.cli.options import RESPONSE_TIME, AsJson, ResponseTimeout
 from hypervisor.errors import InvalidInput
 from store.cid import show
 
-_PYTHONS = ((3, 11), (3, 13))
+_PYTHONS = ((3, 11), (3, 14))
 
 Check = tuple[str, Callable[[], str]]
 
@@ -67,7 +67,7 @@ def _node_checks(url: str) -> Iterable[Check]:
 def _python() -> str:
     found = sys.version_info[:2]
     if not _PYTHONS[0] <= found <= _PYTHONS[1]:
-        raise RuntimeError(f"Python {found[0]}.{found[1]} is not supported: install Python 3.11, 3.12 or 3.13")
+        raise RuntimeError(f"Python {found[0]}.{found[1]} is not supported: install Python 3.11 to 3.14")
     return sys.version.split()[0]
 
 

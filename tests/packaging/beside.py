@@ -15,7 +15,7 @@ from tests.packaging import PROJECT
 
 FRAMEWORKS: Final = ("titanoboa==0.2.8", "moccasin==0.4.4", "eth-ape==0.8.52", "web3==8.0.0", "eth-tester==0.14.0b1")
 PYTHONS: Final = ("3.13", "3.11", "3.14")
-"""Python versions. Frameworks are resolved for the first; the last is the next version to be supported."""
+"""Python versions. Frameworks are resolved for the first."""
 PLATFORM: Final = "x86_64-manylinux_2_28"
 SHARED: Final = ("cbor2", "eth-abi", "eth-account", "py-evm", "rich", "typer", "websockets")
 """Our dependencies for which these frameworks have limits of their own."""

@@ -125,21 +125,21 @@ def the_error(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_bootstrap_without_python_reports_supported_versions(checkout: Checkout) -> None:
-    assert "no Python of 3.11 3.12 3.13 is on the PATH" in the_error(checkout.run())
+    assert "no Python of 3.11 3.12 3.13 3.14 is on the PATH" in the_error(checkout.run())
 
 
 def test_pythons_outside_the_claim_are_named_with_their_versions(checkout: Checkout) -> None:
-    checkout.python("python3", "3.14")
+    checkout.python("python3", "3.15")
     checkout.python("python3.11", "3.10")
     error = the_error(checkout.run())
-    assert "python3 is 3.14" in error
+    assert "python3 is 3.15" in error
     assert "python3.11 is 3.10" in error
 
 
 def test_unsupported_requested_python_gets_no_fallback(checkout: Checkout) -> None:
-    checkout.python("python3.14", "3.14")
+    checkout.python("python3.15", "3.15")
     checkout.python("python3.13", "3.13")
-    assert "PYTHON=python3.14 is Python 3.14" in the_error(checkout.run("python3.14"))
+    assert "PYTHON=python3.15 is Python 3.15" in the_error(checkout.run("python3.15"))
 
 
 def test_a_wished_python_that_does_not_run_is_named(checkout: Checkout) -> None:
