@@ -79,7 +79,9 @@ def test_a_target_is_saturated_after_ten_times_the_inputs_to_its_last_new_edge()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only, up to Python 3.13")
+@pytest.mark.skipif(
+    find_spec("atheris") is None, reason="atheris has wheels for Linux on x86-64 only, up to Python 3.13"
+)
 def test_a_short_run_has_no_finding() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--count", "500", "--targets", "codec"]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
