@@ -252,7 +252,6 @@ lowest: environment ## run the tests of store, bridge and hypervisor with the lo
 		$(or $(ARGS),tests/store tests/bridge tests/hypervisor)
 
 beside: environment ## resolve the dependencies together with titanoboa, Ape, Moccasin, web3.py and eth-tester
-	@scripts/tools release $(RUN)/python
 	@$(RUN)/python -m tests.packaging.beside
 
 integrations: environment ## run the tests of titanoboa's environment and of Ape's plugin, in an environment that has both
@@ -262,7 +261,7 @@ integrations: environment ## run the tests of titanoboa's environment and of Ape
 	@cd integrations/ape/example && PATH="$(CURDIR)/build/tools/integrations/bin:$$PATH" ape test -q
 
 proofs-extension: environment ## build the extension that verifies storage proofs, and test it with sealed sectors (needs Rust and 6 GB of memory; the first run takes half an hour or more)
-	@CARGO_TARGET_DIR=$(CURDIR)/build/proofs/target $(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/proofs/package ./integrations/proofs
+	@CARGO_TARGET_DIR=$(CURDIR)/build/proofs/target $(RUN)/uv pip install --quiet --python $(RUN)/python --no-deps --upgrade --target build/proofs/package ./integrations/proofs
 	@cargo run --release --locked --quiet --manifest-path integrations/proofs/Cargo.toml --target-dir build/proofs/target --example sector -- build/proofs/samples
 	@PYTHONPATH=build/proofs/package $(RUN)/python -m pytest -q -n0 -p no:cacheprovider -m long tests/hypervisor/test_sector_proofs.py $(ARGS)
 
@@ -278,9 +277,9 @@ supply-chain: environment ## check the licences and known vulnerabilities of all
 
 # The extras stay in the lock files: pip before 24 rejects `coverage[toml]>=7` if the file pins only `coverage`, as soon
 # as a newer coverage is published.
-COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras
+COMPILE = $(RUN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras
 
-lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
+lock: environment ## resolve the dependencies of pyproject.toml into requirements.lock
 	@$(COMPILE) --group dev --output-file requirements.lock pyproject.toml $(ARGS)
 	@$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
 	@$(COMPILE) --group mutation --output-file requirements-mutation.lock $(ARGS)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from subprocess import run
 from typing import Final
 
@@ -20,7 +21,7 @@ PLATFORM: Final = "x86_64-manylinux_2_28"
 SHARED: Final = ("cbor2", "eth-abi", "eth-account", "py-evm", "rich", "typer", "websockets")
 """Our dependencies for which these frameworks have limits of their own."""
 
-_UV: Final = PROJECT / "build" / "tools" / "release" / "bin" / "uv"
+_UV: Final = Path(sys.executable).with_name("uv")
 
 
 def main() -> int:
