@@ -160,7 +160,9 @@ def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
 @pytest.mark.slow
 def test_scripts_meet_the_labs_actors(url: str) -> None:
     """A script runs under Ethereum's rules; the lab's outbox still exists."""
-    project = SimpleNamespace(gas_limit=1 << 30, fork="", compiler=SimpleNamespace(evm_version=None, version=None))
+    project = SimpleNamespace(
+        gas_limit=1 << 30, fork="", code_size_limit=None, compiler=SimpleNamespace(evm_version=None, version=None)
+    )
     job = cast(Any, SimpleNamespace(project=project, options=Options(evm="py-evm")))
     with (
         Network.fork(url, clock=Clock(START + 100)) as network,
