@@ -69,7 +69,7 @@ class EthereumBlock:
     init code up to twice as long (EIP-3860); None: no limit, `CODE_LIMIT_OF_FORK`: those of the fork. `exempt` is a
     contract without code size limit: a test contract. `randomness` is the value of PREVRANDAO; None: from the externs.
     `blob_base_fee` (attoFIL per blob gas) overrides the fee that follows from the excess; None: no override.
-    `slot_number` is the beacon chain's (EIP-7843).
+    `slot_number` is the beacon chain's (EIP-7843). `removed_precompiles` are addresses whose accounts a call overrides.
     """
 
     fork: str = ""
@@ -82,6 +82,7 @@ class EthereumBlock:
     randomness: bytes | None = None
     blob_base_fee: int | None = None
     slot_number: int = 0
+    removed_precompiles: frozenset[EthAddress] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def overridden(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[Non
         try:
             machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
             rules = rules_of(machine)
-            rules.settings.override_block(machine, block)
+            rules.settings.override_block(machine, block, overrides.accounts)
             override_accounts(machine, overrides.accounts, rules)
             yield
         finally:

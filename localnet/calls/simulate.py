@@ -14,11 +14,12 @@ from functools import partial
 from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import to_filecoin
+from bridge.ethereum.transactions import GAS_PER_BLOB
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
-from hypervisor.types import Gas
+from hypervisor.types import Gas, TokenAmount
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.pace import with_pace
 from localnet.chain.admission import require_funds
@@ -50,12 +51,14 @@ def traced_call(
     tracer: Tracer,
     read: Callable[[ApplyResult], T],
     overrides: Overrides = NONE,
+    rules: NetworkRules | None = None,
 ) -> T:
     """Return what `read` makes of the result of a traced call, before its effects are discarded.
 
-    The call may fail. Raises the errors of the tracer and of `overridden`; effects are discarded in any case.
+    `rules` are those of a machine with overrides before them. The call may fail. Raises the errors of the tracer and of
+    `overridden`; effects are discarded in any case.
     """
-    rules = rules_of(machine)  # an overridden block gas limit does not limit calls
+    rules = rules or rules_of(machine)  # an overridden block gas limit does not limit calls
     with overridden(machine, overrides):
         before, machine.tracer = machine.tracer, with_pace(machine, tracer)
         try:
@@ -134,16 +137,17 @@ def _highest(machine: Hypervisor, request: CallRequest) -> Gas:
 
 
 def _affordable(machine: Hypervisor, request: CallRequest) -> Gas:
-    """Return the gas that the sender can pay for after the value; without a price the maximum of a request.
+    """Return the gas that the sender can pay for after value and blobs; without a price the maximum of a request.
 
-    Raises BelowInclusionCost if that is none, TransactionRefused for a balance below the value.
+    Raises BelowInclusionCost if that is none, TransactionRefused for a balance below value and blobs.
     """
     limit = rules_of(machine).limits.request_gas
     if not request.max_fee:
         return limit
     balance = machine.balance(to_filecoin(request.sender))
-    require_funds(rules_of(machine), balance, request.sender, request.value)
-    gas = min(limit, (balance - request.value) // request.max_fee)
+    needed = TokenAmount(request.value + GAS_PER_BLOB * len(request.blob_hashes) * request.max_fee_per_blob_gas)
+    require_funds(rules_of(machine), balance, request.sender, needed)
+    gas = min(limit, (balance - needed) // request.max_fee)
     if not gas:
         raise BelowInclusionCost(ExitCode.SYS_OUT_OF_GAS, b"", "", lambda _: _exceeds_allowance(0))
     return Gas(gas)

@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.ethereum.transactions import ACCESS_LIST, GAS_PER_BLOB, LEGACY, SignedTransaction, Transaction
+from bridge.ethereum.transactions import (
+    ACCESS_LIST,
+    BLOB,
+    GAS_PER_BLOB,
+    LEGACY,
+    SET_CODE,
+    SignedTransaction,
+    Transaction,
+)
 from bridge.filecoin.receipts import EmittedLog, Log, created_contract, return_bytes
 from bridge.traces.frames import FrameOptions, ethereum_frames
 from bridge.traces.tracers import in_order
@@ -199,7 +207,7 @@ class _Simulation:
         height, time = self._height_and_time(override)
         parent = self._parent_of(override)
         work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
-        rules.settings.override_block(machine, override)
+        rules.settings.override_block(machine, override, block.accounts or ())
         override_accounts(machine, block.accounts or {}, rules)
         gas_limit = chain.settings_after(parent).gas_limit
         self._block_gas = rules.limits.block_gas if gas_limit is None else gas_limit
@@ -287,6 +295,8 @@ class _Simulation:
         if original.chain_id not in (None, chain_id):
             words = f"chainId does not match node's (have={original.chain_id}, want={chain_id})"
             raise SimulationRefused(-32000, words)
+        if original.to is None and original.type in (BLOB, SET_CODE):
+            raise SimulationRefused(-32000, f"a transaction of type {original.type} cannot create a contract: add to")
         gas = self._block_gas if call.gas is None else call.gas
         if gas > self._block_gas:
             raise SimulationRefused(-38015, f"block gas limit reached: remaining: {self._block_gas}, required: {gas}")

@@ -14,7 +14,7 @@ from bridge.ethereum.block import Withdrawal
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
-from localnet.rpc.values import address, data, field, fields, format_value, hash32, list_of, quantity
+from localnet.rpc.values import address, data, field, fields, format_value, hash32, list_of, quantity, uint64
 from localnet.rules.facts import BlockOverride
 
 Accounts = Mapping[EthAddress, AccountOverride]
@@ -55,12 +55,10 @@ def simulated_block_override(value: Any) -> BlockOverride:
 
 def _withdrawal(value: Any) -> Withdrawal:
     request = fields(value, "withdrawal")
-    index, validator, amount = (field(request, name, quantity) for name in ("index", "validatorIndex", "amount"))
+    index, validator, amount = (field(request, name, uint64) for name in ("index", "validatorIndex", "amount"))
     receiver = field(request, "address", address)
     if index is None or validator is None or amount is None or receiver is None:
         raise invalid_params("a withdrawal has index, validatorIndex, address and amount (gwei)")
-    for number in (index, validator, amount):
-        _require_bits("withdrawal", number, 64)
     return Withdrawal(index, validator, receiver, amount)
 
 
@@ -78,10 +76,10 @@ def block_override(value: Any, names: Sequence[str] = _BLOCK) -> BlockOverride:
             )
     number, base_fee = field(request, "number", quantity), field(request, "baseFeePerGas", quantity)
     time = field(request, "time", quantity)
-    _require_bits("number", number, 63)
-    _require_bits("time", time, 63)
-    gas, blob_base_fee = field(request, "gasLimit", quantity), field(request, "blobBaseFee", quantity)
-    _require_bits("gasLimit", gas, 64)
+    for name, value in (("number", number), ("time", time)):
+        if value is not None and value >> 63:
+            raise invalid_params(f"{name}: {value} has more than 63 bits")
+    gas, blob_base_fee = field(request, "gasLimit", uint64), field(request, "blobBaseFee", quantity)
     coinbase = field(request, "feeRecipient", address)
     randomness = field(request, "prevRandao", hash32)
     return BlockOverride(
@@ -93,12 +91,6 @@ def block_override(value: Any, names: Sequence[str] = _BLOCK) -> BlockOverride:
         randomness=field(request, "random", hash32) if randomness is None else randomness,
         blob_base_fee=None if blob_base_fee is None else TokenAmount(blob_base_fee),
     )
-
-
-def _require_bits(name: str, value: int | None, bits: int) -> None:
-    """Raise RpcError for a value of more bits; None is an omitted one."""
-    if value is not None and value.bit_length() > bits:
-        raise invalid_params(f"{name}: {value} has more than {bits} bits")
 
 
 def _account(value: Any) -> AccountOverride:

@@ -15,7 +15,7 @@ from localnet.chain.reading import NetworkReader
 from localnet.errors import TransactionRefused
 from localnet.rpc.blocks_and_null_rounds import BlockRef, block
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, number, quantity
+from localnet.rpc.values import Reader, address, data, field, fields, hash32, list_of, number, quantity, uint64
 from localnet.rules.facts import CallRequest
 from localnet.rules.parts import NetworkRules
 
@@ -193,12 +193,12 @@ def _blob_hashes(request: dict[str, Any], named: Sequence[bytes] | None) -> tupl
 
 def _authorization(value: Any) -> Authorization:
     request = fields(value, "authorization")
-    owner, numbers = field(request, "address", address), [field(request, name, quantity) for name in _SIGNED]
+    readers = {"nonce": uint64}
+    numbers = [field(request, name, readers.get(name, quantity)) for name in _SIGNED]
+    owner = field(request, "address", address)
     if owner is None or None in numbers:
         raise invalid_params(f"an authorization has an address, {', '.join(_SIGNED)}")
     chain_id, nonce, parity, r, s = numbers
-    if nonce >> 64:
-        raise invalid_params(f"nonce {nonce} exceeds the maximum of 2^64 - 1")
     return Authorization(chain_id, owner, nonce, parity, r, s)
 
 
@@ -206,13 +206,13 @@ _PRICE_NAMES: Final = ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas")
 _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     *((name, quantity) for name in _PRICE_NAMES),
     ("type", number),  # web3.py sends a number
-    ("gas", quantity),
+    ("gas", uint64),
     ("from", address),
     ("to", address),
     ("input", data),
     ("data", data),
     ("value", quantity),
-    ("nonce", quantity),
+    ("nonce", uint64),
     ("chainId", quantity),
     ("accessList", list_of(_access, MAX_ALTERNATIVES)),
     ("authorizationList", list_of(_authorization, MAX_ALTERNATIVES)),

@@ -38,6 +38,14 @@ def quantity(value: Any) -> int:
     return int(value, 16)
 
 
+def uint64(value: Any) -> int:
+    """Read a quantity of at most 64 bits."""
+    found = quantity(value)
+    if found >> 64:
+        raise invalid_params(f"{format_value(value)} has more than 64 bits")
+    return found
+
+
 def number(value: Any) -> int:
     """Read a quantity, or a plain JSON number that is not negative: the control methods accept both."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

@@ -39,7 +39,7 @@ from bridge.ethereum.reverts import reverted_with
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME, DEFAULT_RATE
-from bridge.traces.failure_texts import REVERTED, TEXTS
+from bridge.traces.failure_texts import REVERTED, TEXTS, failure_text
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -290,27 +290,38 @@ class EthereumSettings:
         coinbase = settings.coinbase or ZERO_ADDRESS
         randomness, excess = settings.randomness, settings.excess_blob_gas
         now = _block(machine)
-        known = now.coinbase, now.gas_limit, now.randomness, now.excess_blob_gas, now.blob_base_fee
-        if known == (coinbase, limit, randomness, excess, None):
-            return
         block = replace(
-            now, coinbase=coinbase, gas_limit=limit, randomness=randomness, excess_blob_gas=excess, blob_base_fee=None
+            now,
+            coinbase=coinbase,
+            gas_limit=limit,
+            randomness=randomness,
+            excess_blob_gas=excess,
+            blob_base_fee=None,
+            removed_precompiles=frozenset(),
         )
-        machine.advance(block=block)
+        if block != now:
+            machine.advance(block=block)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """Return the configured gas limit."""
         return BLOCK_GAS_LIMIT if tipset.settings.gas_limit is None else tipset.settings.gas_limit
 
-    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Override gas limit, recipient of fees, randomness and blob base fee."""
+    def override_block(self, machine: Hypervisor, block: BlockOverride, accounts: Iterable[EthAddress]) -> None:
+        """Override gas limit, recipient of fees, randomness and blob base fee; overridden accounts run their code."""
         now = _block(machine)
         coinbase = now.coinbase if block.coinbase is None else block.coinbase
         limit = now.gas_limit if block.gas_limit is None else block.gas_limit
         randomness = now.randomness if block.randomness is None else block.randomness
         blob_base_fee = now.blob_base_fee if block.blob_base_fee is None else block.blob_base_fee
         machine.advance(
-            block=replace(now, coinbase=coinbase, gas_limit=limit, randomness=randomness, blob_base_fee=blob_base_fee)
+            block=replace(
+                now,
+                coinbase=coinbase,
+                gas_limit=limit,
+                randomness=randomness,
+                blob_base_fee=blob_base_fee,
+                removed_precompiles=_execution(machine).fork_facts().precompiles.intersection(accounts),
+            )
         )
 
 
@@ -535,7 +546,7 @@ class EthereumViews:
         native: bool = False,
     ) -> str:
         """Return the failure in anvil's form: a revert with its reason; built-in actors' exit codes."""
-        end = "" if native and exit_code >= FIRST_ACTOR_EXIT_CODE else self.exit_text(exit_code)
+        end = "" if native and exit_code >= FIRST_ACTOR_EXIT_CODE else failure_text(exit_code, words, creates=False)
         if not end:
             detail = reason or words
             return f"execution failed: exit {exit_meaning(exit_code, native=native)}{f': {detail}' if detail else ''}"

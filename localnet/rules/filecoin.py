@@ -155,7 +155,7 @@ class FilecoinSettings:
         """Return the network's block gas limit."""
         return LIMITS.block_gas
 
-    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
+    def override_block(self, machine: Hypervisor, block: BlockOverride, accounts: Iterable[EthAddress]) -> None:
         """Refuse fields that blocks do not have, and a base fee that is no amount. Raises InvalidInput."""
         own = {
             "gasLimit": block.gas_limit,

@@ -78,8 +78,11 @@ class SettingRules(Protocol):
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """Return the gas limit of a block of the chain."""
 
-    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """Apply the block overrides that are specific to these rules. Raises InvalidInput for unsupported ones."""
+    def override_block(self, machine: Hypervisor, block: BlockOverride, accounts: Iterable[EthAddress]) -> None:
+        """Apply the block overrides that are specific to these rules. Raises InvalidInput for unsupported ones.
+
+        `accounts` are the overridden ones: no precompile runs at their addresses.
+        """
 
 
 class BlockRules(Protocol):

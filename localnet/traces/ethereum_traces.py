@@ -151,7 +151,7 @@ def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions,
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
-    """Return a call's accounts and slots in order.
+    """Return a call's accounts and slots in order, with those of its own access list.
 
     Sender, receiver, created contracts and other accounts that are warm anyway are omitted, except for their slots.
     Rules: EIP-2930 and go-ethereum's AccessListTracer. Raises LogTooLong.
@@ -166,6 +166,9 @@ def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddr
         for address, slots in accounts.items()
         if slots or (address in touched.named and not (address in warm or _is_low(address)))
     }
+    for address, slots in request.access_list:
+        if not (address in warm or _is_low(address)):
+            found[address] = {*found.get(address, ()), *slots}
     return [(address, sorted(found[address])) for address in sorted(found)]
 
 
@@ -197,7 +200,7 @@ def parity_call(
 
     Raises NotReproduced, and the errors of `overridden`.
     """
-    trees = CallTrees()
+    trees, rules = CallTrees(), rules_of(machine)
     with overridden(machine, overrides):
         diff = StateDiff(machine) if with_diff else None
         return traced_call(
@@ -205,6 +208,7 @@ def parity_call(
             request,
             trees,
             lambda _: (_parity(machine, trees), None if diff is None else diff.changes()),
+            rules=rules,
         )
 
 

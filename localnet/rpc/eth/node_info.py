@@ -148,8 +148,7 @@ def fee_history(
         raise invalid_params(f"block count {count} is not between 0 and {MAX_HISTORY}")
     if blobs is not None and not count:
         return {"oldestBlock": "0x0", "gasUsedRatio": None}
-    if blobs is not None and len(set(percentiles or ())) < len(percentiles or ()):
-        raise invalid_params("percentiles must ascend, without equal ones")
+    _check_percentiles(percentiles or [], may_repeat=blobs is None)
     pending = node.pending_block() if is_pending(node, newest) else None
     last = resolve(node.network, newest, or_older=True) if pending is None else pending.tipset
     tipsets = _back_from(node, last, min(count, MAX_HISTORY)) if count else []
@@ -172,18 +171,19 @@ def fee_history(
 
 
 def percentile(value: Any) -> float:
-    """Read a number from 0 to 100."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        raise invalid_params(f"percentile {value!r} is not between 0 and 100")
+    """Read a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid_params(f"percentile {value!r} is not a number")
     return float(value)
 
 
-def percentiles(value: Any) -> list[float]:
-    """Read at most a hundred percentiles, ascending."""
-    given: list[float] = list_of(percentile, MAX_PERCENTILES)(value)
-    if sorted(given) != given:
-        raise invalid_params("percentiles must ascend")
-    return given
+def _check_percentiles(wanted: list[float], *, may_repeat: bool) -> None:
+    """Raise RpcError for percentiles that are not between 0 and 100 or do not ascend."""
+    for each in wanted:
+        if not 0 <= each <= 100:
+            raise invalid_params(f"percentile {each:g} is not between 0 and 100")
+    if sorted(wanted if may_repeat else set(wanted)) != wanted:
+        raise invalid_params(f"percentiles must ascend{'' if may_repeat else ', without equal ones'}")
 
 
 def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
@@ -282,6 +282,11 @@ METHODS = (
     Method("eth_gasPrice", (), gas_price, reads=True, short=True),
     Method("eth_maxPriorityFeePerGas", (), max_priority_fee, reads=True, short=True),
     Method("eth_baseFee", (), base_fee, inline=True),
-    Method("eth_feeHistory", (number, number_or_tag, optional(percentiles)), fee_history, reads=True),
+    Method(
+        "eth_feeHistory",
+        (number, number_or_tag, optional(list_of(percentile, MAX_PERCENTILES))),
+        fee_history,
+        reads=True,
+    ),
     Method("eth_config", (), config),
 )

@@ -243,9 +243,10 @@ class EthereumExecutor:
         is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
         stores_events = is_traced or call.to is None
         mode |= KEEP if stores_events else 0
+        nonce = account_of(self._machine, call.sender).nonce if call.to is None else 0  # any nonce may call
+        transaction = _transaction_of(call, nonce)
         if not is_traced:
-            return self._apply_result(self._in_session(_transaction_of(call, 0), call.sender, mode), stores_events)
-        transaction = _transaction_of(call, account_of(self._machine, call.sender).nonce)
+            return self._apply_result(self._in_session(transaction, call.sender, mode), stores_events)
         return self._apply_traced(
             transaction, call.sender, lambda: self._in_session(transaction, call.sender, mode), stores_events
         )

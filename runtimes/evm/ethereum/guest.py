@@ -281,14 +281,14 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
 
 
 OUT_OF_FUNDS, COLLISION, OVERFLOW, PRECOMPILE_ERROR = 0x12, 0x2F, 0x30, 0x31
-LONG_CODE, RESERVED_CODE, LONG_INIT_CODE = 0x33, 0x34, 0x35
-"""Ends of calls by revm's `InstructionResult` whose messages name values."""
+FAR_MEMORY, LONG_CODE, RESERVED_CODE, LONG_INIT_CODE = 0x24, 0x33, 0x34, 0x35
+"""Ends of calls by revm's `InstructionResult` that have their own messages."""
 STATUS: Final = {
     1: 0, 2: 0, 3: 0,  # Stop, Return, SelfDestruct
     0x10: Status.REVERT,
     OUT_OF_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
     0x20: ExitCode.SYS_OUT_OF_GAS, 0x21: ExitCode.SYS_OUT_OF_GAS, 0x22: ExitCode.SYS_OUT_OF_GAS,
-    0x24: Status.ILLEGAL_MEMORY_ACCESS,  # of offsets and sizes above 32 bits
+    FAR_MEMORY: Status.ILLEGAL_MEMORY_ACCESS,  # of offsets and sizes above 32 bits
     0x25: ExitCode.SYS_OUT_OF_GAS,
     0x26: Status.UNDEFINED_INSTRUCTION,
     0x27: Status.READ_ONLY, 0x28: Status.READ_ONLY,

@@ -64,6 +64,7 @@ from runtimes.evm.ethereum.calls import overflow_payment
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.guest import (
     COLLISION,
+    FAR_MEMORY,
     LONG_CODE,
     LONG_INIT_CODE,
     OUT_OF_FUNDS,
@@ -85,7 +86,7 @@ _STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
 """Kinds of calls from 0; those from CREATE on create."""
 _EXISTS, _HAS_CODE, _ENTERED = 1, 2, 4
 _EARLY, _ANSWERED, _ISOLATED = 1, 2, 4
-_TOO_DEEP, _OUT_OF_GAS, _FAR_MEMORY, _NO_GAS_TO_WRITE = 0x11, 0x20, 0x24, 0x25
+_TOO_DEEP, _OUT_OF_GAS, _NO_GAS_TO_WRITE = 0x11, 0x20, 0x25
 _LAST_RESULT: Final = 3
 
 _WORD: Final = Struct("<I")
@@ -184,6 +185,8 @@ def text_of(result: int, data: bytes, value: int, to: EthAddress) -> str:
         return code_too_long(size, limit, reason)
     if result == RESERVED_CODE:
         return "code begins with the reserved byte 0xef"
+    if result == FAR_MEMORY:
+        return "a memory offset or size exceeds 32 bits"
     return overflow_payment(value, to) if result == OVERFLOW else ""
 
 
@@ -372,8 +375,6 @@ class Replay:
                 unspent, message = 0, _NO_STIPEND if result == _NO_GAS_TO_WRITE else "out of gas"
                 if call.creates and output:
                     message = _NO_DEPOSIT
-            elif result == _FAR_MEMORY:
-                message = "a memory offset or size exceeds 32 bits"
             elif not message:
                 is_plain, message = True, Status(exit_code).name
         own = spent + returned - call.inner - deposit - state_deposit - unspent

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 from bridge.ethereum.addresses import EthAddress, create_address, unmask_id
 from bridge.ethereum.block import BLOCK_HASHES, SYSTEM_ADDRESS, EthereumBlock
 from bridge.ethereum.execution import HeldAccount
-from bridge.ethereum.transactions import BLOB, Transaction
+from bridge.ethereum.transactions import BLOB, SET_CODE, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import Log, log_to_entries
@@ -53,6 +53,7 @@ from runtimes.evm.ethereum.guest import (
     CHECKED,
     COLLISION,
     COUNTERS,
+    FAR_MEMORY,
     FIRST,
     FRAMES,
     IMPLICIT,
@@ -158,7 +159,7 @@ MESSAGES: Final[dict[int, str]] = {
 
 
 _EXPLAINED: Final = frozenset(
-    (OUT_OF_FUNDS, COLLISION, OVERFLOW, PRECOMPILE_ERROR, LONG_CODE, RESERVED_CODE, LONG_INIT_CODE)
+    (OUT_OF_FUNDS, FAR_MEMORY, COLLISION, OVERFLOW, PRECOMPILE_ERROR, LONG_CODE, RESERVED_CODE, LONG_INIT_CODE)
 )
 _Rules = tuple[Fork, int, int | None, frozenset[str] | None]
 
@@ -1113,12 +1114,13 @@ class StateSession:
 
 
 def _fits(transaction: Transaction) -> bool:
-    """Return True if the guest's message can have the transaction's values."""
+    """Return True if the guest's message can have the transaction's values; type 3 and 4 have a receiver."""
     return (
         (transaction.max_fee | transaction.max_priority_fee | transaction.max_fee_per_blob_gas) >> _FEE_BITS == 0
         and 0 <= transaction.value <= MAX_BALANCE
         and 0 < transaction.gas_limit <= _MAX_U64
         and 0 <= transaction.nonce < _MAX_U64
+        and (transaction.to is not None or transaction.type not in (BLOB, SET_CODE))
     )
 
 

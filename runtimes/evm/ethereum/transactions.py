@@ -160,7 +160,13 @@ def block_of(machine: MachineState) -> EthereumBlock:
 
 def fork_of(machine: MachineState, block: EthereumBlock | None = None) -> Fork:
     """Return the fork of a block, by default of the machine's current one, with users' precompiles."""
-    return fork_with((block_of(machine) if block is None else block).fork, machine.context.precompiles)
+    block = block_of(machine) if block is None else block
+    fork = fork_with(block.fork, machine.context.precompiles)
+    if not block.removed_precompiles:
+        return fork
+    return fork._replace(
+        precompiles={at: name for at, name in fork.precompiles.items() if at not in block.removed_precompiles}
+    )
 
 
 def block_limits(machine: MachineState, block: EthereumBlock, fork: Fork, base_fee: int | None = None) -> BlockLimits:

@@ -152,6 +152,16 @@ def test_overrides_of_a_call_are_the_state_before_it(network: Network) -> None:
     assert rpc("eth_getCode", owner, "latest") == "0x"
 
 
+def test_gas_limit_of_an_overridden_block_does_not_limit_a_call(shanghai: Network) -> None:
+    """As that of `debug_traceCall` in geth's answers (tests/judges)."""
+    rpc, request = Client(Node(shanghai)), {"from": ALICE, "to": hexed(NEW)}
+    gas = [
+        rpc("trace_call", request, ["trace"], "latest", {}, override)["trace"][0]["action"]["gas"]
+        for override in ({}, {"gasLimit": "0x100000"})
+    ]
+    assert gas[0] == gas[1]
+
+
 def test_each_transaction_of_a_block_has_its_own_differences(network: Network) -> None:
     rpc = Client(Node(network))
     counter = deploy(network, "0 SLOAD 1 ADD 0 SSTORE STOP")
