@@ -8,7 +8,9 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 
@@ -272,6 +274,26 @@ def test_leftovers_of_killed_run_are_rebuilt(checkout: Checkout, moment: str, be
     assert found == dict.fromkeys(found, "whole\n")
     assert (checkout.folder / ".venv" / "torn").exists() == (not made_here)
     assert checkout.run(KILL_AT="start").stderr == ""
+
+
+@pytest.mark.slow
+def test_missing_uv_is_installed_from_the_lock(checkout: Checkout, tmp_path: Path) -> None:
+    wheel = tmp_path / "uv-1-py3-none-any.whl"
+    with ZipFile(wheel, "w") as file:
+        script = ZipInfo("uv-1.data/scripts/uv")
+        script.external_attr = 0o100755 << 16
+        file.writestr(script, f"#!/bin/sh\n{UV}")
+        file.writestr("uv-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: uv\nVersion: 1\n")
+        file.writestr("uv-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr("uv-1.dist-info/RECORD", "")
+    digest = sha256(wheel.read_bytes()).hexdigest()
+    (checkout.folder / "requirements.lock").write_text(
+        f"uv==1 \\\n    --hash=sha256:{digest}\nz==1 \\\n    --hash=sha256:0\n"
+    )
+    checkout.working_python("python3")
+    done = checkout.run(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path), KILL_AT="never")
+    assert done.returncode == 0, done.stderr
+    assert (checkout.folder / ".venv" / "packages").read_text() == "whole\n"
 
 
 @pytest.mark.slow
