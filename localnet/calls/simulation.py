@@ -182,17 +182,18 @@ class _Simulation:
     def complete(self, blocks: Sequence[BlockCalls]) -> Sequence[BlockCalls]:
         """Return the blocks, with an empty one at each missing height of rules without null rounds.
 
-        Raises SimulationRefused.
+        As in geth, heights and times are checked before a block is executed. Raises SimulationRefused.
         """
         if self._rules.features.has_null_rounds:
             return blocks
-        filled, height = list[BlockCalls](), self._base.height
+        filled, height, time = list[BlockCalls](), self._base.height, self._base.timestamp
         for block in blocks:
             number = height + 1 if block.block.number is None else block.block.number
             self._require_near(number)
-            filled += [BlockCalls()] * (number - height - 1)
-            filled.append(block)
-            height = ChainEpoch(number)
+            missing = max(0, number - height - 1)
+            filled += [*[BlockCalls()] * missing, block]
+            height, time = ChainEpoch(height + missing), time + missing * self._rules.simulations.block_time
+            height, time = self._height_and_time(height, time, block.block)
         return filled
 
     def _require_near(self, height: int) -> None:
@@ -204,7 +205,7 @@ class _Simulation:
     def run(self, block: BlockCalls) -> SimulatedBlock:
         """Execute the next block. Raises SimulationRefused."""
         chain, machine, rules, override = self._chain, self._machine, self._rules, block.block
-        height, time = self._height_and_time(override)
+        height, time = self._height_and_time(self._parent.height, self._parent.timestamp, override)
         parent = self._parent_of(override)
         work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         rules.settings.override_block(machine, override, block.accounts or ())
@@ -225,16 +226,15 @@ class _Simulation:
         self._externs.blocks.append(self._parent)
         return SimulatedBlock(parent, self._parent, tuple(results), override)
 
-    def _height_and_time(self, block: BlockOverride) -> tuple[ChainEpoch, int]:
+    def _height_and_time(self, parent: ChainEpoch, before: int, block: BlockOverride) -> tuple[ChainEpoch, int]:
         """Return height and time of a block, by default those after its parent's. Raises SimulationRefused."""
-        parent = self._parent
-        height = ChainEpoch(parent.height + 1 if block.number is None else block.number)
-        if height <= parent.height:
-            raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent.height}")
+        height = ChainEpoch(parent + 1 if block.number is None else block.number)
+        if height <= parent:
+            raise SimulationRefused(-38020, f"block numbers must be in order: {height} <= {parent}")
         self._require_near(height)
-        time = parent.timestamp + self._rules.simulations.block_time if block.time is None else block.time
-        if time <= parent.timestamp:
-            raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {parent.timestamp}")
+        time = before + self._rules.simulations.block_time if block.time is None else block.time
+        if time <= before:
+            raise SimulationRefused(-38021, f"block timestamps must be in order: {time} <= {before}")
         return height, time
 
     def _parent_of(self, block: BlockOverride) -> Tipset:

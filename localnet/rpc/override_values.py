@@ -107,7 +107,7 @@ def _account(value: Any) -> AccountOverride:
     balance = field(request, "balance", quantity)
     return AccountOverride(
         balance=None if balance is None else TokenAmount(balance),
-        nonce=field(request, "nonce", quantity),
+        nonce=field(request, "nonce", uint64),
         code=field(request, "code", data),
         state=field(request, "state", _slots),
         state_diff=field(request, "stateDiff", _slots),

@@ -86,8 +86,8 @@ class TransactionRequest:
             fee is not None for fee in (self.gas_price, self.max_fee, self.max_priority_fee, self.max_fee_per_blob_gas)
         )
 
-    def fees(self, network: NetworkReader) -> tuple[int, int]:
-        """Return (fee cap, premium) in attoFIL per gas, by default for the next block."""
+    def fees(self, network: NetworkReader, base_fee: int = 0) -> tuple[int, int]:
+        """Return (fee cap, premium) in attoFIL per gas, by default for the next block, or one with a base fee."""
         if self.gas_price is not None:
             return self.gas_price, self.gas_price
         if self.kind(network.rules) in (LEGACY, ACCESS_LIST):
@@ -97,14 +97,14 @@ class TransactionRequest:
             priority = usual if self.max_fee is None else min(usual, self.max_fee)
         if self.max_fee is not None:
             return self.max_fee, priority
-        return max(2 * network.base_fee + priority, network.min_fee_cap), priority
+        return max(2 * (base_fee or network.base_fee) + priority, network.min_fee_cap), priority
 
-    def with_fees(self, network: NetworkReader) -> TransactionRequest:
-        """Return the request with all fees. Raises TransactionRefused for a fee of 0 (`setFeeDefaults` of geth)."""
+    def with_fees(self, network: NetworkReader, base_fee: int = 0) -> TransactionRequest:
+        """Return the request with all `fees`. Raises TransactionRefused for a fee of 0 (`setFeeDefaults` of geth)."""
         fees = {"gasPrice": self.gas_price, "maxFeePerGas": self.max_fee, "maxFeePerBlobGas": self.max_fee_per_blob_gas}
         if DYNAMIC_FEE in network.rules.features.transaction_types and 0 in fees.values():
             raise TransactionRefused("fee", f"{next(name for name in fees if fees[name] == 0)} must be non-zero")
-        cap, priority = self.fees(network)
+        cap, priority = self.fees(network, base_fee)
         return replace(self, max_fee=cap, max_priority_fee=priority)
 
     def _check_call(self, chain_id: int) -> None:

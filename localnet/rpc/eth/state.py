@@ -89,7 +89,7 @@ def create_access_list(
 
     machine, network = node.machine_at(at), node.network
     if network.rules.hardfork and request.has_fees:
-        request = request.with_fees(network)
+        request = request.with_fees(network, machine.context.base_fee)
     called = request.call(ZERO_ADDRESS, network)
     with overridden(machine, Overrides(state_overrides)):
         touched = access_list(machine, called)

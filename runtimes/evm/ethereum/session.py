@@ -716,7 +716,8 @@ class StateSession:
             blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
             fork.execution_gas_cap or fork.transaction_gas_cap or 0, PAUSE_STEPS, RECORD_SIZE, len(fork.precompiles),
         )  # fmt: skip
-        return fork_message(fork), b"".join((head, *fork.precompiles, _COUNT.pack(len(filecoin)), *filecoin))
+        warm = *filecoin, *block.removed_precompiles
+        return fork_message(fork), b"".join((head, *fork.precompiles, _COUNT.pack(len(warm)), *warm))
 
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context

@@ -243,7 +243,7 @@ class TestAccounts:
             ({NOBODY: 3}, "is not a valid account override"),
             ({NOBODY: {"balance": "1"}}, "balance"),
             ({NOBODY: {"balance": hex(1 << 127)}}, "cannot be a balance"),
-            ({NOBODY: {"nonce": hex(1 << 64)}}, "cannot be a nonce"),
+            ({NOBODY: {"nonce": hex(1 << 64)}}, "more than 64 bits"),
             ({NOBODY: {"state": {}, "stateDiff": {}}}, "cannot be used together"),
             ({NOBODY: {"stateDiff": {"0x0": word(1)}}}, "stateDiff: "),
             ({NOBODY: {"stateDiff": {word(0): word(1)}}}, "has no storage"),
