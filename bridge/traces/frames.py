@@ -88,7 +88,7 @@ class EthereumFrame:
     `position` has the frame's index among its caller's subframes, after those of its callers; it is empty for the
     outermost frame. `subframes` is the number of calls that the frame made. `code` is what a creation has deployed, or
     None if the trace does not contain it. `call` is the number of the call that ran the frame's code, or -1;
-    `message` is the machine's message of a failure.
+    `message` is the machine's message of a failure. `own_gas` is the gas used without that of the calls below.
     """
 
     kind: str
@@ -108,6 +108,7 @@ class EthereumFrame:
     code: bytes | None = None
     call: int = -1
     message: str = ""
+    own_gas: int = 0
 
     @property
     def creates(self) -> bool:
@@ -416,7 +417,10 @@ def _make_frame(
     start, end = node.start, node.end or _UNFINISHED
     gas, used = start.gas_available // MILLIGAS_PER_GAS, -(-end.gas_used // MILLIGAS_PER_GAS)
     exit_code = end.exit_code or (ExitCode.SYS_ASSERTION_FAILED if end.error else ExitCode.OK)
-    return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code, message=end.message)
+    own = -(-(end.gas_used - sum(call.end.gas_used for call in node.calls if call.end)) // MILLIGAS_PER_GAS)
+    return EthereumFrame(
+        kind, sender, to, start.value, gas, used, data, out, exit_code, message=end.message, own_gas=own
+    )
 
 
 def _deployed_code(constructor: CallNode) -> bytes | None:

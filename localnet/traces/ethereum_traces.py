@@ -292,5 +292,12 @@ def _write_trace(
 
 
 def _parity(machine: Hypervisor, trees: CallTrees) -> list[dict[str, Any]]:
+    """Return the frames of a message. Under Filecoin's rules, each has its own gas, and the first also inclusion's."""
     frames = ethereum_frames(trees, ActorDirectory(machine))
-    return [flat_trace(frame) for frame in frames] if frames and frames[0].began else []
+    if not frames or not frames[0].began:
+        return []
+    if not rules_of(machine).hardfork:
+        frames[0].own_gas += sum(each.gas_used for each in trees.ended) - frames[0].gas_used
+        for frame in frames:
+            frame.gas_used = frame.own_gas
+    return [flat_trace(frame) for frame in frames]

@@ -19,7 +19,6 @@ from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from localnet.calls.overrides import Overrides
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block, resolve
-from localnet.rpc.debug.traces import traceable
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -76,8 +75,7 @@ def replay_transaction(node: NodeReader, transaction_hash: bytes, kinds: Kinds) 
 
 def replay_block(node: NodeReader, at: BlockRef, kinds: Kinds) -> list[Any]:
     """Re-execute the transactions of a block; return the results of each like `trace_replayTransaction`."""
-    tipset = traceable(resolve(node.network, at))
-    found = ethereum_traces.parity_traces(node.network.chain, tipset, with_diff=_STATE_DIFF in kinds)
+    found = ethereum_traces.parity_traces(node.network.chain, resolve(node.network, at), with_diff=_STATE_DIFF in kinds)
     return [
         {"transactionHash": as_data(each.receipt.hash), **_results(each.traces, each.state_diff, kinds)}
         for each in found
@@ -140,8 +138,6 @@ def trace_filter(value: Any) -> TraceFilter:
 def find_traces(node: NodeReader, wanted: TraceFilter) -> list[dict[str, Any]]:
     """Return the calls between addresses over a range of blocks, in Parity's form; at most 500."""
     first, last = _end(node, wanted.first), _end(node, wanted.last)
-    if first > last:
-        raise invalid_params(f"fromBlock {first} is above toBlock {last}")
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
     found = (trace for trace in _traces(node, first, last) if wanted.wants(trace))

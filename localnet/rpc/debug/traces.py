@@ -137,7 +137,7 @@ def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
 
 def trace_block(node: NodeReader, at: BlockRef = LATEST) -> list[Any]:
     """Return the calls of all transactions of a block in Parity's form."""
-    found = ethereum_traces.parity_traces(node.network.chain, traceable(resolve(node.network, at)))
+    found = ethereum_traces.parity_traces(node.network.chain, resolve(node.network, at))
     return [trace for traces in found for trace in traces.with_positions()]
 
 
