@@ -157,12 +157,12 @@ def chain_has_obj(node: Node, block: Cid) -> bool:
 
 
 def chain_stat_obj(node: Node, block: Cid, base: Cid | None = None) -> dict[str, Any]:
-    """Return the size in bytes of a block and all that it links, and the number of links, except those of `base`."""
+    """Return the bytes of a block and of all that it links, and their number as `Links`, except those of `base`."""
     seen: set[Cid] = set()
     if base is not None:
         _walk(node, base, seen)
-    size, links = _walk(node, block, seen)
-    return {"Size": size, "Links": links}
+    before = len(seen)
+    return {"Size": _walk(node, block, seen), "Links": len(seen) - before}
 
 
 def message_cid(node: Node, transaction_hash: bytes) -> dict[str, str] | None:
@@ -339,21 +339,23 @@ def _no_block(node: Node, block: Cid) -> RpcError:
     return RpcError(LOTUS_ERROR, message)
 
 
-def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:
-    """Return the bytes of the unvisited blocks under a root, and their number of links."""
-    open_, size, links = [root], 0, 0
+def _walk(node: Node, root: Cid, seen: set[Cid]) -> int:
+    """Visit the blocks under a root; return the bytes of those that were not visited before. Raises RpcError 1."""
+    store = node.network.machine.store
+    if not store.has(root):
+        raise RpcError(LOTUS_ERROR, f"block was not found locally: {show(root)}")
+    open_, size = [root], 0
     while open_:
         block = open_.pop()
-        if block in seen or not node.network.machine.store.has(block):
+        if block in seen or not store.has(block):
             continue
         seen.add(block)
         if len(seen) > _MAX_WALKED:
             raise RpcError(LOTUS_ERROR, f"more than {_MAX_WALKED} blocks: request a smaller part of the state")
-        data = node.network.machine.store.get(block)
-        below = scan_links(codec_of(block), data).links
-        size, links = size + len(data), links + len(below)
-        open_.extend(below)
-    return size, links
+        data = store.get(block)
+        size += len(data)
+        open_.extend(scan_links(codec_of(block), data).links)
+    return size
 
 
 _MAX_WALKED = 100_000

@@ -108,19 +108,20 @@ def proposal_pending(node: NodeReader, proposal: Cid, key: TipsetKey = HEAD) -> 
     return bytes(proposal) in Hamt(machine.store, unlink(state["pending_proposals"]))
 
 
+def market_balance(node: NodeReader, owner: Address, key: TipsetKey = HEAD) -> dict[str, str]:
+    """Return the escrow of an address for deals and its locked part, in attoFIL."""
+    machine, state = _market(node, key)
+    number = machine.state_tree.lookup_id(owner)
+    if number is None:
+        raise RpcError(LOTUS_ERROR, f"actor not found: {owner}")
+    return _balance(machine, state, Address.id(number).to_bytes())
+
+
 def market_participants(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, dict[str, str]]:
     """Return the escrow and its locked part, in attoFIL, of each address with a balance in the market."""
     machine, state = _market(node, key)
-    escrow, locked = (
-        Hamt(machine.store, unlink(state[name]), _BALANCE_BITS) for name in ("escrow_table", "locked_table")
-    )
-    return {
-        address_json(Address.from_bytes(owner)): {
-            "Escrow": str(decode_bigint(amount)),
-            "Locked": str(decode_bigint(locked.get(owner) or b"")),
-        }
-        for owner, amount in escrow.items()
-    }
+    owners = Hamt(machine.store, unlink(state["escrow_table"]), _BALANCE_BITS)
+    return {address_json(Address.from_bytes(owner)): _balance(machine, state, owner) for owner, _ in owners.items()}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -129,6 +130,14 @@ def market_participants(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, di
 def _market(node: NodeReader, key: TipsetKey) -> tuple[Hypervisor, dict[str, Any]]:
     machine = machine_at(node, key)
     return machine, state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
+
+
+def _balance(machine: Hypervisor, state: dict[str, Any], owner: bytes) -> dict[str, str]:
+    tables = {"Escrow": state["escrow_table"], "Locked": state["locked_table"]}
+    return {
+        name: str(decode_bigint(Hamt(machine.store, unlink(root), _BALANCE_BITS).get(owner) or b""))
+        for name, root in tables.items()
+    }
 
 
 def _deal(machine: Hypervisor, proposal: Any, active: Any) -> dict[str, Any]:
@@ -195,5 +204,6 @@ METHODS = (
     Method("Filecoin.StateMarketStorageDeal", (unsigned, optional(tipset)), storage_deal, reads=True),
     Method("Filecoin.StateMarketDeals", (optional(tipset),), market_deals, reads=True),
     Method("Filecoin.StateMarketProposalPending", (cid, optional(tipset)), proposal_pending, reads=True),
+    Method("Filecoin.StateMarketBalance", (filecoin_address, optional(tipset)), market_balance, reads=True),
     Method("Filecoin.StateMarketParticipants", (optional(tipset),), market_participants, reads=True),
 )

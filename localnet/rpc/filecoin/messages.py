@@ -410,13 +410,13 @@ def _error(receipt: Receipt, call: CallNode | None, message: str) -> str:
 
 
 def _frames(call: CallNode) -> Iterator[str]:
-    """Yield the calls whose actors aborted, outermost first."""
+    """Yield the calls whose actors aborted, the last one and its caller first (ref-fvm call_manager/backtrace.rs)."""
     end = _end_of(call)
-    if end.exit_code == ExitCode.OK or end.error:
-        return
-    yield f"f0{call.actor} (method {call.start.method}) -- {end.message} ({end.exit_code})"
-    if call.items and isinstance(last := call.items[-1], CallNode):
-        yield from _frames(last)
+    if end.exit_code != ExitCode.OK:
+        text = "out of gas" if end.exit_code == ExitCode.SYS_OUT_OF_GAS and end.error else end.message
+        yield f"f0{call.actor} (method {call.start.method}) -- {text} ({end.exit_code})"
+    for below in reversed(call.calls):
+        yield from _frames(below)
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:

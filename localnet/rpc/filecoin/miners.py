@@ -11,9 +11,12 @@ node/impl/full (`MinerGetBaseInfo`, `MinerCreateBlock`), Forest `rpc/methods/min
 
 from __future__ import annotations
 
+from base64 import b64decode
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any, Final
+
+from multiformats import multibase
 
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.errors import InvalidInput
@@ -24,7 +27,7 @@ from hypervisor.messages.message import Message, Signature, SignatureType, Signe
 from hypervisor.messages.signatures import aggregate_bls, sign_bls
 from hypervisor.proofs.consensus_faults import NoFault, worker_key_at_lookback
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR, ChainEpoch
+from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR, ChainEpoch
 from localnet.accounts import BLS_ACCOUNT, BLS_SECRET
 from localnet.ledger.blocks import beacon_entry, put_messages
 from localnet.ledger.records import Tipset
@@ -61,6 +64,7 @@ from localnet.rpc.values import Reader, field, fields, list_of, required_field
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
 from store.blockstore import get_object
+from store.cid import VarintError, read_uvarint
 from store.codec import decode, encode, link, unlink
 from store.trees.hamt import Hamt
 
@@ -82,7 +86,10 @@ def state_miner_info(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[
     info = get_object(machine.store, unlink(state_fields(machine, actor)["info"]))
     found = linked_json(machine, "storageminer", "MinerInfo", info)
     change = found.pop("PendingWorkerKey") or {"NewWorker": "<empty>", "EffectiveAt": -1}
-    return {**found, "NewWorker": change["NewWorker"], "WorkerChangeEpoch": change["EffectiveAt"], "PeerId": None}
+    return {
+        **found, "NewWorker": change["NewWorker"], "WorkerChangeEpoch": change["EffectiveAt"],
+        "PeerId": _peer_id(b64decode(found["PeerId"] or "")),
+    }  # fmt: skip
 
 
 def state_miner_power(node: Node, miner: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HE
     """Return a miner's current deadline, its window and its proving period, in epochs."""
     machine = machine_at(node, key)
     state = state_fields(machine, miner_of(machine, miner))
-    now = machine.context.epoch
+    now = found_tipset(node.network, key).height
     start = state["proving_period_start"]
     start += (now - start) // PROVING_PERIOD * PROVING_PERIOD
     index = (now - start) // DEADLINE
@@ -150,14 +157,6 @@ def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HE
         "WPoStProvingPeriod": PROVING_PERIOD, "WPoStChallengeWindow": DEADLINE, "WPoStChallengeLookback": _LOOKBACK,
         "FaultDeclarationCutoff": _FAULT_CUTOFF,
     }  # fmt: skip
-
-
-def state_market_balance(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, str]:
-    """Return an address's escrow for deals and its locked part, in attoFIL."""
-    machine = machine_at(node, key)
-    actor_of(machine, owner)
-    balance, locked = _call_method(machine, MARKET_ACTOR, "GetBalance", encode(owner.to_bytes()))
-    return {"Escrow": str(decode_bigint(balance)), "Locked": str(decode_bigint(locked))}
 
 
 def state_verified_client(node: Node, owner: Address, key: TipsetKey = HEAD) -> str | None:
@@ -181,6 +180,16 @@ def miner_of(machine: Hypervisor, miner: Address) -> ActorState:
     if machine.manifest.name_of(actor.code) != "storageminer":
         raise RpcError(LOTUS_ERROR, f"failed to load miner actor state: {miner} is not a storage miner")
     return actor
+
+
+def _peer_id(peer: bytes) -> str | None:
+    """Return the text of a libp2p peer ID, which is a multihash; None for other bytes."""
+    try:
+        _, start = read_uvarint(peer)
+        length, start = read_uvarint(peer, start)
+    except VarintError:
+        return None
+    return multibase.encode(peer, "base58btc")[1:] if len(peer) == start + length else None
 
 
 def _claims(machine: Hypervisor) -> Hamt:
@@ -269,10 +278,8 @@ def get_base_info(node: NodeReader, miner: Address, height: int, key: TipsetKey)
     """
     base = found_tipset(node.network, key)
     machine = machine_at(node, key)
-    actor = miner_of(machine, miner)
+    actor = actor_of(machine, miner)
     number = id_of(machine, miner)
-    if height <= base.height:
-        raise invalid_params(f"epoch {height} is not after the tipset's, {base.height}")
     past = _lookback(node, base, height)
     earlier = machine_at(node, TipsetKey((past.block,)))
     if earlier.state_tree.get_actor(number) is None:
@@ -375,7 +382,6 @@ METHODS = (
     Method("Filecoin.StateMinerPower", (filecoin_address, optional(tipset)), state_miner_power),
     Method("Filecoin.StateMinerAvailableBalance", (filecoin_address, optional(tipset)), state_miner_available_balance),
     Method("Filecoin.StateMinerProvingDeadline", (filecoin_address, optional(tipset)), state_miner_proving_deadline),
-    Method("Filecoin.StateMarketBalance", (filecoin_address, optional(tipset)), state_market_balance),
     Method("Filecoin.StateVerifiedClientStatus", (filecoin_address, optional(tipset)), state_verified_client),
     Method("Filecoin.StateVerifiedRegistryRootKey", (optional(tipset),), state_registry_root),
     Method("Filecoin.MinerGetBaseInfo", (filecoin_address, epoch, parent_key), get_base_info, reads=True),

@@ -66,7 +66,9 @@ from store.keccak import keccak
 _OVERESTIMATION: Final = (5, 4)
 _FEE_CAP_BLOCKS: Final = 20
 _PREMIUM_BLOCKS: Final = 10
-_MAX_BLOCKS: Final = 10_000
+_MAX_BLOCKS: Final = 300
+_SCALE: Final = 1 << 8
+"""Precision of a fee cap's factor (lotus node/impl/gasutils/gasutils.go)."""
 _MAX_MESSAGES: Final = 1_000
 _MAX_UUIDS: Final = 100_000
 """Maximum number of UUIDs that are stored."""
@@ -110,9 +112,9 @@ def push(node: Node, signed: SignedMessage) -> dict[str, str]:
     return cid_json(signed.cid())
 
 
-def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]]:
-    """Submit signed messages in order, up to the first refused one; return their CIDs."""
-    return [push(node, signed) for signed in messages]
+def push_batch(node: Node, messages: list[SignedMessage]) -> list[dict[str, str]] | None:
+    """Submit signed messages in order, up to the first refused one; return their CIDs, or null for no messages."""
+    return [push(node, signed) for signed in messages] or None
 
 
 def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) -> dict[str, Any]:
@@ -139,9 +141,9 @@ def push_message(node: Node, request: Message, spec: SendSpec = DEFAULT_SPEC) ->
     return message_json(signed)
 
 
-def push_messages(node: Node, requests: list[Message], spec: SendSpec = DEFAULT_SPEC) -> list[dict[str, Any]]:
-    """Push several messages in order, like Filecoin.MpoolPushMessage, up to the first refusal."""
-    return [push_message(node, request, spec) for request in requests]
+def push_messages(node: Node, requests: list[Message], spec: SendSpec = DEFAULT_SPEC) -> list[dict[str, Any]] | None:
+    """Push several messages in order, like Filecoin.MpoolPushMessage, up to the first refusal; null for no messages."""
+    return [push_message(node, request, spec) for request in requests] or None
 
 
 def get_nonce(node: Node, owner: Address) -> int:
@@ -304,11 +306,11 @@ def _sent(node: Node, uuid: UUID) -> SignedMessage | None:
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
-    """Return the premium plus the base fee after N increases by an eighth."""
-    if not 0 <= blocks <= _MAX_BLOCKS:
-        raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
-    numerator, denominator = 9 ** max(1, blocks), 8 ** max(1, blocks)
-    return TokenAmount(premium + node.network.base_fee * numerator // denominator)
+    """Return the premium plus the next base fee after N increases by an eighth; fewer than none are decreases."""
+    if blocks > _MAX_BLOCKS:
+        raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated: pass at most {_MAX_BLOCKS}")
+    increase = int(1.125**blocks * _SCALE)
+    return TokenAmount(premium + node.network.base_fee * increase // _SCALE)
 
 
 def _accounts(node: Node) -> tuple[Account, ...]:

@@ -52,7 +52,8 @@ def msig_available(node: Node, multisig: Address, key: TipsetKey = HEAD) -> str:
     """Return the attoFIL that a multisig can spend: its balance less its locked amount."""
     machine = machine_at(node, key)
     actor = _multisig(machine, multisig)
-    return str(max(0, actor.balance - _locked_amount(state_fields(machine, actor), machine.context.epoch)))
+    height = found_tipset(node.network, key).height
+    return str(max(0, actor.balance - _locked_amount(state_fields(machine, actor), height)))
 
 
 def msig_vested(node: Node, multisig: Address, start: TipsetKey, end: TipsetKey) -> str:

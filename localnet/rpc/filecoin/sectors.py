@@ -71,7 +71,10 @@ def miner_sectors(
         raise invalid_params(f"the set of sectors: {error}") from None
     if chosen is None:
         raise invalid_params(f"a set of more than {_MAX_RUNS} sectors")
-    return _infos(machine, state, chosen)
+    found = _infos(machine, state, chosen)
+    if missing := set(chosen) - {info["SectorNumber"] for info in found}:
+        raise RpcError(LOTUS_ERROR, f"failed to load sectors: {miner} has no sector {min(missing)}")
+    return found
 
 
 def active_sectors(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
@@ -129,8 +132,10 @@ def miner_deadlines(node: NodeReader, miner: Address, key: TipsetKey = HEAD) -> 
     ]
 
 
-def miner_partitions(node: NodeReader, miner: Address, deadline: int, key: TipsetKey = HEAD) -> list[dict[str, Any]]:
-    """Return the sets of sectors of the partitions of a deadline."""
+def miner_partitions(
+    node: NodeReader, miner: Address, deadline: int, key: TipsetKey = HEAD
+) -> list[dict[str, Any]] | None:
+    """Return the sets of sectors of the partitions of a deadline; null if it has none."""
     if deadline >= _DEADLINES:
         raise RpcError(LOTUS_ERROR, f"invalid deadline index {deadline} of {_DEADLINES} deadlines")
     return [
@@ -142,7 +147,7 @@ def miner_partitions(node: NodeReader, miner: Address, deadline: int, key: Tipse
             "ActiveSectors": _set_json(each.active),
         }
         for each in _partitions(node, miner, key, deadline)
-    ]
+    ] or None
 
 
 def sector_partition(node: NodeReader, miner: Address, number: int, key: TipsetKey = HEAD) -> dict[str, int]:
@@ -306,7 +311,8 @@ def _conditions(node: Node, key: TipsetKey) -> Conditions:
     reward, power = (state_fields(machine, actor_of(machine, Address.id(of))) for of in (REWARD_ACTOR, POWER_ACTOR))
     ramp = None  # added by actors v15
     if "ramp_start_epoch" in power:
-        ramp = machine.context.epoch - power["ramp_start_epoch"], power["ramp_duration_epochs"]
+        height = found_tipset(node.network, key).height
+        ramp = height - power["ramp_start_epoch"], power["ramp_duration_epochs"]
     return Conditions(
         reward=_estimate(reward["this_epoch_reward_smoothed"]),
         power=_estimate(power["this_epoch_qa_power_smoothed"]),

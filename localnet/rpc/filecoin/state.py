@@ -203,8 +203,7 @@ def state_supply_parts(node: Node, key: TipsetKey = HEAD) -> dict[str, str]:
 
 
 def _supply(node: Node, key: TipsetKey) -> Supply:
-    chain = node.network.chain
-    return supply_of(chain.machine_at(found_tipset(node.network, key)).state_tree, chain.record.vested)
+    return supply_of(machine_at(node, key).state_tree, node.network.chain.record.vested)
 
 
 def state_beacon_entry(node: Node, height: int) -> dict[str, Any]:
