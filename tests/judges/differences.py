@@ -79,9 +79,13 @@ def _is_defect(found: Difference) -> bool:
 
 
 def _is_within(ours: Any, theirs: Any, share: float) -> bool:
-    if not all(isinstance(each, str) and re.fullmatch("0x[0-9a-f]+|[0-9]+", each) for each in (ours, theirs)):
+    left, right = (
+        int(each, 0) if isinstance(each, str) and re.fullmatch("0x[0-9a-f]+|[0-9]+", each) else each
+        for each in (ours, theirs)
+    )
+    if not (isinstance(left, (int, float)) and isinstance(right, (int, float))):
         return False
-    return abs(int(theirs, 0) - int(ours, 0)) <= int(theirs, 0) * share
+    return abs(right - left) <= right * share
 
 
 def known_file(scripts: Scripts) -> Path:

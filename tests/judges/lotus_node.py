@@ -9,14 +9,16 @@ same funds.
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
 from hypervisor.installation import user_folder
-from hypervisor.messages.address import Address
-from hypervisor.types import ATTO_PER_FIL, TokenAmount
-from localnet import GenesisOptions, Network
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.types import ATTO_PER_FIL, INIT_ACTOR, MARKET_ACTOR, TokenAmount
+from localnet import Network
+from store.blockstore import get_object, put_object
 from tests.conftest import data_file, fvm_data
 from tests.judges.nodes import JudgedNode, LostRound, NoJudge, OurNode, Program, free_ports, post, submitted
 from tests.judges.scripts import LOTUS, Block
@@ -26,8 +28,6 @@ BUNDLE: Final = "bundles/v18-testing-fake-proofs.car"
 _FUNDS: Final = 10_000
 """FIL of each account."""
 _ACCOUNTS: Final = ("account0", "account1", "account2", "native0", "native1", "native2")
-_FIRST_FILLER: Final = 121
-"""ID after those of the ten accounts, which have two each, and of the zero address."""
 _ETHEREUM: Final = 42
 """Length of an Ethereum address as text."""
 
@@ -46,12 +46,14 @@ class OurFilecoinNode(OurNode):
                 network=LOTUS.chain["network"],
                 chain_id=LOTUS.chain["chainId"],
                 deferred=True,
+                account_count=3,
                 balance=TokenAmount(_FUNDS * ATTO_PER_FIL),
-                genesis=GenesisOptions(balances=_fillers()),
                 bare=True,
                 clock=lambda: start,
             )
         )
+        _set_next_ids(self.network.machine)
+        self.network.chain.keep_changes()
         self.ask("anvil_mine", [LOTUS.chain["height"] - 1])
         self._make_block(0)
 
@@ -118,12 +120,14 @@ class Lotus(Program):
             reply.read()
 
 
-def _fillers() -> dict[Address, TokenAmount]:
-    """Return accounts that take the IDs below those of the actors that Lotus creates in the chain."""
-    return {
-        Address.delegated(10, number.to_bytes(20, "big")): TokenAmount(0)
-        for number in range(2**32, 2**32 + LOTUS.chain["nextId"] - _FIRST_FILLER)
-    }
+def _set_next_ids(machine: Hypervisor) -> None:
+    """Let created actors and deals have the same IDs as in Lotus."""
+    tree = machine.state_tree
+    for number, index, name in ((INIT_ACTOR, 1, "nextId"), (MARKET_ACTOR, 5, "nextDeal")):
+        actor = tree.existing(number)
+        state = get_object(machine.store, actor.head)
+        state[index] = LOTUS.chain[name]
+        tree.set_actor(number, replace(actor, head=put_object(machine.store, state)))
 
 
 def _facts(block: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Program(JudgedNode):
         """Start the program, and wait until it answers. Raises NoJudge."""
         process = subprocess.Popen(command, stdout=self.log, stderr=self.log, **options)
         self._stack.callback(_end, process)
-        for _ in range(600):
+        for _ in range(1800):
             if process.poll() is not None:
                 break
             try:

@@ -105,6 +105,7 @@ def difference(path: str, ours: Any = 1, geth: Any = 2, method: str = "eth_call"
         (Known("", "", 0, within=0.015), difference("result", "0x3d9", "0x3e8"), True),
         (Known("", "", 0, within=0.015), difference("result", "0x3d8", "0x3e8"), False),
         (Known("", "", 0, within=0.015), difference("result", "1016", "1000"), False),
+        (Known("", "", 0, within=0.015), difference("result", 0.99, 1), True),
     ],
 )
 def test_listed_difference_covers_what_its_conditions_say(entry: Known, found: Difference, is_covered: bool) -> None:
