@@ -56,6 +56,7 @@ DIFFERENT = {
         "debug_traceBlockByHash/trace-block-not-found debug_traceBlockByHash/trace-genesis "
         "debug_traceTransaction/trace-unknown-tx"
     ),
+    "blocks have numbers, and `earliest` is for logs, as in Lotus": "eth_getBlockReceipts/get-block-receipts-earliest",
     "a range may end above the head, as Lotus has it": "eth_getLogs/filter-error-future-block-range",
     OTHER_CHAIN: (
         "eth_sendRawTransaction/send-dynamic-fee-transaction eth_sendRawTransaction/send-legacy-transaction "
