@@ -5,10 +5,11 @@ tests for both kinds take their parameters from `kinds`. Tests that need the dat
 (`data_file`), and the report counts them.
 """
 
+import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -67,6 +68,17 @@ _DATA_VERSION = 18
 """Newest actors version of the test data."""
 _TESTED = ("testing-fake-proofs", "devnet")
 _MANIFESTS = _PROJECT / "tests" / "golden" / "manifests"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without garbage collections: the tests stay to the end, and each collection would visit all of them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

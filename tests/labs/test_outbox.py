@@ -183,7 +183,7 @@ def test_invalid_outbox_post_is_refused(
         (encode([b"", 0, b"", b"", True, 1, 0, 0]), 21),
         (encode([b"\xff\xff", 0, b"", b"", 1, 10**6, 0, 0]), 16),
         (b"\x9f" * 5_000, 21),
-        (encode([0] * 600_000), 16),
+        (encode([bytes(600_000)]), 16),
     ],
 )
 def test_parameters_that_are_none_are_refused(stage: Stage, params: bytes, exit_code: int) -> None:

@@ -546,7 +546,7 @@ NESTED = b"\x81" * 300 + b"\x00"
 @pytest.mark.parametrize(
     ("method", "params", "exit_code", "said"),
     [
-        (PAY, encode([0] * 600_000), 16, "600005 bytes of parameters, at most 512"),
+        (PAY, encode([bytes(599_999)]), 16, "600005 bytes of parameters, at most 512"),
         (LOOK, encode([bytes(509)]), 16, "513 bytes of parameters, at most 512"),
         (OPT_OUT, bytes(513), 16, "513 bytes of parameters, at most 512"),
         (RESURRECT, encode([b"", bytes(62_204)]), 16, "62209 bytes of parameters, at most 62208"),

@@ -482,15 +482,13 @@ def test_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
     assert failed > len(blocks) // 2
 
 
-BOMB = gzip.compress(bytes((64 << 20) + 1))
-
-
 @pytest.mark.slow
 def test_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> None:
     """The data expands from 65 KB to 64 MiB and a byte."""
+    bomb = gzip.compress(bytes((64 << 20) + 1))
     inside, around, long = (tmp_path / name for name in ("inside.json", "around.jsonl.gz", "long.json"))
-    inside.write_text(json.dumps(sound() | {"car": base64.b64encode(BOMB).decode()}))
-    around.write_bytes(BOMB)
+    inside.write_text(json.dumps(sound() | {"car": base64.b64encode(bomb).decode()}))
+    around.write_bytes(bomb)
     with long.open("wb") as file:
         file.truncate((64 << 20) + 1)
     for path in (inside, around, long):

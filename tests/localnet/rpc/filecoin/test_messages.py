@@ -6,6 +6,7 @@
 import gzip
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ EXITS_OF_ERRORS = {5: 6, 6: 5}
 """Exit codes of filecoin-ffi: insufficient funds, not found; every other error number is exit code 10."""
 
 
+@cache
 def reference() -> dict[str, Any]:
     with gzip.open(TRACES, "rt", encoding="utf-8") as lines:
         return {trace["id"].partition(":")[0]: trace["trace"] for trace in map(json.loads, lines)}
