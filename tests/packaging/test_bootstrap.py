@@ -19,7 +19,7 @@ from tests.packaging import PROJECT
 TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
 SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "fvm_hypervisor/bindings/actors/*.py")
 INPUTS = [
-    *("requirements.lock", "pyproject.toml"),
+    *("requirements.lock", "pyproject.toml", "integrations/labs/pyproject.toml"),
     *(str(path.relative_to(PROJECT)) for part in SOURCES for path in sorted(PROJECT.glob(part))),
 ]
 """Files whose contents the script records in its stamp, in its order."""
