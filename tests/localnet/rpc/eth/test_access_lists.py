@@ -202,8 +202,8 @@ class TestTraces:
 
     @pytest.mark.parametrize(
         ("fields", "code"),
-        [({"count": 501}, -32000), ({"fromBlock": "0x1", "toBlock": "0x0"}, -32602), ({"fromAddress": "0x"}, -32602),
-         ({"fromBlock": "0xffff"}, -32000), ({"fromBlock": "0x0", "toBlock": "0xffff"}, -32000)],
+        [({"count": 501}, -32000), ({"fromAddress": "0x"}, -32602), ({"fromBlock": "0xffff"}, -32000),
+         ({"fromBlock": "0x0", "toBlock": "0xffff"}, -32000)],
     )  # fmt: skip
     def test_invalid_trace_filter_is_refused(self, rpc: Client, fields: dict[str, Any], code: int) -> None:
         rpc("evm_mine")
