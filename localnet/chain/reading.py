@@ -194,14 +194,6 @@ class NetworkReader:
         implicit = self.chain.index.implicit_receipt(message_hash)
         return implicit if implicit is None or implicit.block_number <= self.executed_head.height else None
 
-    def find_replacement(self, message_hash: bytes) -> TransactionReceipt | None:
-        """Return the executed message that replaced a pending one, None if there is none."""
-        found, replaced = None, self.mempool.replaced
-        while found is None and message_hash in replaced:
-            _, message_hash = replaced[message_hash]
-            found = self.find_executed(message_hash)
-        return found
-
     def executed(self, message_hash: bytes) -> TransactionReceipt:
         """Return the same as `find_executed`. Raises UnknownTransaction if there is no receipt."""
         return self.find_executed(message_hash) or self.receipt(message_hash)

@@ -24,7 +24,8 @@ from hypervisor.state.state_tree import ActorState
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.blocks import block_hash, tipset_key
-from localnet.ledger.records import Tipset
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.values import Reader, boolean, field, fields, format_value, text
 from store.blockstore import get_object
@@ -124,6 +125,32 @@ def found_tipset(network: NetworkReader, key: TipsetKey) -> Tipset:
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
+
+
+def replacement_of(network: NetworkReader, original: Candidate, *, replaced: bool = True) -> TransactionReceipt | None:
+    """Return the executed message that replaced another one with the same call; None if there is none yet.
+
+    Raises RpcError 1 for another call, or without `replaced` (lotus chain/stmgr/searchwait.go,
+    `tipsetExecutedMessage`).
+    """
+    found, name = None, original.hash
+    while found is None and name in network.mempool.replaced:
+        _, name = network.mempool.replaced[name]
+        found = network.find_executed(name)
+    if found is None:
+        return None
+    wanted, signed = original.bare, found.execution.message
+    is_same = _call(wanted) == _call(signed.message)
+    if is_same and replaced:
+        return found
+    kind = "" if is_same else " that is NOT a valid replacement message"
+    names = f"F:{show(original.message.cid())} n {wanted.nonce}, TS: {show(signed.cid())} n{signed.message.nonce}"
+    raise RpcError(LOTUS_ERROR, f"found message with equal nonce as the one we are looking for{kind} ({names})")
+
+
+def _call(message: Message) -> tuple[Any, ...]:
+    """Return what a replacement must leave as it is."""
+    return message.from_, message.to, message.nonce, message.value, message.method, message.params
 
 
 def message(value: Any) -> Message:

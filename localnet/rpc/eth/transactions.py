@@ -33,6 +33,7 @@ from localnet.rpc.blocks_and_null_rounds import BlockRef, block, find, hash_ref,
 from localnet.rpc.errors import SERVER_ERROR, ReceiptPending, RpcError, invalid_params, no_private_key
 from localnet.rpc.eth.blocks import is_pending
 from localnet.rpc.eth.state import next_block_estimate
+from localnet.rpc.lotus_values import replacement_of
 from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import SIGNED_BLOBS, TransactionRequest, transaction
@@ -151,10 +152,14 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 
 
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
-    """Return a transaction's receipt; null while it waits. Under Filecoin's rules it may be that of a replacement."""
-    receipt = node.network.find_executed(transaction_hash)
-    if receipt is None and node.network.rules.features.has_null_rounds:  # lotus searches with allowReplaced
-        receipt = node.network.find_replacement(transaction_hash)
+    """Return a transaction's receipt; null while it waits.
+
+    Under Filecoin's rules it may be that of a replacement, with the errors of `replacement_of`.
+    """
+    network = node.network
+    receipt, original = network.find_executed(transaction_hash), network.mempool.replaced.get(transaction_hash)
+    if receipt is None and original is not None and network.rules.features.has_null_rounds:
+        receipt = replacement_of(network, original[0])  # lotus searches with allowReplaced
     return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 

@@ -31,6 +31,7 @@ from localnet.rpc.lotus_values import (
     header_json,
     message_json,
     receipt_json,
+    replacement_of,
     tipset,
     tipset_json,
 )
@@ -256,36 +257,15 @@ def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
 
 
 def receipt_of_call(node: NodeReader, message: Cid, *, replaced: bool = True) -> TransactionReceipt | None:
-    """Return the executed message with a CID, or with `replaced` the one that replaced it with the same call.
-
-    Raises RpcError 1 for another replacement (lotus chain/stmgr/searchwait.go, `tipsetExecutedMessage`).
-    """
-    found, pending = receipt_of(node, message), _replaced(node, message)
-    if found is not None or pending is None:
-        return found
-    found = node.network.find_replacement(pending.hash)
-    if found is None:
-        return None
-    wanted, executed = pending.bare, found.execution.message.message
-    same = _call(wanted) == _call(executed)
-    if same and replaced:
-        return found
-    kind = "" if same else " that is NOT a valid replacement message"
-    raise RpcError(
-        LOTUS_ERROR,
-        f"found message with equal nonce as the one we are looking for{kind} "
-        f"(F:{show(message)} n {wanted.nonce}, TS: {show(found.execution.message.cid())} n{executed.nonce})",
-    )
+    """Return the executed message with a CID, or its replacement. Raises the errors of `replacement_of`."""
+    found, original = receipt_of(node, message), _replaced(node, message)
+    return found if found is not None or original is None else replacement_of(node.network, original, replaced=replaced)
 
 
 def _replaced(node: NodeReader, message: Cid) -> Candidate | None:
     """Return a replaced message by CID."""
-    return next((each for each, _ in node.network.mempool.replaced.values() if each.message.cid() == message), None)
-
-
-def _call(message: Message) -> tuple[Any, ...]:
-    """Return what a replacement must leave as it is."""
-    return message.from_, message.to, message.nonce, message.value, message.method, message.params
+    known = tuple(node.network.mempool.replaced.values())  # a copy: another thread may replace a message
+    return next((each for each, _ in known if each.message.cid() == message), None)
 
 
 def _entry(flags: int, key: str, codec: int, value: bytes) -> dict[str, Any]:
