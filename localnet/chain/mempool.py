@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import takewhile
 from typing import Final, Protocol
@@ -22,6 +23,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.rules.parts import SenderInfo
 
 MAX_PENDING: Final = 10_000
+_MAX_REPLACED: Final = 1_000
 MAX_NONCE_GAP: Final = 1_000
 MAX_PENDING_BLOBS: Final = 1_024
 """Maximum number of blobs of pending transactions: 128 MiB."""
@@ -74,7 +76,7 @@ class Mempool:
         self._class_sizes = Counter[int]()
         self._blob_gas = 0
         self.replaced: dict[bytes, tuple[Candidate, bytes]] = {}
-        """Replaced messages by hash, each with the hash of the one that replaced it; the oldest are forgotten."""
+        """Replaced messages by hash without blobs, each with the hash of its replacement; the oldest are forgotten."""
         self.first_come = False
         """True if blocks take messages in order of arrival instead of by premium."""
         self.changes = 0
@@ -112,8 +114,8 @@ class Mempool:
             self._check_blob_room(candidate, other)
         if other is not None:
             self._forget(other)
-            self.replaced[other.hash] = other, candidate.hash
-            if len(self.replaced) > MAX_PENDING:
+            self.replaced[other.hash] = replace(other, sidecar=None), candidate.hash
+            if len(self.replaced) > _MAX_REPLACED:
                 del self.replaced[next(iter(self.replaced))]
         self.changes += 1
         self._by_sender.setdefault(message.from_, {})[message.nonce] = candidate
@@ -263,7 +265,7 @@ def _check_replacement(candidate: Candidate, other: Candidate, is_geth: bool) ->
         "blob fee cap": (candidate.blob_fee_cap, other.blob_fee_cap),
     }
     for name, (fee, before) in fees.items():
-        _check_fee(name, fee, before * _BLOB_REPLACEMENT_PERCENT // 100, remedy)
+        _check_fee(name, fee, max(before * _BLOB_REPLACEMENT_PERCENT // 100, before + 1), remedy)
 
 
 def _check_fee(name: str, fee: int, minimum: int, remedy: str = "") -> None:
