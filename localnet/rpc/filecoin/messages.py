@@ -409,14 +409,16 @@ def _error(receipt: Receipt, call: CallNode | None, message: str) -> str:
     return f"{backtrace}\n (RetCode={receipt.exit_code})" if lines else f"{backtrace} (RetCode={receipt.exit_code})"
 
 
-def _frames(call: CallNode) -> Iterator[str]:
+def _frames(root: CallNode) -> Iterator[str]:
     """Yield the calls whose actors aborted, the last one and its caller first (ref-fvm call_manager/backtrace.rs)."""
-    end = _end_of(call)
-    if end.exit_code != ExitCode.OK:
-        text = "out of gas" if end.exit_code == ExitCode.SYS_OUT_OF_GAS and end.error else end.message
-        yield f"f0{call.actor} (method {call.start.method}) -- {text} ({end.exit_code})"
-    for below in reversed(call.calls):
-        yield from _frames(below)
+    open_ = [root]
+    while open_:
+        call = open_.pop()
+        end = _end_of(call)
+        if end.exit_code != ExitCode.OK:
+            text = "out of gas" if end.exit_code == ExitCode.SYS_OUT_OF_GAS and end.error else end.message
+            yield f"f0{call.actor} (method {call.start.method}) -- {text} ({end.exit_code})"
+        open_ += call.calls
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:
