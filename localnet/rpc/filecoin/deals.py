@@ -114,14 +114,14 @@ def market_balance(node: NodeReader, owner: Address, key: TipsetKey = HEAD) -> d
     number = machine.state_tree.lookup_id(owner)
     if number is None:
         raise RpcError(LOTUS_ERROR, f"actor not found: {owner}")
-    return _balance(machine, state, Address.id(number).to_bytes())
+    return _balance(_tables(machine, state), Address.id(number).to_bytes())
 
 
 def market_participants(node: NodeReader, key: TipsetKey = HEAD) -> dict[str, dict[str, str]]:
     """Return the escrow and its locked part, in attoFIL, of each address with a balance in the market."""
     machine, state = _market(node, key)
-    owners = Hamt(machine.store, unlink(state["escrow_table"]), _BALANCE_BITS)
-    return {address_json(Address.from_bytes(owner)): _balance(machine, state, owner) for owner, _ in owners.items()}
+    tables = _tables(machine, state)
+    return {address_json(Address.from_bytes(owner)): _balance(tables, owner) for owner, _ in tables["Escrow"].items()}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -132,12 +132,13 @@ def _market(node: NodeReader, key: TipsetKey) -> tuple[Hypervisor, dict[str, Any
     return machine, state_fields(machine, actor_of(machine, Address.id(MARKET_ACTOR)))
 
 
-def _balance(machine: Hypervisor, state: dict[str, Any], owner: bytes) -> dict[str, str]:
-    tables = {"Escrow": state["escrow_table"], "Locked": state["locked_table"]}
-    return {
-        name: str(decode_bigint(Hamt(machine.store, unlink(root), _BALANCE_BITS).get(owner) or b""))
-        for name, root in tables.items()
-    }
+def _tables(machine: Hypervisor, state: dict[str, Any]) -> dict[str, Hamt]:
+    roots = {"Escrow": state["escrow_table"], "Locked": state["locked_table"]}
+    return {name: Hamt(machine.store, unlink(root), _BALANCE_BITS) for name, root in roots.items()}
+
+
+def _balance(tables: dict[str, Hamt], owner: bytes) -> dict[str, str]:
+    return {name: str(decode_bigint(table.get(owner) or b"")) for name, table in tables.items()}
 
 
 def _deal(machine: Hypervisor, proposal: Any, active: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def estimate_gas_limit(node: NodeReader, request: Message, key: TipsetKey = HEAD
     return _gas_used(node, request, key)
 
 
-def estimate_premium(node: Node, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:
+def estimate_premium(node: NodeReader, blocks: int, sender: Address, limit: int, key: TipsetKey = HEAD) -> str:
     """Return the premium for inclusion in the next `blocks` blocks, in attoFIL per gas."""
     return str(_premium(node, blocks, key))
 
@@ -524,7 +524,12 @@ def _pending(node: Node) -> _Pending:
 
 METHODS = (
     Method("Filecoin.GasEstimateGasLimit", (message, optional(tipset)), estimate_gas_limit, reads=True),
-    Method("Filecoin.GasEstimateGasPremium", (unsigned, filecoin_address, epoch, optional(tipset)), estimate_premium),
+    Method(
+        "Filecoin.GasEstimateGasPremium",
+        (unsigned, filecoin_address, epoch, optional(tipset)),
+        estimate_premium,
+        reads=True,
+    ),
     Method("Filecoin.GasEstimateFeeCap", (message, epoch, optional(tipset)), estimate_fee_cap),
     Method(
         "Filecoin.GasEstimateMessageGas",

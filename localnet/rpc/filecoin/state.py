@@ -138,7 +138,7 @@ def state_lookup_id(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
 def state_lookup_robust_address(node: Node, owner: Address, key: TipsetKey = HEAD) -> str:
     """Return the first address of the init actor's map with the ID of an f0 address."""
     if owner.protocol is not Protocol.ID:
-        raise RpcError(LOTUS_ERROR, f"{address_json(owner)} is no ID address")
+        raise RpcError(LOTUS_ERROR, f"{address_json(owner)} is not an ID address: pass a t0 address")
     machine = machine_at(node, key)
     found = Hamt(machine.store, machine.state_tree.init_state().address_map, _BIT_WIDTH)
     for known, number in found.items():
@@ -153,7 +153,7 @@ def eth_to_filecoin(node: Node, owner: EthAddress) -> str:
 
 
 def filecoin_to_eth(node: Node, owner: Address, tag: str = "finalized") -> str:
-    """Return the Ethereum address of a Filecoin one: that in an f410 address, else the masked ID."""
+    """Return the Ethereum address of a Filecoin one: that in an f410 address, else the masked ID, whatever `tag` is."""
     if owner.protocol is Protocol.DELEGATED:
         found = from_delegated(owner)
         if found is None:
