@@ -1,7 +1,8 @@
 // Lotus with mock proofs as a judge of JSON-RPC, on its own test kit.
 //
-// /rpc/v0, /rpc/v1 and /rpc/v2 answer without a token. /mine?nulls=2 makes a block after two null rounds,
-// /fund?to=ADDRESS&fil=100 sends FIL with the next block. A miner that does not win makes no block. JUDGE_PORT and JUDGE_NETWORK are port and network version.
+// /rpc/v0, /rpc/v1 and /rpc/v2 answer without a token. /mine?nulls=2 makes a block after two null rounds, or none if
+// the miner does not win. /fund?to=ADDRESS&fil=100 sends FIL with the next block. JUDGE_PORT and JUDGE_NETWORK are port
+// and network version.
 package judge
 
 import (
