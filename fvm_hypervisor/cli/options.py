@@ -179,11 +179,12 @@ def proof_verifier(keys: Path | None, parallel: int) -> ProofVerifier | None:
 def parse_rules_name(name: str | None) -> str | None:
     """Return the name of installed rules unchanged. Raises BadParameter if they are not installed."""
     if name is not None:
-        from hypervisor.installation import BUILT_IN_RULES, rule_names
+        from hypervisor.installation import BUILT_IN_RULES, INSTALL_LABS, rule_names
 
         base = name.partition(":")[0]
         if base not in BUILT_IN_RULES and base not in rule_names():
-            raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}")
+            remedy = f": {INSTALL_LABS}" if base == "lab" else ""
+            raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}{remedy}")
     return name
 
 

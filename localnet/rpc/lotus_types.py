@@ -222,7 +222,8 @@ def _of_kind(kind: str, value: Any) -> Any:
 def _given(kind: type, value: Any) -> Any:
     """Return a JSON value of a type, or the type's zero for null."""
     if value is not None and type(value) is not kind:
-        raise SchemaError(f"expected a {kind.__name__}, found a {type(value).__name__}")
+        names = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
+        raise SchemaError(f"expected {names[kind]}, found {value!r:.60}")
     return kind() if value is None else value
 
 

@@ -19,7 +19,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.types import ATTO_PER_FIL, INIT_ACTOR, MARKET_ACTOR, TokenAmount
 from localnet import Network
 from store.blockstore import get_object, put_object
-from tests.conftest import data_file, fvm_data
+from tests.conftest import fvm_data
 from tests.judges.nodes import JudgedNode, LostRound, NoJudge, OurNode, Program, free_ports, post, submitted
 from tests.judges.scripts import LOTUS, Block
 
@@ -36,13 +36,14 @@ class OurFilecoinNode(OurNode):
     """Our node under Filecoin's rules, whose blocks follow those of Lotus: heights, times and base fees."""
 
     def __init__(self, blocks: list[dict[str, Any]]) -> None:
-        if fvm_data() is None:
-            raise NoJudge("the official bundle was not found: set FVM_DATA")
+        data = fvm_data()
+        if data is None or not (data / BUNDLE).is_file():
+            raise NoJudge(f"{BUNDLE} was not found: FVM_DATA must name a folder that has it")
         self._blocks = iter(blocks)
         start = float(next(self._blocks)["Timestamp"])
         super().__init__(
             Network(
-                bundle=data_file(BUNDLE),
+                bundle=data / BUNDLE,
                 network=LOTUS.chain["network"],
                 chain_id=LOTUS.chain["chainId"],
                 deferred=True,
