@@ -84,7 +84,7 @@ def test_each_method_and_state_has_the_type_of_its_version() -> None:
     [
         ("uint64", -1, "-1 is not a valid uint64"),
         ("uint64", 1.0, "1.0 is not a valid uint64"),
-        ("cron.Entry", [], "expected a dict, found a list"),
+        ("cron.Entry", [], "expected an object, found []"),
         ("cron.Entry", {"Receiver": "t5"}, "Receiver: "),
         ("cron.Entry", {"MethodNum": 1}, "Receiver: the field is missing or null"),
         (
