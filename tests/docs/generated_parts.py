@@ -252,7 +252,7 @@ def names(forge: list[Cheatcode]) -> dict[str, tuple[str, str]]:
 
 _PANEL: Final = re.compile(r"^╭─ (.*?) ─+╮\n(.*?)^╰─+╯$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"^│ (\w\S*) +\S", re.MULTILINE)
-_TERMINAL: Final = {"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb", "GITHUB_ACTIONS": ""}
+_TERMINAL: Final = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "GITHUB_ACTIONS": ""}
 
 
 def commands() -> str:

@@ -130,7 +130,7 @@ def test_command_imports_no_other_command() -> None:
     ],
 )
 def test_number_out_of_range_is_reported_with_its_limits(arguments: list[str], text: str) -> None:
-    done = run(*arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    done = run(*arguments, env={"COLUMNS": "200"})
     assert (done.exit_code, done.stdout) == (2, "")
     assert f"Invalid value for '{arguments[-2]}'" in done.stderr
     assert text in done.stderr
