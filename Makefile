@@ -216,11 +216,11 @@ bundle: environment ## rebuild the built-in actors and compare with the committe
 	@$(RUN)/python -m tests.hypervisor.constructed_states
 
 engine: environment ## rebuild the EVM engine's guests and compare with the committed ones (needs Rust)
-	@$(RUN)/python -m fvm_hypervisor.bindings.actors
+	@$(RUN)/python -m hypervisor_tools.bindings.actors
 	@$(RUN)/python hypervisor/builtin_actors/build.py --engine $(ARGS)
 
 bindings: environment ## regenerate what derives from the actors' schemas: Python, Solidity, the table of docs/bridge.md
-	@$(RUN)/python -m fvm_hypervisor.bindings.actors
+	@$(RUN)/python -m hypervisor_tools.bindings.actors
 
 actors-page: environment ## regenerate the table of docs/actors.md from the actors
 	@$(RUN)/python -m tests.docs.actors_page
@@ -236,7 +236,7 @@ recording: environment ## regenerate docs/demo.svg, the README's picture of the 
 
 templates: environment ## build and test the templates of `hypervisor actor new` with cargo, zig and AssemblyScript
 	@scripts/actor-compilers build/compilers
-	@$(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/cli/test_actors.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
+	@$(RUN)/python -m pytest -q -m "" tests/hypervisor_tools/cli/test_actors.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
 
 wheel: environment ## build the wheel and its software bill of materials (CycloneDX) into dist/
 	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"

@@ -24,11 +24,11 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from bridge.gas import GasBudget
-from fvm_hypervisor.cli.demo.scenario import contract
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.gas import GasTracker
 from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import LATEST
+from hypervisor_tools.cli.demo.scenario import contract
 from runtimes.evm.code import Code
 from runtimes.evm.engine import Frame
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable

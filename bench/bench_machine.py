@@ -13,11 +13,11 @@ from time import perf_counter
 
 from bench.rows import Row, seconds
 from bridge.filecoin.method_numbers import method_number
-from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder
 from hypervisor.gas import GasTracker
 from hypervisor.tracing import Tracer
 from hypervisor.types import MethodNumber, TokenAmount
+from hypervisor_tools.cli.demo.scenario import counter_module
 from store.codec import encode
 
 SENDER = Address.delegated(10, bytes(19) + b"\x01")

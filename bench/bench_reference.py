@@ -21,7 +21,7 @@ from bench.messages import GOLDEN, Wanted, microseconds, name_of, some, variants
 from bench.reference import NoReference, Reference
 from bench.rows import Row
 from bench.syscalls import CALLS, write_vectors
-from fvm_hypervisor.laboratory.vectors.conformance import SKIPPED_BY_THE_REFERENCE, find_vectors
+from hypervisor_tools.laboratory.vectors.conformance import SKIPPED_BY_THE_REFERENCE, find_vectors
 
 OFFICIAL = VECTORS / "fvm-nv18"
 NEWEST_OF_REFERENCE = "nv28"

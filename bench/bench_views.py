@@ -11,11 +11,11 @@ from time import process_time
 
 from bench.bench_evm import LOOP
 from bench.rows import Row, seconds
-from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
-from fvm_hypervisor.soltest.report.collecting import VisitTracer
-from fvm_hypervisor.soltest.trace.frames import CounterFrameTracer, FrameTracer
 from hypervisor.tracing import Tracer
+from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor
+from hypervisor_tools.soltest.report.collecting import VisitTracer
+from hypervisor_tools.soltest.trace.frames import CounterFrameTracer, FrameTracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
 """Init code that returns the loop."""

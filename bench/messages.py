@@ -21,17 +21,17 @@ from typing import Any
 
 from bench.data import BUNDLES, PROJECT
 from bench.reference import Reference
-from fvm_hypervisor.laboratory.vectors.conformance import (
+from hypervisor.errors import MessageError
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
+from hypervisor_tools.laboratory.vectors.conformance import (
     VectorVariant,
     apply_message,
     find_vectors,
     open_vector,
     read_message,
 )
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-from hypervisor.errors import MessageError
-from hypervisor.machine.machine import Hypervisor
-from hypervisor.messages.message import Message
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 
 Wanted = Callable[[str, Mapping[str, Any]], bool]
 """Selects variants, by name and postconditions."""

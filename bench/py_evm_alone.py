@@ -29,8 +29,11 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.ethereum.transactions import LEGACY, Transaction
-from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
-from fvm_hypervisor.laboratory.vectors.statetest import (
+from hypervisor.context import MachineContext
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts
+from hypervisor_tools.laboratory.vectors.statetest import (
     Case,
     FixtureExterns,
     base_machine,
@@ -39,9 +42,6 @@ from fvm_hypervisor.laboratory.vectors.statetest import (
     read_sender,
     read_transaction,
 )
-from hypervisor.context import MachineContext
-from hypervisor.machine.machine import Hypervisor
-from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from runtimes.evm.ethereum.validation import InvalidTransaction

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 CORE = ("store", "bridge", "runtimes")
-SIBLINGS = (*CORE, "localnet", "fvm_hypervisor")
+SIBLINGS = (*CORE, "localnet", "hypervisor_tools")
 
 
 class HiddenPackage(ImportError):

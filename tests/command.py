@@ -30,7 +30,7 @@ from typing import IO, Any, Final
 import pytest
 from typer.testing import CliRunner, Result
 
-from fvm_hypervisor.cli.main import app, main
+from hypervisor_tools.cli.main import app, main
 
 Command = Callable[..., tuple[int, str]]
 """A function from arguments to the exit status and all output."""
@@ -64,12 +64,12 @@ def whole_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 HYPERVISOR: Final = Path(sys.executable).with_name("hypervisor")
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 LOADED: Final = (
-    "fvm_hypervisor.cli.main", "localnet.rpc.server.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
-    "fvm_hypervisor.cli.rpc_client", "fvm_hypervisor.laboratory.vectors.statetest", "runtimes.evm.ethereum",
+    "hypervisor_tools.cli.main", "localnet.rpc.server.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
+    "hypervisor_tools.cli.rpc_client", "hypervisor_tools.laboratory.vectors.statetest", "runtimes.evm.ethereum",
     "runtimes.evm.py_evm",
     "runtimes.evm.fast", "runtimes.wasm", "store.rocks.database", "uvicorn.protocols.http.httptools_impl", "websockets",
     "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
-    "fvm_hypervisor.cli.node_settings", "localnet.console", "localnet.explanations", "localnet.traces.trace_report",
+    "hypervisor_tools.cli.node_settings", "localnet.console", "localnet.explanations", "localnet.traces.trace_report",
 )  # fmt: skip
 """Modules that a node or a command would load."""
 _STATUS: Final = 16
@@ -305,6 +305,6 @@ if __name__ == "__main__":
         import_module(name)
     gc.freeze()  # collections in the programs leave alone what they share
     if _serve(sys.argv[1]):
-        from fvm_hypervisor.cli.start import main
+        from hypervisor_tools.cli.start import main
 
         main()

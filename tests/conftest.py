@@ -48,7 +48,7 @@ pytest_plugins = ("tests.suite_rules", "pytester")
 # https://github.com/python/cpython/issues/106905.
 for _hook in sys.meta_path:
     if isinstance(_hook, AssertionRewritingHook):
-        _hook._must_rewrite -= {"bridge", "fvm_hypervisor", "hypervisor", "localnet", "runtimes", "store"}
+        _hook._must_rewrite -= {"bridge", "hypervisor_tools", "hypervisor", "localnet", "runtimes", "store"}
         _hook._marked_for_rewrite_cache.clear()
 
 # Compiled modules of the tests are kept from run to run, for all workers and checkouts, apart from the user's.

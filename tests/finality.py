@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, Final
 
 from bench.recorded import NOT_RUN, RunRecord, finish, options
-from fvm_hypervisor.laboratory.proofs.f3 import (
+from hypervisor_tools.laboratory.proofs.f3 import (
     InvalidCertificate,
     TrustedState,
     decode_certificate,

@@ -24,7 +24,6 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
 from bridge.filecoin.method_numbers import method_number
 from bridge.filecoin.parameters import CreateReturn
-from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import parallel as room
@@ -35,6 +34,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, Recorder, SyscallEntered
 from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor_tools.cli.demo.scenario import counter_module
 from store.cid import Cid
 from store.codec import encode
 from tests.runtimes.evm.assembler import assemble, deployer

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from examples.conftest import actor_id
-from fvm_hypervisor.laboratory.proofs.f3 import Certificate, Committee, Tipset, power_table_cid
-from fvm_hypervisor.laboratory.proofs.precompiles import event_proof
+from hypervisor_tools.laboratory.proofs.f3 import Certificate, Committee, Tipset, power_table_cid
+from hypervisor_tools.laboratory.proofs.precompiles import event_proof
 from localnet import CallFailed, Contract, Network
 from store.cid import cid_of
 

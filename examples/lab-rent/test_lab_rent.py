@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import to_filecoin
-from fvm_hypervisor.cli.main import app
 from hypervisor import Address, fil
 from hypervisor.state.state_tree import archived_actor
 from hypervisor.types import ActorID
+from hypervisor_tools.cli.main import app
 from localnet import Contract, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from store.cid import Cid, parse_cid

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from localnet.network import Network
 
 _HERE: Final = Path(__file__).resolve().parents[2]
-_PACKAGES: Final = frozenset({"bridge", "fvm_hypervisor", "hypervisor", "localnet", "runtimes", "store"})
+_PACKAGES: Final = frozenset({"bridge", "hypervisor_tools", "hypervisor", "localnet", "runtimes", "store"})
 
 
 def hide_frames(error: BaseException, root: Path) -> None:

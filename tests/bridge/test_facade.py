@@ -25,7 +25,6 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import invoke_return
-from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
@@ -33,6 +32,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.registry import NATIVE, Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
+from hypervisor_tools.bindings.actors.solidity import abi
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link

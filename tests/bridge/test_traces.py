@@ -21,13 +21,13 @@ from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.tracers import call_trace, filecoin_failure, flat_trace
-from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
-from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.context import MachineContext
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.tracing import CallEnded, CallStarted, CallTrees, Dispatched, EventEmitted, MessageEnded, TraceEvent
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
+from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts
+from hypervisor_tools.laboratory.vectors.statetest import base_machine
 from runtimes.evm.ethereum.alloc import install_alloc
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of

@@ -29,11 +29,11 @@ from bridge.ethereum.transactions import (
 )
 from bridge.filecoin.messages import envelope_message, from_signed_message, message_of, signed_message
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from fvm_hypervisor.laboratory.vectors.statetest import find_files, read_transaction
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor_tools.laboratory.vectors.statetest import find_files, read_transaction
 from tests.conftest import data_file, samples
 
 CHAIN_ID = 31415926

@@ -22,20 +22,20 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.compile.compiling import compiled_sources
-from fvm_hypervisor.soltest.compile.solc import SolcChoice
-from fvm_hypervisor.soltest.project.project import load_project
-from fvm_hypervisor.soltest.project.sources import own_sources, read_sources
+from hypervisor_tools.soltest.compile.compiling import compiled_sources
+from hypervisor_tools.soltest.compile.solc import SolcChoice
+from hypervisor_tools.soltest.project.project import load_project
+from hypervisor_tools.soltest.project.sources import own_sources, read_sources
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.conftest import EXAMPLE, PROJECT, forge_project, installed, node_process, run, start
 from tests.clients.test_foundry import KEY
 from tests.docs.forge_names import names_of_program, recorded
-from tests.fvm_hypervisor.soltest.cheatcodes import golden as cheatcodes
-from tests.fvm_hypervisor.soltest.forks import chains, golden
-from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
-from tests.fvm_hypervisor.soltest.golden import configuration, of_forge
-from tests.fvm_hypervisor.soltest.isolation import golden as isolation
-from tests.fvm_hypervisor.soltest.trace import golden as json_traces
+from tests.hypervisor_tools.soltest.cheatcodes import golden as cheatcodes
+from tests.hypervisor_tools.soltest.forks import chains, golden
+from tests.hypervisor_tools.soltest.forks.conftest import CREATION
+from tests.hypervisor_tools.soltest.golden import configuration, of_forge
+from tests.hypervisor_tools.soltest.isolation import golden as isolation
+from tests.hypervisor_tools.soltest.trace import golden as json_traces
 
 pytestmark = pytest.mark.long
 
@@ -47,7 +47,7 @@ remappings = ["hypervisor/=hypervisor/"]
 def test_results_of_the_cheatcode_tests_are_those_of_forge(clients: Path, tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text(CONFIGURATION, encoding="utf-8")
     shutil.copytree(cheatcodes.HERE / "contracts", tmp_path / "test")
-    shutil.copytree(PROJECT / "fvm_hypervisor" / "soltest" / "solidity", tmp_path / "hypervisor")
+    shutil.copytree(PROJECT / "hypervisor_tools" / "soltest" / "solidity", tmp_path / "hypervisor")
     shutil.copytree(cheatcodes.HERE / "broadcast", tmp_path / "broadcast")
     (tmp_path / "files").mkdir()
     home = tmp_path / "home"  # with no names of events of other projects

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from fvm_hypervisor.cli.rpc_client import rpc_request
+from hypervisor_tools.cli.rpc_client import rpc_request
 from localnet import CallFailed, Network
 from store.keccak import keccak
 from tests.clients.conftest import EXAMPLE, HERE, INSTALLED, PROJECT, installed, node_process, run, start
@@ -99,7 +99,7 @@ def test_forge_deployment_is_verified_as_project_bytecode(project: Path) -> None
         hypervisor(project, "verify-bytecode", *where, status=1)
 
 
-MARKET = PROJECT / "tests" / "fvm_hypervisor" / "cli" / "foundry" / "typed"
+MARKET = PROJECT / "tests" / "hypervisor_tools" / "cli" / "foundry" / "typed"
 
 
 @pytest.fixture(scope="module")

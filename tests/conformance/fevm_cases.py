@@ -14,11 +14,11 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, apply, events_of
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import InitState
+from hypervisor_tools.laboratory.vectors.fevm import CaseRunner, apply, events_of
 from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of, show

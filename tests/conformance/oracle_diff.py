@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.reference import NoReference, reference_program
-from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
+from hypervisor_tools.laboratory.vectors.conformance import find_vectors, read_vectors
 from tests.conftest import fvm_data
 from tests.golden_cases import MESSAGE_FILES
 

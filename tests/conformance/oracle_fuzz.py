@@ -27,10 +27,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, read_vectors, run_vector
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ActorID
+from hypervisor_tools.laboratory.vectors.conformance import VectorResult, read_vectors, run_vector
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from store.blocks.memory import MemoryStore
 from store.car.files import read_car, write_car

@@ -24,17 +24,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from fvm_hypervisor.jobs.run import run_all
-from fvm_hypervisor.laboratory.vectors.conformance import VECTORS, archive_bytes, manifest_of, verify_vectors
-from fvm_hypervisor.laboratory.vectors.extract import (
+from hypervisor.bundles.bundle import Bundle
+from hypervisor_tools.jobs.run import run_all
+from hypervisor_tools.laboratory.vectors.conformance import VECTORS, archive_bytes, manifest_of, verify_vectors
+from hypervisor_tools.laboratory.vectors.extract import (
     ExtractedVector,
     extract_message,
     extract_tipset,
     vector_of_message,
 )
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-from fvm_hypervisor.laboratory.vectors.run_files import run_file
-from hypervisor.bundles.bundle import Bundle
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
+from hypervisor_tools.laboratory.vectors.run_files import run_file
 from localnet.ledger.headers import IncludedMessage
 from localnet.replay.folder_source import FolderSource
 from localnet.replay.sources import read_past_tipset

@@ -21,7 +21,6 @@ from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, invoke_params
-from fvm_hypervisor.laboratory.vectors.tipsets import ReplayExterns, ReplayFault
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT, Genesis
 from hypervisor.context import MachineContext
@@ -41,6 +40,7 @@ from hypervisor.types import (
     TokenAmount,
 )
 from hypervisor.versions.network_versions import NetworkVersion, network_version
+from hypervisor_tools.laboratory.vectors.tipsets import ReplayExterns, ReplayFault
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.blocks.memory import MemoryStore
 from store.blocks.overlay import OverlayStore

@@ -16,10 +16,6 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, open_vector, run_variant
-from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
-from fvm_hypervisor.laboratory.vectors.fevm import CaseFile, find_files, run_case_file
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.integers import encode_bigint
@@ -28,6 +24,10 @@ from hypervisor.types import ActorID
 from hypervisor.versions.features import FEATURES, SINCE, features_of, with_features
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import parse_overlay
+from hypervisor_tools.laboratory.vectors.conformance import VectorResult, open_vector, run_variant
+from hypervisor_tools.laboratory.vectors.ethereum_json import read_json, read_object
+from hypervisor_tools.laboratory.vectors.fevm import CaseFile, find_files, run_case_file
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 from store.cid import cid_of
 from store.codec import encode, link
 from tests.conftest import bundle_folder, data_file, fvm_data, newer_names

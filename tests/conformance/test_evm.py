@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.fevm import ALL_GROUPS, CaseRunner, load_cases
-from fvm_hypervisor.laboratory.vectors.statetest import find_files, run_file, run_test
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import MessageEnded, TraceEvent
+from hypervisor_tools.laboratory.vectors.fevm import ALL_GROUPS, CaseRunner, load_cases
+from hypervisor_tools.laboratory.vectors.statetest import find_files, run_file, run_test
 from store.blockstore import Store
 from store.cid import EMPTY_ARRAY_CID, Cid, show
 from tests.conformance.fevm_cases import BUNDLE, CASES, FOLDER, GROUP, recorded

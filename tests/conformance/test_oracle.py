@@ -18,10 +18,10 @@ import pytest
 
 from bench.recorded import RunRecord
 from bench.reference import cached_program
-from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor import Address, Message
 from hypervisor.types import Gas, MethodNumber
+from hypervisor_tools.laboratory.vectors.conformance import VectorResult, run_vector
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 from store.cid import show
 from tests.conformance import oracle_diff, oracle_fuzz, oracle_messages
 from tests.conformance.oracle_diff import NOT_RUN, CannotRun, Vectors, by_id, differences, main, sample

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 
 from bench.reference import cached_program
-from fvm_hypervisor.laboratory.vectors.conformance import manifest_of
-from fvm_hypervisor.laboratory.vectors.run_files import run_file
+from hypervisor_tools.laboratory.vectors.conformance import manifest_of
+from hypervisor_tools.laboratory.vectors.run_files import run_file
 from store.car.files import read_car, write_car
 from store.cid import parse_cid, show
 from store.untrusted import gunzip, gzip_bytes

@@ -19,17 +19,17 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.conformance import (
+from hypervisor.machine.parallel import Parallel
+from hypervisor.tracing import Recorder
+from hypervisor_tools.laboratory.vectors.conformance import (
     VectorResult,
     find_vectors,
     is_skipped,
     read_vectors,
     run_vector,
 )
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
-from hypervisor.machine.parallel import Parallel
-from hypervisor.tracing import Recorder
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
+from hypervisor_tools.laboratory.vectors.run_files import RunOptions, run_file
 from tests.conformance.oracle_diff import Vectors, by_id, sample
 from tests.conformance.tipset_corpus import SEVERAL, SOURCE, TIPSETS, blocks_file_of, file_of, results_of
 from tests.conftest import bundle_folder, data_file, fvm_data
@@ -220,7 +220,7 @@ def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: 
         parallel.append(Parallel(workers, **options))
         return parallel[-1]
 
-    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.Parallel", counted)
+    monkeypatch.setattr("hypervisor_tools.laboratory.vectors.conformance.Parallel", counted)
     assert run_file(file, bundles, RunOptions(parallel=2)) == records
     taken, again = sum(each.accepted for each in parallel), sum(each.reexecuted for each in parallel)
     assert taken > again  # and they are executed by workers, but for those that conflict

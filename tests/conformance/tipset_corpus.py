@@ -26,9 +26,6 @@ from typing import Any, Final
 from bridge.actors.binding import Call
 from bridge.bindings import datacap, init, multisig, paymentchannel, storagemarket, storageminer, storagepower
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
-from fvm_hypervisor.laboratory.vectors.extract import extract_message, extract_tipset, vector_of
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.errors import HypervisorError
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
@@ -43,6 +40,9 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from hypervisor_tools.laboratory.vectors.conformance import read_vectors
+from hypervisor_tools.laboratory.vectors.extract import extract_message, extract_tipset, vector_of
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 from localnet import Account, Network
 from localnet.ledger.genesis import GenesisOptions
 from localnet.ledger.headers import IncludedMessage

@@ -34,8 +34,8 @@ from localnet.fork.node_client import NodeClient
 from localnet.fork.response_values import quantity
 from localnet.rpc.server.server import serving
 from tests.command import Program
-from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
-from tests.fvm_hypervisor.soltest.scripts.script_runs import BROADCAST, KEY, SENDER, TRANSFER, assembled_script
+from tests.hypervisor_tools.soltest.contracts import FAIL, PASS, artifact, forge_out
+from tests.hypervisor_tools.soltest.scripts.script_runs import BROADCAST, KEY, SENDER, TRANSFER, assembled_script
 
 SENT: Final = 3
 """Number of transactions of the script."""

@@ -29,10 +29,10 @@ from bench.recorded import Tally
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
-from fvm_hypervisor.jobs.run import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.messages.address import Address
 from hypervisor.tracing import CallNode, Recorder, call_tree
+from hypervisor_tools.jobs.run import run_all
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode

@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any, Final
 
 from bench.recorded import Tally
-from fvm_hypervisor.jobs.run import run_all
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, Recorder
+from hypervisor_tools.jobs.run import run_all
 from runtimes.evm.opcodes import FILECOIN_OPCODES
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.grammar import generate

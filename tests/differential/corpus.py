@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.ethereum.addresses import unmask_id
-from fvm_hypervisor.jobs.run import run_all
-from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
-from fvm_hypervisor.laboratory.vectors.statetest import read_sender
+from hypervisor_tools.jobs.run import run_all
+from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
+from hypervisor_tools.laboratory.vectors.statetest import read_sender
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.conftest import fvm_data
 from tests.differential.comparison import CaseTally, official_actor, run, twins

@@ -17,12 +17,12 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, to_filecoin
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from fvm_hypervisor.cli.demo.scenario import contract
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
+from hypervisor_tools.cli.demo.scenario import contract
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import data_file, with_data

@@ -8,8 +8,8 @@ from typing import Final
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from fvm_hypervisor.cli.demo import scenario
-from fvm_hypervisor.cli.demo.scenario import Demo, DemoStep
+from hypervisor_tools.cli.demo import scenario
+from hypervisor_tools.cli.demo.scenario import Demo, DemoStep
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "demo.svg"
 STEPS: Final = (2, 4, 5)

@@ -24,15 +24,15 @@ from typing import Any, Final, NewType
 
 from typer.testing import CliRunner
 
-from fvm_hypervisor.cli import node as node_command
-from fvm_hypervisor.cli.commands import COMMANDS
-from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
-from fvm_hypervisor.cli.main import app
-from fvm_hypervisor.soltest.cheatcodes.table import MISSING, Cheatcode, table
-from fvm_hypervisor.soltest.project.project import load_project
-from fvm_hypervisor.soltest.project.settings import NOT_READ
-from fvm_hypervisor.soltest.project.tuning import GROUPS
 from hypervisor.errors import InvalidInput
+from hypervisor_tools.cli import node as node_command
+from hypervisor_tools.cli.commands import COMMANDS
+from hypervisor_tools.cli.foundry.settings import ALIASES, UNSUPPORTED
+from hypervisor_tools.cli.main import app
+from hypervisor_tools.soltest.cheatcodes.table import MISSING, Cheatcode, table
+from hypervisor_tools.soltest.project.project import load_project
+from hypervisor_tools.soltest.project.settings import NOT_READ
+from hypervisor_tools.soltest.project.tuning import GROUPS
 from tests.docs import json_rpc_page
 from tests.docs.forge_names import recorded
 

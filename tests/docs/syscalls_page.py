@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fvm_hypervisor.bindings.actors.tables import HEADER, NEWEST, OLDEST, description, header, members, prototype
 from hypervisor.exit_codes import ErrorNumber
+from hypervisor_tools.bindings.actors.tables import HEADER, NEWEST, OLDEST, description, header, members, prototype
 from runtimes.wasm.syscalls.table import STRUCTURES, Syscall
 from tests.docs.page_shell import between
 

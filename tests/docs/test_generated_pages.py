@@ -25,8 +25,8 @@ import pytest
 import hypervisor
 import localnet
 from bridge.filecoin.method_numbers import method_number
-from fvm_hypervisor.cli.foundry.settings import ALIASES, UNSUPPORTED
-from fvm_hypervisor.soltest.project.settings import NOT_READ
+from hypervisor_tools.cli.foundry.settings import ALIASES, UNSUPPORTED
+from hypervisor_tools.soltest.project.settings import NOT_READ
 from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
 from localnet.rpc.refused import REASONS

@@ -24,7 +24,6 @@ from typing import Any
 import pytest
 
 from bridge.bindings import init, multisig
-from fvm_hypervisor.soltest.cheatcodes.table import MISSING, name_of, selector, table
 from hypervisor import Address
 from hypervisor.builtin_actors import build
 from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
@@ -33,10 +32,11 @@ from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompil
 from hypervisor.types import INIT_ACTOR
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, Layouts
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS
+from hypervisor_tools.soltest.cheatcodes.table import MISSING, name_of, selector, table
 from localnet import CallFailed, Network
 from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from tests.docs.page_shell import REPLACED, ROOT, Ran, commands, run_page
-from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
+from tests.hypervisor_tools.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.contracts.test_precompiles import ANSWERS, INVERTS, module
 from tests.packaging import PROJECT
 from tests.runtimes.evm.assembler import assemble, deployer
@@ -105,7 +105,7 @@ def test_failed_call_prints_inner_calls(capsys: pytest.CaptureFixture[str]) -> N
     assert "storagepower MinerRawPower" in printed
 
 
-SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheatcodes" / "forge_selectors.txt"
+SELECTORS = Path(__file__).parent.parent / "hypervisor_tools" / "soltest" / "cheatcodes" / "forge_selectors.txt"
 FORGE = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
 """The selectors of forge 1.8.0, from crates/cheatcodes/assets/cheatcodes.json at 2a5df2c4 of 2026-08-22.
 
@@ -133,13 +133,13 @@ def problems(signatures: set[str]) -> list[str]:
     found = {selector(signature): signature for signature in signatures}
     more = [
         f"forge does not have '{signature}': decorate it with filecoin=True and declare it in "
-        "fvm_hypervisor/soltest/solidity/FilecoinVm.sol"
+        "hypervisor_tools/soltest/solidity/FilecoinVm.sol"
         for own, signature in sorted(found.items())
         if own not in FORGE
     ]
     return more + [
         f"the selector 0x{lacking.hex()} of forge has no cheatcode: add it, or list its signature in MISSING "
-        "(fvm_hypervisor/soltest/cheatcodes/table.py)"
+        "(hypervisor_tools/soltest/cheatcodes/table.py)"
         for lacking in sorted(FORGE - found.keys())
     ]
 
@@ -150,7 +150,7 @@ def test_a_missing_one_is_known_by_its_name() -> None:
 
 
 def test_filecoin_vm_interface_lists_exactly_filecoin_cheatcodes() -> None:
-    source = PROJECT / "fvm_hypervisor" / "soltest" / "solidity" / "FilecoinVm.sol"
+    source = PROJECT / "hypervisor_tools" / "soltest" / "solidity" / "FilecoinVm.sol"
     own = {entry.signature for entry in table().values() if entry.filecoin}
     assert signatures(re.sub(r"\b(calldata|memory)\b", "", source.read_text(encoding="utf-8"))) == own
 

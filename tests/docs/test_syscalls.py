@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from fvm_hypervisor.bindings.actors.tables import HEADER, NEWEST, OLDEST, header
+from hypervisor_tools.bindings.actors.tables import HEADER, NEWEST, OLDEST, header
 from runtimes.wasm.module.parser import FunctionType, parse_module
 from runtimes.wasm.syscalls.abi import Revision
 from tests.compilers import C_FLAGS, needed_zig

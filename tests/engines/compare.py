@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Final
 
 from bench.recorded import Tally
-from fvm_hypervisor.jobs.run import run_all
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
+from hypervisor_tools.jobs.run import run_all
 from runtimes.evm.ethereum.forks import FORKS
 from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch

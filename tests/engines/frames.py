@@ -19,8 +19,8 @@ from typing import Final
 from bench.recorded import RunRecord, Tally, finish, options
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
-from fvm_hypervisor.jobs.run import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
+from hypervisor_tools.jobs.run import run_all
 from runtimes.evm.code import Code
 from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.engines import FAST, PLAIN_ENGINE, engine_factory

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, create2_address
-from fvm_hypervisor.laboratory.vectors.statetest import run_file
+from hypervisor_tools.laboratory.vectors.statetest import run_file
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import LATEST_FORK
 from tests.conftest import data_file

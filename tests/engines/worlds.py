@@ -24,7 +24,6 @@ from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import unwrap_return
-from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import call as vm
@@ -34,6 +33,7 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from hypervisor.versions.network_versions import network_version
+from hypervisor_tools.laboratory.vectors.statetest import FixtureExterns
 from runtimes.evm.engine import Status
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc

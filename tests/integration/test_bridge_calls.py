@@ -29,7 +29,6 @@ from bridge.filecoin.call import encode_call_return
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import invoke_params, invoke_return
-from fvm_hypervisor.cli.demo.scenario import DemoStage, contract
 from hypervisor import Address, Hypervisor, Message, threads
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -38,6 +37,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.state.state_tree import ActorState
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent, call_tree
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor_tools.cli.demo.scenario import DemoStage, contract
 from localnet.state.controls import storage_of
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, codec_of

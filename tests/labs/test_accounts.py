@@ -471,7 +471,7 @@ class TestNode:
         assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x1"
         with pytest.raises(Failed, match="cannot create a contract"):
             rpc("eth_call", {**request, "to": None, "data": "0x00"}, "latest")
-        with pytest.raises(Failed, match="nonce: .0x10000000000000000. has more than 64 bits"):
+        with pytest.raises(Failed, match=r"nonce: .0x10000000000000000. has more than 64 bits"):
             rpc("eth_call", {**request, "authorizationList": [{**shown, "nonce": hex(1 << 64)}]}, "latest")
 
     def test_invalid_authorization_transaction_is_rejected(self, fip: Stage) -> None:

@@ -23,17 +23,17 @@ from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import SET_CODE, Transaction
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
-from fvm_hypervisor.soltest.execution.job import Options
-from fvm_hypervisor.soltest.scripts.plan import _machine
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import FILECOIN
 from hypervisor.machine.parallel import Parallel
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import METHOD_SEND, ActorID, Gas, TokenAmount
+from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from hypervisor_tools.soltest.cheatcodes.state import DEFAULT_SENDER
+from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor
+from hypervisor_tools.soltest.execution.job import Options
+from hypervisor_tools.soltest.scripts.plan import _machine
 from localnet import Network
 from localnet.fork.forking import ForkSource, find_fork_point
 from localnet.fork.node_client import NodeClient

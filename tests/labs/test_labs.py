@@ -20,7 +20,6 @@ from hypervisor_labs.outbox import CODE, OUTBOX, entries
 from hypervisor_labs.rent import RENT, RentState
 
 from bridge.ethereum.addresses import to_filecoin
-from fvm_hypervisor.cli.options import rules_of_options
 from hypervisor import fil
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import labs
@@ -30,6 +29,7 @@ from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.rules import canonical_rules, rule_set
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID, Gas
+from hypervisor_tools.cli.options import rules_of_options
 from localnet import Network
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import Node

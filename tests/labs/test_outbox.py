@@ -51,7 +51,7 @@ from store.cid import DAG_CBOR, cid_of, show
 from store.codec import decode_strict, encode, link
 from store.trees.amt import Amt
 from tests.conftest import samples
-from tests.fvm_hypervisor.laboratory.drafts.test_opening import EPOCH, opened, written
+from tests.hypervisor_tools.laboratory.drafts.test_opening import EPOCH, opened, written
 from tests.labs.outbox import EXAMPLE, MISSING, ON_RECEIPT, RUN, run
 from tests.localnet.rpc.conftest import Client
 

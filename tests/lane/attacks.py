@@ -14,11 +14,11 @@ from functools import cache
 from bridge.bindings import storageminer, storagepower
 from bridge.filecoin.method_numbers import method_number
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
-from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.exit_codes import ExitCode
 from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
+from hypervisor_tools.cli.demo.scenario import counter_module
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
 from localnet.ledger.records import TransactionReceipt

@@ -11,11 +11,11 @@ from bridge.bindings import datacap, init, multisig, storageminer
 from bridge.ethereum.addresses import ZERO_ADDRESS, create_address, masked_id, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from bridge.filecoin.messages import signed_message
-from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor.errors import AddressError, Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ATTO_PER_FIL, DATACAP_ACTOR, INIT_ACTOR, REWARD_ACTOR, ActorID, TokenAmount
+from hypervisor_tools.bindings.actors.solidity import abi
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
 from localnet.contracts.contract import Artifact

@@ -23,9 +23,9 @@ from bridge.ethereum.block import BlockAccessList, next_base_fee
 from bridge.ethereum.patricia import EMPTY_ROOT, list_root
 from bridge.ethereum.transactions import LEGACY, Transaction, key_address
 from bridge.filecoin.receipts import bloom
-from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.installation import OWN_EVM
 from hypervisor.messages.signatures import public_key
+from hypervisor_tools.laboratory.vectors.statetest import base_machine
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
 from runtimes.evm.ethereum.block_run import (
     BUILDERS,

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Authorization, key_address
-from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.installation import OWN_EVM
 from hypervisor.messages.signatures import public_key, sign
+from hypervisor_tools.laboratory.vectors.t8n import transition
 from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, fork_named
 from tests.differential.grammar import THEMES, Grammar
 from tests.runtimes.evm.assembler import NUMBERS, assemble

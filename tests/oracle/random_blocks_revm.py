@@ -12,8 +12,8 @@ import sys
 from collections import Counter
 from typing import IO, Any, Final
 
-from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.installation import OWN_EVM
+from hypervisor_tools.laboratory.vectors.t8n import transition
 from tests.oracle.random_blocks import SENDER, block
 
 FORK_NAMES: Final = ("Petersburg", "Istanbul", "Berlin", "London", "Shanghai", "Cancun", "Prague", "Osaka", "Amsterdam")

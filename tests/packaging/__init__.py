@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
+PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "hypervisor_tools")
 
 
 def own_files(*patterns: str) -> list[Path]:

@@ -89,7 +89,7 @@ def test_importing_public_names_loads_no_heavy_modules() -> None:
 @pytest.mark.slow
 def test_asking_the_command_for_help_loads_no_runtime() -> None:
     program = "import sys\nsys.argv = ['hypervisor', 'bundle', '--help']\n"
-    program += "import contextlib, io, fvm_hypervisor.cli.main as cli\n"
+    program += "import contextlib, io, hypervisor_tools.cli.main as cli\n"
     program += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    cli.main()"
     assert not loaded_after(program) & {"eth", "wasmtime", "starlette", "uvicorn"}
 
@@ -97,7 +97,7 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
 @pytest.mark.slow
 def test_generator_of_bindings_needs_cbor2_only() -> None:
     """A wheel is built in an environment with the build requirements of pyproject.toml."""
-    loaded = loaded_after("import fvm_hypervisor.bindings.actors.python")
+    loaded = loaded_after("import hypervisor_tools.bindings.actors.python")
     others = {*HEAVY, "sha3", "rocksdict", "cryptography", "orjson", "btclib_secp256k1", "py_arkworks_bls12381"}
     assert "cbor2" in loaded
     assert not loaded & others
@@ -119,7 +119,7 @@ NOT_OF_A_PLAIN_NODE = {
     "explanations of failures": {"localnet.explanations"},
     "further methods": {"localnet.rpc.debug.otterscan", "localnet.calls.proofs", "localnet.calls.side_states"},
     "native actors": {"runtimes.wasm", "wasmtime"},
-    "drafts": {"fvm_hypervisor.laboratory.drafts", "fvm_hypervisor.bundles"},
+    "drafts": {"hypervisor_tools.laboratory.drafts", "hypervisor_tools.bundles"},
     "forks": {"localnet.fork.ethereum_fork", "localnet.fork.forking", "localnet.fork.node_client"},
     "folders": {"rocksdict", "store.rocks.database", "localnet.chain.retention"},
     "proofs and faults": {"hypervisor.kernel.proofs", "hypervisor.proofs.consensus_faults"},
@@ -129,7 +129,7 @@ NOT_OF_A_PLAIN_NODE = {
 
 @pytest.mark.parametrize("what", NOT_OF_A_PLAIN_NODE)
 def test_plain_node_is_ready_before_these_modules_load(what: str, plain_node: set[str]) -> None:
-    assert "fvm_hypervisor.verification.application" in plain_node  # the last part that a node loads
+    assert "hypervisor_tools.verification.application" in plain_node  # the last part that a node loads
     assert not plain_node & NOT_OF_A_PLAIN_NODE[what]
 
 
@@ -138,12 +138,12 @@ def plain_node() -> set[str]:
     """Modules that `hypervisor node --silent` has loaded when it is ready."""
     program = "import contextlib, sys\nsys.argv = ['hypervisor', 'node', '--port', '0', '--silent']\n"
     program += "from localnet.rpc.server.server import Server\nServer.run = lambda self, announce: announce()\n"
-    program += "from fvm_hypervisor.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
+    program += "from hypervisor_tools.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
     return loaded_after(program)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.run.worker_modules", "fvm_hypervisor.cli.foundry.runs"])
+@pytest.mark.parametrize("module", ["hypervisor_tools.soltest.run.worker_modules", "hypervisor_tools.cli.foundry.runs"])
 def test_solidity_tests_start_without_rarely_used_modules(module: str) -> None:
     rarely_used = {"eth_abi", "pydantic", "eth_account", "http.client", "importlib.metadata", "email"}
     assert not loaded_after(f"import {module}") & rarely_used
@@ -161,7 +161,7 @@ NOT_OF_A_PLAIN_SOLIDITY_TEST = {
 @pytest.mark.slow
 @pytest.mark.parametrize("what", NOT_OF_A_PLAIN_SOLIDITY_TEST)
 def test_cheatcodes_load_without_these_modules(what: str, cheatcodes: set[str]) -> None:
-    assert "fvm_hypervisor.soltest.cheatcodes.filecoin" in cheatcodes
+    assert "hypervisor_tools.soltest.cheatcodes.filecoin" in cheatcodes
     assert not cheatcodes & NOT_OF_A_PLAIN_SOLIDITY_TEST[what]
 
 
@@ -169,8 +169,8 @@ def test_cheatcodes_load_without_these_modules(what: str, cheatcodes: set[str]) 
 def cheatcodes() -> set[str]:
     """Modules of a worker whose test has called a cheatcode."""
     return loaded_after(
-        "import fvm_hypervisor.soltest.run.worker_modules\n"
-        "from fvm_hypervisor.soltest.cheatcodes.table import table\ntable()"
+        "import hypervisor_tools.soltest.run.worker_modules\n"
+        "from hypervisor_tools.soltest.cheatcodes.table import table\ntable()"
     )
 
 
@@ -178,9 +178,9 @@ def cheatcodes() -> set[str]:
 def test_the_process_that_runs_no_test_loads_no_machine(tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").touch()
     program = f"import contextlib, sys\nsys.argv = ['hypervisor', 'test', '--list', '--root', {str(tmp_path)!r}]\n"
-    program += "from fvm_hypervisor.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
+    program += "from hypervisor_tools.cli.start import main\nwith contextlib.suppress(SystemExit):\n    main()"
     loaded = loaded_after(program)
-    assert "fvm_hypervisor.cli.foundry.runs" in loaded
+    assert "hypervisor_tools.cli.foundry.runs" in loaded
     assert not loaded & {
         "hypervisor.kernel",
         "hypervisor.machine.executor",
@@ -250,6 +250,12 @@ def test_a_file_in_the_working_directory_is_named(tmp_path: Path, name: str, for
     assert error.startswith("hypervisor._siblings.HiddenPackage: ")
     assert f"{shadowing} shadows the package '{name}'" in error
     assert REMEDY in error
+
+
+def test_a_stale_editable_installation_names_the_command_that_renews_it() -> None:
+    program = [sys.executable, "-c", "from fvm_hypervisor.cli.start import main"]
+    done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, "run `make environment`" in done.stderr.splitlines()[-1]) == (1, True)
 
 
 @pytest.mark.slow

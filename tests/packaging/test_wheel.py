@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from hypervisor.builtin_actors.schemas import NAMES
-from tests.fvm_hypervisor.cli.test_wallet import PASSWORD, SECRET, keystore
+from tests.hypervisor_tools.cli.test_wallet import PASSWORD, SECRET, keystore
 from tests.packaging import PACKAGES, PROJECT, own_files
 
 
@@ -41,7 +41,7 @@ def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 TEMPLATES = "hypervisor/builtin_actors/template/"
 """Projects that `hypervisor actor new` copies, with sources and tests."""
-IMPORTED = {"fvm_hypervisor/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
+IMPORTED = {"hypervisor_tools/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """Solidity files that `hypervisor test` and `hypervisor solidity` provide."""
 PAGES = PROJECT / "localnet" / "explorer"
 DATA = {
@@ -61,9 +61,9 @@ DATA = {
     "hypervisor/builtin_actors/m2-native.car",
     "hypervisor/builtin_actors/v19-m2-native.car",
     *(f"hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", "removed", *NAMES)),
-    "fvm_hypervisor/cli/demo/compiled/counter/counter.wasm",
-    "fvm_hypervisor/soltest/compile/solc.mjs",
-    "fvm_hypervisor/soltest/compile/solc_sha256.json",
+    "hypervisor_tools/cli/demo/compiled/counter/counter.wasm",
+    "hypervisor_tools/soltest/compile/solc.mjs",
+    "hypervisor_tools/soltest/compile/solc_sha256.json",
     "localnet/preinstalled/multicall3.hex",
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(
@@ -77,7 +77,7 @@ DATA = {
 }
 INTERFACES = "bridge/solidity/"
 """Solidity interfaces of the built-in actors with their ABI, for users' contracts."""
-COMPILED = "fvm_hypervisor/cli/demo/compiled/solidity/artifacts/"
+COMPILED = "hypervisor_tools/cli/demo/compiled/solidity/artifacts/"
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_wheel_omits_sources_tests_examples_and_build_tools(names: set[str]) -> 
 def test_every_module_of_the_packages_is_in_it(names: set[str]) -> None:
     modules = {path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")}
     wanted = {path.relative_to(PROJECT).as_posix() for path in modules} - {"hypervisor/builtin_actors/build.py"}
-    ours_alone = ("/guests/", "fvm_hypervisor/bindings/actors/")
+    ours_alone = ("/guests/", "hypervisor_tools/bindings/actors/")
     assert {name for name in names if name.endswith(".py")} == {
         name for name in wanted if not any(part in name for part in ours_alone)
     }
@@ -125,8 +125,8 @@ def test_wheel_contains_identical_compiled_examples(wheel: zipfile.ZipFile, name
         COMPILED + path.name for path in artifacts.iterdir()
     }
     for name in names:
-        if name.startswith("fvm_hypervisor/cli/demo/compiled/"):
-            source = PROJECT / name.replace("fvm_hypervisor/cli/demo/compiled", "examples")
+        if name.startswith("hypervisor_tools/cli/demo/compiled/"):
+            source = PROJECT / name.replace("hypervisor_tools/cli/demo/compiled", "examples")
             assert wheel.read(name) == source.read_bytes()
 
 
@@ -134,7 +134,7 @@ def test_wheel_declares_both_commands(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     lines = wheel.read(name).decode().splitlines()
     for command in ("hypervisor", "fvm-hypervisor"):
-        assert f"{command} = fvm_hypervisor.cli.start:main" in lines
+        assert f"{command} = hypervisor_tools.cli.start:main" in lines
 
 
 def test_wheel_contains_both_licences(wheel: zipfile.ZipFile) -> None:
@@ -248,7 +248,7 @@ def test_every_module_is_imported_with_declared_dependencies(alone: Installation
     assert len(modules) > 500
     program = IMPORT_ALL.replace("sys.stdin.read()", f"{' '.join(modules)!r}")
     lacking: dict[str, str] = json.loads(alone.python_run(program).splitlines()[-1])
-    own = {"z3": "fvm_hypervisor.soltest.symbolic.", "hypothesis": "localnet.testing.stateful"}
+    own = {"z3": "hypervisor_tools.soltest.symbolic.", "hypothesis": "localnet.testing.stateful"}
     needs = [(name, missing) for name, missing in lacking.items() if missing in own]
     assert all(name.startswith(own[missing]) for name, missing in needs)  # an extra's own modules, imported for it
     assert {name: missing for name, missing in lacking.items() if missing not in OPTIONAL | own.keys()} == {}

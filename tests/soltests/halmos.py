@@ -23,13 +23,13 @@ from random import Random
 from typing import Final
 
 from bench.recorded import NOT_RUN, RunRecord, commit_of_code, finish, options
-from fvm_hypervisor.soltest.execution.discovery import SuiteFilter
-from fvm_hypervisor.soltest.execution.job import Options
-from fvm_hypervisor.soltest.execution.results import CaseStatus
-from fvm_hypervisor.soltest.project.project import load_project
-from fvm_hypervisor.soltest.project.test_settings import SymbolicSettings
-from fvm_hypervisor.soltest.run.serving import SuiteServer
-from fvm_hypervisor.soltest.run.session import SuiteSession
+from hypervisor_tools.soltest.execution.discovery import SuiteFilter
+from hypervisor_tools.soltest.execution.job import Options
+from hypervisor_tools.soltest.execution.results import CaseStatus
+from hypervisor_tools.soltest.project.project import load_project
+from hypervisor_tools.soltest.project.test_settings import SymbolicSettings
+from hypervisor_tools.soltest.run.serving import SuiteServer
+from hypervisor_tools.soltest.run.session import SuiteSession
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.runners import SOLC, Chosen
 from tests.soltests.stage import INSTALLED, PROJECT, PublicSuite, stage_suite

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.soltest.project.project import Project, load_project
 from hypervisor.errors import InvalidInput
+from hypervisor_tools.soltest.project.project import Project, load_project
 from tests.clients.conftest import installed
 from tests.soltests.stage import INSTALLED
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.cheatcodes.table import MISSING, selector, table
+from hypervisor_tools.soltest.cheatcodes.table import MISSING, selector, table
 from tests.docs.test_page_examples import FORGE
-from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
+from tests.hypervisor_tools.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.traces.test_trace_report import SIGNATURES
 from tests.soltests.folder import SuitesMissing, public_suites
 

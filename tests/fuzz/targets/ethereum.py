@@ -16,12 +16,12 @@ from bridge.ethereum.rlp import Item, RlpError
 from bridge.ethereum.transactions import Transaction, TransactionError, parse_transaction
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.messages import APPLY_AND_CALL, ApplyAndCallParams, from_signed_message, signed_message
-from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.message import Message
 from hypervisor.types import ActorID, Gas, TokenAmount
+from hypervisor_tools.laboratory.vectors.t8n import transition
 from localnet import Network
 from localnet.accounts import accounts
 from localnet.state.controls import code_of, set_code

@@ -15,7 +15,15 @@ from bridge.ethereum.addresses import from_delegated, to_ethereum, to_filecoin, 
 from bridge.ethereum.transactions import TransactionError
 from bridge.filecoin.messages import from_signed_message
 from bridge.filecoin.method_numbers import method_number
-from fvm_hypervisor.laboratory.proofs.f3 import (
+from hypervisor.bundles.genesis import Genesis
+from hypervisor.errors import AddressError, HypervisorError, InvalidInput, MessageError
+from hypervisor.integers import encode_bigint
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.machine_state import Snapshot
+from hypervisor.messages.address import Address, Protocol
+from hypervisor.messages.message import Message, SignedMessage
+from hypervisor.types import DATACAP_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor_tools.laboratory.proofs.f3 import (
     Committee,
     InvalidCertificate,
     TrustedState,
@@ -25,16 +33,8 @@ from fvm_hypervisor.laboratory.proofs.f3 import (
     encode_certificate,
     encode_power_table,
 )
-from fvm_hypervisor.laboratory.vectors import conformance
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
-from hypervisor.bundles.genesis import Genesis
-from hypervisor.errors import AddressError, HypervisorError, InvalidInput, MessageError
-from hypervisor.integers import encode_bigint
-from hypervisor.machine.machine import Hypervisor
-from hypervisor.machine.machine_state import Snapshot
-from hypervisor.messages.address import Address, Protocol
-from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.types import DATACAP_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor_tools.laboratory.vectors import conformance
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 from store.blockstore import StoreError
 from store.car.files import read_car, write_car
 from store.cid import cid_of, show

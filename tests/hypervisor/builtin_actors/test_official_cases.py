@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.fevm import CaseRunner, load_cases
 from hypervisor.bundles.bundle import Bundle
+from hypervisor_tools.laboratory.vectors.fevm import CaseRunner, load_cases
 from tests.conformance.fevm_cases import FOLDER, GROUP
 from tests.conftest import data_file, fvm_data, with_data
 

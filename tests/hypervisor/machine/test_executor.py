@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.cli.demo.scenario import counter_module
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.bundles.manifest import Manifest
@@ -43,6 +42,7 @@ from hypervisor.types import (
     TokenAmount,
 )
 from hypervisor.versions.network_versions import network_version
+from hypervisor_tools.cli.demo.scenario import counter_module
 from store.blocks.memory import MemoryStore
 from store.blockstore import StoreError, put_object
 from store.cid import CBOR, EMPTY_ARRAY_CID, Cid

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import EmittedLog, Log, bloom, bloom_bits
-from fvm_hypervisor.cli.node_client import call_actor
 from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
 from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
+from hypervisor_tools.cli.node_client import call_actor
 from localnet import Contract, NativeActor, Network
 from localnet.chain.logs import LogFilter, logs_between
 from localnet.ledger.index import ChainIndex, LogCache
 from localnet.ledger.records import Execution, decode_height
 from localnet.traces.trace import trace
 from store.keccak import keccak
-from tests.fvm_hypervisor.cli.test_node import running, terminated
+from tests.hypervisor_tools.cli.test_node import running, terminated
 from tests.localnet.conftest import ARTIFACTS
 from tests.runtimes.wasm.guests import data, guest
 

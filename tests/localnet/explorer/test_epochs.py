@@ -11,9 +11,9 @@ from localnet.explorer import epochs
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.node import Node
-from tests.fvm_hypervisor.soltest.forks.chains import COUNTER, DEV
-from tests.fvm_hypervisor.soltest.forks.conftest import served_chain
-from tests.fvm_hypervisor.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
+from tests.hypervisor_tools.soltest.forks.chains import COUNTER, DEV
+from tests.hypervisor_tools.soltest.forks.conftest import served_chain
+from tests.hypervisor_tools.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
 from tests.localnet.conftest import Clock
 from tests.localnet.explorer.conftest import Visitor
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from fvm_hypervisor.cli.folders import reading
-from fvm_hypervisor.cli.node_settings import banner
-from fvm_hypervisor.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from fvm_hypervisor.soltest.execution.executor import ExecutorSettings, TestExecutor
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import ExternError
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import FILECOIN
 from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor_tools.cli.folders import reading
+from hypervisor_tools.cli.node_settings import banner
+from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor
 from localnet import Network, stream_settings
 from localnet.addresses import filecoin_address
 from localnet.contracts.contract import Contract
@@ -32,7 +32,7 @@ from store.blocks.overlay import RemoteHashMismatch, RemoteStore, RemoteUnavaila
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import RAW, Cid, cid_of, show
 from tests.conftest import data_file, kinds
-from tests.fvm_hypervisor.cli.lotus_node import LotusNode, served
+from tests.hypervisor_tools.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.fork.test_node_client import constant_server
 from tests.localnet.rpc.conftest import Client, Failed, refusal

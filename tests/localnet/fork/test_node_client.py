@@ -12,8 +12,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from fvm_hypervisor.cli.rpc_client import rpc_request
 from hypervisor.errors import InvalidInput
+from hypervisor_tools.cli.rpc_client import rpc_request
 from localnet.fork import node_client
 from localnet.fork.node_client import NodeClient, NodeError, RequestOptions, headers
 from localnet.fork.urls import redacted_url

@@ -8,10 +8,10 @@ import pytest
 from bridge.abi.abi import ContractInterface
 from bridge.bindings import multisig
 from bridge.ethereum.addresses import masked_id
-from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount
+from hypervisor_tools.bindings.actors.solidity import abi
 from localnet import NativeActor, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.server.server import serving

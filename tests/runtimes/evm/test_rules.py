@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
-from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.opening import EVM_ENGINES
 from hypervisor.machine.registry import RuntimeServices
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
+from hypervisor_tools.cli.options import OWN_ENGINE
 from runtimes.evm import engines
 from runtimes.evm.code import Code, CodeCache
 from runtimes.evm.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS

@@ -25,7 +25,7 @@ from cbor2 import CBORTag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
+from hypervisor_tools.laboratory.vectors.conformance import read_vectors
 from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, get_object, put_object
 from store.car.files import read_car

@@ -11,8 +11,8 @@ from localnet.fork.node_client import NodeClient
 from localnet.fork.remote_history import RemoteHistory
 from localnet.ledger.address_index import AddressIndex
 from localnet.rpc.node import Node
-from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
-from tests.fvm_hypervisor.soltest.forks.conftest import served_chain
+from tests.hypervisor_tools.soltest.forks.chains import BUMP, COUNTER, DEV
+from tests.hypervisor_tools.soltest.forks.conftest import served_chain
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed

@@ -12,9 +12,9 @@ from localnet.ledger.address_index import AddressIndex
 from localnet.replay.replay import close_folder, heights, replay
 from localnet.rpc.node import FORK_QUERY_TIME, Node
 from localnet.rpc.server.server import serving
-from tests.fvm_hypervisor.soltest.forks import chains
-from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV
-from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.hypervisor_tools.soltest.forks import chains
+from tests.hypervisor_tools.soltest.forks.chains import BUMP, COUNTER, DEV
+from tests.hypervisor_tools.soltest.forks.conftest import CREATION
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 

@@ -17,10 +17,10 @@ from localnet.replay.replay import close_folder, heights, replay
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
 from tests.blobs import zeros
-from tests.fvm_hypervisor.soltest.forks import chains
-from tests.fvm_hypervisor.soltest.forks.chains import BUMP, COUNTER, DEV, SET
-from tests.fvm_hypervisor.soltest.forks.conftest import CREATION, served_chain
-from tests.fvm_hypervisor.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
+from tests.hypervisor_tools.soltest.forks import chains
+from tests.hypervisor_tools.soltest.forks.chains import BUMP, COUNTER, DEV, SET
+from tests.hypervisor_tools.soltest.forks.conftest import CREATION, served_chain
+from tests.hypervisor_tools.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 

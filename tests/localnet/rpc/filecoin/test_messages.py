@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from fvm_hypervisor.laboratory.vectors.conformance import read_vectors, run_variant, variants_of
-from fvm_hypervisor.laboratory.vectors.files import BundleFolder
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, CallTrees
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from hypervisor_tools.laboratory.vectors.conformance import read_vectors, run_variant, variants_of
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
 from localnet.calls import pace
 from localnet.calls.pace import Ended, Pace, Turns
 from localnet.rpc.filecoin.messages import DETAILS, NO_CALL, execution_trace, state_call

@@ -27,10 +27,10 @@ from bridge.ethereum.transactions import (
     Authorization,
     Transaction,
 )
-from fvm_hypervisor.cli.node import _HARDFORK
-from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
+from hypervisor_tools.cli.node import _HARDFORK
+from hypervisor_tools.laboratory.vectors.t8n import transition
 from localnet import Network
 from localnet.rules.parts import rules_named
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
@@ -84,7 +84,7 @@ def test_the_help_of_the_node_names_the_forks() -> None:
     """The command's module repeats the names: importing the table would add half a second to each start."""
     names = ", ".join(fork.name.lower() + (" (draft)" if fork.draft_date else "") for fork in FORKS.values())
     expected = f"With --rules ethereum: {names} (default: {LATEST_FORK.name.lower()})."
-    assert expected == _HARDFORK, f"let the help of --hardfork be '{expected}' in fvm_hypervisor/cli/node.py"
+    assert expected == _HARDFORK, f"let the help of --hardfork be '{expected}' in hypervisor_tools/cli/node.py"
 
 
 def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,136 @@
+"""Independent jobs: a function called with each of many items, on several workers.
+
+An executor has workers: processes of this machine, or those of a Dask cluster (`cluster`). A limited number of jobs is
+submitted at a time. A job whose worker process ended is repeated; if it ends another one, it is lost, which its caller
+reports, and the other jobs continue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final, Protocol, TypeVar
+
+from hypervisor.errors import InvalidInput
+from hypervisor_tools.jobs.pickles import dump, load
+from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_INTERVAL: Final = 1.0
+"""Seconds between two checks of an executor."""
+_OUTSTANDING: Final = 2
+"""Number of submitted jobs per worker."""
+
+
+class ClusterUnavailable(InvalidInput):
+    """The cluster's scheduler does not respond or has ended, or has no workers; jobs may succeed later."""
+
+
+class Executor(Protocol):
+    """Runs jobs on its workers."""
+
+    @property
+    def workers(self) -> int:
+        """Number of jobs that run at a time."""
+
+    @property
+    def sends_files(self) -> bool:
+        """True if workers do not have this machine's files."""
+
+    def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
+        """Start a job; its result is pickled, its exception JobLost or that of the call."""
+
+    def check(self) -> None:
+        """Raise InvalidInput if no job can end any more."""
+
+    def stop(self) -> None:
+        """Cancel all jobs, and end their workers. Further jobs raise Stopped."""
+
+
+class LocalExecutor:
+    """Runs jobs on worker processes of this machine, each driven by a thread."""
+
+    sends_files = False
+
+    def __init__(self, workers: int, pool: WorkerPool) -> None:
+        self.workers = workers
+        self._pool = pool
+        self._threads = ThreadPoolExecutor(workers)
+
+    def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
+        """Start a job."""
+        return self._threads.submit(work.drive, self._pool, work, dump(item), "", {})
+
+    def check(self) -> None:
+        """Do nothing: ended processes are replaced."""
+
+    def stop(self) -> None:
+        """Cancel all jobs, and end their workers."""
+        self._pool.stop()
+        self._threads.shutdown(cancel_futures=True)
+
+    def close(self) -> None:
+        """Wait for all jobs, and end the workers."""
+        self._threads.shutdown()
+        self._pool.close()
+
+
+@contextmanager
+def stopped_early(executor: Executor) -> Iterator[None]:
+    """Stop the executor if the block raises."""
+    try:
+        yield
+    except BaseException:  # Ctrl-C, or an error of the caller
+        executor.stop()
+        raise
+
+
+def completed(
+    executor: Executor,
+    work: Work[T, R],
+    items: Iterable[T],
+    lost: Callable[[T, JobLost], R] | None = None,
+    tick: Callable[[], None] = lambda: None,
+) -> Generator[tuple[int, R]]:
+    """Yield the number and the result of each job as it ends. `tick` is called about once a second.
+
+    `lost` returns the result of a job that ended several workers, otherwise JobLost is raised.
+    """
+    todo = enumerate(items)
+    running: dict[Future[bytes], tuple[int, T]] = {}
+    try:
+        while True:
+            free = max(1, executor.workers * _OUTSTANDING) - len(running)  # negative if a cluster has lost workers
+            for number, item in islice(todo, max(0, free)):
+                running[executor.submit(work, item)] = number, item
+            if not running:
+                return
+            done, _ = wait(running, _INTERVAL, FIRST_COMPLETED)
+            tick()
+            executor.check()
+            for future in done:
+                number, item = running.pop(future)
+                try:
+                    yield number, load(future.result())
+                except JobLost as error:
+                    if lost is None:
+                        raise
+                    yield number, lost(item, error)
+    finally:
+        for future in running:
+            future.cancel()
+
+
+def in_order(results: Iterable[tuple[int, R]]) -> Iterator[R]:
+    """Yield results in the order of their numbers."""
+    waiting: dict[int, R] = {}
+    following = 0
+    for number, result in results:
+        waiting[number] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1

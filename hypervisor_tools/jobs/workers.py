@@ -1,0 +1,265 @@
+"""Worker processes of this machine.
+
+A thread of the parent drives each worker: it sends a call, and receives the call's events and its result. A worker
+remembers the function of its last call, so what all jobs of a run share is sent once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from threading import Lock
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from hypervisor.errors import HypervisorError
+from hypervisor_tools.jobs.fork_server import start_without_interrupt, when_parent_ends
+from hypervisor_tools.jobs.pickles import Archive, dump, load
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_EXIT_SECONDS: Final = 1.0
+"""Seconds for a process to end its programs."""
+ATTEMPTS: Final = 2
+"""Number of workers that a job may end before it is given up."""
+AT_EXIT: Final[list[Callable[[], None]]] = []
+"""Functions that a worker calls before it exits early, perhaps during an import."""
+
+
+class WorkerEnded(Exception):  # an event rather than an error
+    """A worker process ended during a call."""
+
+
+class Stopped(Exception):  # an event rather than an error
+    """The run was stopped, and with it the worker."""
+
+
+class JobLost(HypervisorError):
+    """Raised for a job whose worker process ended each time that it ran."""
+
+
+class Message(NamedTuple):
+    """A message of a worker: an event of its call, `done` with the pickled result, or `failed` with the exception."""
+
+    kind: str
+    payload: Any
+
+
+Drive = Callable[["WorkerPool", "Work[Any, Any]", bytes, str, Mapping[str, str]], bytes]
+"""Function that a thread calls for a job: it drives a worker process, and returns the pickled result."""
+
+
+def _call(pool: WorkerPool, work: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]) -> bytes:
+    return pool.call(work, item, owner, folders)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work(Generic[T, R]):
+    """A function with all that its calls share, as bytes with their digest, and an archive of files that it reads."""
+
+    digest: str
+    data: bytes
+    drive: Drive = _call
+    archive: Archive | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, function: Callable[[T], R], drive: Drive = _call, archive: Archive | None = None) -> Work[T, R]:
+        """Return the work of a function, which must be picklable."""
+        data = dump(function, archive)
+        return cls(sha256(data).hexdigest(), data, drive, archive)
+
+
+class Worker:
+    """A worker process. `owner` names the run that uses it."""
+
+    def __init__(self, owner: str = "") -> None:
+        context = get_context("forkserver")
+        self._pipe, theirs = context.Pipe()
+        self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
+        start_without_interrupt(self.process)
+        theirs.close()
+        self.owner = owner
+        self.is_new = True
+        """True until its first call."""
+        self._known = ""
+
+    def start(self, work: Work[Any, Any], item: bytes, folders: Mapping[str, str]) -> None:
+        """Send a call, of a function that this worker may know. Raises WorkerEnded."""
+        try:
+            self._pipe.send((None if work.digest == self._known else work.data, item, folders))
+        except OSError:
+            raise WorkerEnded(self.exit_code()) from None
+        self._known, self.is_new = work.digest, False
+
+    def receive(self, seconds: float | None = None) -> Message | None:
+        """Return the next message, None after `seconds` without one. Raises WorkerEnded."""
+        try:
+            if not self._pipe.poll(seconds):
+                return None
+            return Message(*self._pipe.recv())
+        except (EOFError, OSError):
+            raise WorkerEnded(self.exit_code()) from None
+
+    def exit_code(self) -> str:
+        """Return the exit status of the process."""
+        self.process.join(5)
+        return f"status {self.process.exitcode}"
+
+    def end(self, *, is_idle: bool = False) -> None:
+        """End the process and, unless it is idle, the programs that its call runs."""
+        if not is_idle:
+            self.process.terminate()
+            self.process.join(_EXIT_SECONDS)
+        self.process.kill()
+        self.process.join(5)
+
+    def close(self) -> None:
+        """Close the pipe, after `end`."""
+        self._pipe.close()
+
+
+class WorkerPool:
+    """The worker processes of this process: those that are idle are used again. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._stopped: set[str] = set()
+
+    @contextmanager
+    def worker(self, owner: str = "") -> Iterator[Worker]:
+        """Yield a worker, which ends if the block raises. Raises Stopped."""
+        worker = self._take(owner)
+        try:
+            yield worker
+        except BaseException as error:
+            self._discard(worker)
+            if owner in self._stopped and not isinstance(error, Stopped):
+                raise Stopped from None
+            raise
+        with self._lock:
+            self._busy.discard(worker)
+            if owner not in self._stopped:
+                self._idle.append(worker)
+                return
+        self._discard(worker)
+
+    def _take(self, owner: str) -> Worker:
+        with self._lock:
+            while self._idle and owner not in self._stopped:
+                worker = self._idle.pop()
+                if worker.process.is_alive():
+                    worker.owner = owner
+                    self._busy.add(worker)
+                    return worker
+                worker.close()
+        if owner in self._stopped:
+            raise Stopped
+        worker = Worker(owner)
+        with self._lock:
+            self._busy.add(worker)
+        if owner in self._stopped:
+            self._discard(worker)
+            raise Stopped
+        return worker
+
+    def _discard(self, worker: Worker) -> None:
+        with self._lock:
+            self._busy.discard(worker)
+        worker.end()
+        worker.close()
+
+    def call(self, work: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]) -> bytes:
+        """Return the pickled result of a call. Raises JobLost, Stopped, and the call's exception."""
+        for _ in range(ATTEMPTS):
+            try:
+                with self.worker(owner) as worker:
+                    worker.start(work, item, folders)
+                    found = worker.receive()
+            except WorkerEnded as error:
+                reason = str(error)
+                continue
+            assert found is not None
+            if found.kind == "failed":
+                raise found.payload
+            return bytes(found.payload)
+        raise JobLost(f"its worker process ended {ATTEMPTS} times ({reason})")
+
+    def stop(self, owner: str = "") -> None:
+        """End the workers of a run, whose threads raise Stopped, and refuse it further ones."""
+        with self._lock:
+            self._stopped.add(owner)
+            busy = [worker for worker in self._busy if worker.owner == owner]
+        for worker in busy:
+            worker.end()
+
+    def close(self) -> None:
+        """End the idle workers."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.process.kill()
+        for worker in idle:
+            worker.end(is_idle=True)
+            worker.close()
+
+
+_events: Connection | None = None
+
+
+def send_event(kind: str, payload: object = None) -> None:
+    """Send an event of the call that this worker executes to the thread that drives it."""
+    if _events is not None:
+        _events.send((kind, payload))
+
+
+def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
+    """Execute calls until the pipe is closed. Exits soon after the parent process."""
+    global _events
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, lambda *_: _leave())
+    when_parent_ends(_leave)
+    _events = pipe
+    function: Callable[[Any], Any] | None = None
+    with suppress(EOFError, OSError):  # the parent has closed the pipe
+        while True:
+            data, item, folders = pipe.recv()
+            try:
+                if data is not None:
+                    function = load(data, folders)
+                assert function is not None
+                reply = "done", dump(function(load(item, folders)))
+            except Exception as error:  # noqa: BLE001  # raised again where the job was submitted
+                pipe.send(("failed", _portable(error)))
+            else:
+                pipe.send(reply)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that another process can read; unexpected ones with their traceback."""
+    if not isinstance(error, HypervisorError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        load(dump(error))
+    except Exception:  # noqa: BLE001  # of any constructor
+        return RuntimeError("".join(traceback.format_exception(error)))
+    return error
+
+
+def _leave() -> None:
+    """End this process and its programs. Imports nothing, since a module may be half imported."""
+    for function in AT_EXIT:
+        function()
+    os._exit(1)

@@ -1,0 +1,36 @@
+"""Modules that the process that forks workers preloads, and data that each worker would otherwise read again.
+
+Both are permanent, so garbage collection is off while they load, and they are frozen: a collection in a worker would
+copy shared pages. Runtimes of native actors and the clients of nodes are not among the modules: most tests need
+neither.
+"""
+
+import gc
+from contextlib import suppress
+from importlib import import_module
+from typing import Final
+
+MODULES: Final = (
+    "hypervisor_tools.soltest.run.serving",
+    "runtimes.evm.ethereum.actor",
+    "runtimes.evm.fast.engine",
+)
+
+
+def _read_data() -> None:
+    """Read the built-in actors."""
+    from hypervisor.bundles.bundle import Bundle
+    from hypervisor.versions.network_versions import LATEST
+
+    with suppress(Exception):  # a worker meets the same error, and reports it
+        Bundle.for_actors(LATEST.actors, LATEST.rules)
+
+
+gc.disable()
+try:
+    for module in MODULES:
+        import_module(module)
+    _read_data()
+finally:
+    gc.freeze()
+    gc.enable()

@@ -1,1 +1,0 @@
-"""Tests of `fvm_hypervisor.laboratory.proofs`."""

@@ -1,0 +1,1 @@
+"""Tests of `hypervisor_tools.laboratory.proofs`."""

@@ -1,0 +1,82 @@
+"""Rewriting of tests: what is replaced, and positions of the code. Rules: forge, crates/common/src/preprocessor."""
+
+from pathlib import Path
+
+from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
+from hypervisor_tools.soltest.project.project import Project
+from hypervisor_tools.soltest.project.sources import read_sources
+
+COUNTERS = """contract Plain { uint256 public x; }
+contract Named { constructor(uint256 a, string memory /* label */ b, address[] calldata) payable {} }
+"""
+VM = r"VmContractHelper0_test_T_t_sol(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D)"
+
+
+def linked(folder: Path, test: str, name: str = "test/T.t.sol") -> Linked:
+    (folder / "foundry.toml").touch()
+    for path, text in (("src/Counters.sol", COUNTERS), (name, f'import "../src/Counters.sol";\n{test}')):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+    project = Project(folder)
+    return link_dynamically(project, read_sources(project, ["src/Counters.sol", name]))
+
+
+def body(folder: Path, test: str) -> str:
+    """Return the second line of the rewritten test."""
+    return linked(folder, test).sources.texts["test/T.t.sol"].splitlines()[1]
+
+
+def test_creation_loads_the_code_by_name(tmp_path: Path) -> None:
+    found = body(tmp_path, 'contract T { Plain p = new Plain(); string s = "new Plain()"; /* new Plain() */ }')
+    deployed = f'Plain(payable({VM}.deployCode({{_artifact: "src/Counters.sol:Plain"}})))'
+    assert found == f'contract T {{ Plain p = {deployed}; string s = "new Plain()"; /* new Plain() */ }}'
+
+
+def test_arguments_are_encoded_by_a_helper(tmp_path: Path) -> None:
+    made = linked(tmp_path, 'contract T { function t() public { new Named{\n salt: "s", value: 7}(1, "b", a); } }')
+    text = made.sources.texts["test/T.t.sol"]
+    options = '_artifact: "src/Counters.sol:Named", _value: 7, _salt: "s"'
+    encoded = '_args: encodeArgs0(DeployHelper0.FoundryPpConstructorArgs\n(1, "b", a))'
+    assert f"Named(payable({VM}.deployCode({{{options}, {encoded}}})))" in text
+    assert text.count("\n", 0, text.index("(1,")) == 2  # as in the test
+    helper = made.sources.texts["foundry-pp/DeployHelper0.sol"]
+    assert "{ uint256 a; string b; address[] foundry_pp_ctor_arg1; }" in helper
+    assert "abi.encode(args.a, args.b, args.foundry_pp_ctor_arg1)" in helper
+    assert made.sources.closure(["test/T.t.sol"]) >= {"foundry-pp/DeployHelper0.sol", "src/Counters.sol"}
+
+
+def test_creation_in_a_try_statement_has_a_function_for_its_type(tmp_path: Path) -> None:
+    found = body(tmp_path, "contract T { function t() public { try new Plain() returns (Plain p) {} catch {} } }")
+    assert f'try this.addressToPlain0_test_T_t_sol({VM}.deployCode({{_artifact: "src/Counters.sol:Plain"}}))' in found
+    assert "function addressToPlain0_test_T_t_sol(address addr) public pure returns (Plain)" in found
+
+
+def test_creation_code_stays_in_constants_pure_functions_and_modifiers(tmp_path: Path) -> None:
+    code = "type(Plain).creationCode"
+    kept = f"bytes constant CODE = {code}; function f() pure returns (bytes memory) {{ return {code}; }}"
+    kept += f" modifier m() {{ {code}; _; }}"
+    found = body(tmp_path, f"contract T {{ {kept} function g() view returns (bytes memory) {{ return {code}; }} }}")
+    assert found == f"contract T {{ {kept} function g() view returns (bytes memory) {{ return {VM}.getCode(\"src/Counters.sol:Plain\"); }} }}"  # fmt: skip  # noqa: E501
+
+
+def test_mocks_scripts_and_other_contracts_stay(tmp_path: Path) -> None:
+    create = "contract T { function t() public { new Plain(); } }"
+    assert not linked(tmp_path, f"contract Mock is Plain {{}} {create}").edits
+    assert not linked(tmp_path, f"contract Script {{}} {create.replace('T', 'T is Script')}").edits
+    assert not linked(tmp_path, "contract Own {} contract T { function t() public { new Own(); } }").edits
+    assert not linked(tmp_path, create, "script/T.s.sol").edits
+
+
+def test_source_maps_have_the_positions_of_the_test(tmp_path: Path) -> None:
+    made = linked(tmp_path, "contract T { function t() public { new Plain(); int é = 1; new Plain(); last(); } }")
+    text, name = made.sources.texts["test/T.t.sol"].encode(), "test/T.t.sol"
+    places = [(text.index(b"Plain(pay"), 5), (text.index(b"last("), 4), (len(text) - 3, 1)]
+    code = {"sourceMap": ";".join(f"{start}:{length}:0:-" for start, length in places) + ";;3:1:1"}
+    output = {"sources": {name: {"id": 0}, "foundry-pp/DeployHelper0.sol": {"id": 1}}, "contracts": {name: {"T": {"evm": {"bytecode": code}}}}}  # noqa: E501  # fmt: skip
+    made.restore_maps(output, [name])
+    original = made.original.texts[name].encode()
+    first, last, tail, *rest = code["sourceMap"].split(";")
+    assert first.split(":")[0] == str(original.index(b"new Plain"))
+    assert last == f"{original.index(b'last(')}:4:0:-"
+    assert tail == f"{len(original)}:0:0:-"
+    assert rest[1] == "3:1:-1"

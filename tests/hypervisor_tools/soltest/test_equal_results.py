@@ -1,0 +1,98 @@
+"""Results of a test run do not depend on the number of workers, on kills of them, or on where they run."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from shutil import rmtree
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, Artifacts
+from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suites
+from hypervisor_tools.soltest.execution.job import Job, Options
+from hypervisor_tools.soltest.fuzz.stored_failures import write_failures
+from hypervisor_tools.soltest.project.project import Project
+from hypervisor_tools.soltest.report.report import json_report
+from hypervisor_tools.soltest.run.workers import run_suites
+from tests.hypervisor_tools.soltest.contracts import PASS, artifact, write
+
+BRANCHES = ["600435", "600116", "@odd", "57", "00", "odd:", "6004356103e810", "@small", "57", "00", "small:", "00"]
+FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
+
+
+@contextmanager
+def killed_workers(count: int) -> Iterator[list[int]]:
+    """Kill the first `count` processes that start, once each; yield the number of each that was killed.
+
+    Their successors are left alone, since a test that ends two processes fails.
+    """
+    before, ended = {*active_children()}, Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        first: list[BaseProcess] = []
+        while len(first) < count and not ended.wait(0.01):
+            first = [*({*active_children()} - before)][:count]
+        for process in first:
+            if process.pid is not None and not ended.wait(0.3):
+                killed.append(process.pid)
+                process.kill()
+
+    killer = Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        killer.join()
+
+
+def outcome(root: Path, workers: int, dask: str | None = None, kills: int = 0) -> dict[str, Any]:
+    """Run the tests of a new project, and return the report, the failures and the corpus."""
+    rmtree(root, ignore_errors=True)
+    bodies = {f"S{number}": {"testBranches(uint256)": BRANCHES, "testLow(uint256)": FAILS_ABOVE} for number in range(6)}
+    contracts = {name: artifact({**body, "testUnit()": PASS}) for name, body in bodies.items()}
+    folder = write(root / "artifacts", contracts)
+    places = [ArtifactLocation("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
+    project = Project(root)
+    project = replace(project, fuzz=replace(project.fuzz, runs=500, corpus_dir="corpus"))
+    job = Job(project, places, {}, Options(dask=dask, evm="fast"), seed=7)
+    suites, _ = find_suites(Artifacts(root, places, {}), ["test/T.t.sol"], SuiteFilter())
+    with killed_workers(kills) as killed:
+        found = list(run_suites(job, suites, workers))
+    assert len(killed) == kills
+    write_failures(project, sorted(found, key=lambda suite: suite.name))
+    report = json.loads(json.dumps(json_report(found), default=str))
+    for suite in report.values():
+        del suite["duration"]
+        for test in suite["test_results"].values():
+            del test["duration"]
+    corpus = sorted((file.parent.parts[-4:], file.read_text()) for file in root.glob("corpus/**/*.json"))
+    failures = {str(file.relative_to(root)): file.read_text() for file in root.glob("cache/**/*") if file.is_file()}
+    assert len(report) == 6
+    assert len(corpus) >= 12
+    assert len(failures) == 7
+    return {"report": report, "corpus": corpus, "failures": failures}
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_the_number_of_workers_or_kills(tmp_path: Path) -> None:
+    expected = outcome(tmp_path / "project", 1)
+    for workers, kills in ((1, 1), (2, 2), (5, 3)):
+        assert outcome(tmp_path / "project", workers, kills=kills) == expected
+
+
+@pytest.mark.slow
+def test_a_cluster_without_the_projects_files_has_the_same_results(tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    expected = outcome(tmp_path / "project", 1)
+    dashboard = {"dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=dashboard) as made:
+        assert outcome(tmp_path / "project", 2, made.scheduler_address) == expected
