@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -187,18 +187,21 @@ lane: environment ## test attacks of users' actors on cron and rewards, on our b
 streams: environment ## test the reward actor with random programs of governance, awards and claims; ARGS="--count 10000" for a longer run
 	@$(RUN)/python -m tests.streams --count 500 $(ARGS)
 
-labs: environment ## run the labs on 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
-	@$(RUN)/python -m tests.labs.accounts $(ARGS)
-	@$(RUN)/python -m tests.labs.lanes $(ARGS)
-	@$(RUN)/python -m tests.labs.outbox $(ARGS)
-	@$(RUN)/python -m tests.labs.rent $(ARGS)
-	@$(RUN)/python -m tests.labs.libraries $(ARGS)
-	@$(RUN)/python -m tests.labs.flood $(ARGS)
+labs: environment ## run the tests and the examples of the labs (integrations/labs)
+	@$(RUN)/python -m pytest -q -n logical --max-worker-restart 0 --dist worksteal -m "not long" integrations/labs $(ARGS)
+
+lab-programs: environment ## run the labs on 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
+	@$(RUN)/python -m lab_tests.accounts $(ARGS)
+	@$(RUN)/python -m lab_tests.lanes $(ARGS)
+	@$(RUN)/python -m lab_tests.outbox $(ARGS)
+	@$(RUN)/python -m lab_tests.rent $(ARGS)
+	@$(RUN)/python -m lab_tests.libraries $(ARGS)
+	@$(RUN)/python -m lab_tests.flood $(ARGS)
 
 fuzz: environment ## fuzz every decoder and the machine for a minute each; ARGS="--targets codec rlp" selects targets
 	@$(RUN)/python -m tests.fuzz --seconds 60 $(ARGS)
 
-records: environment ## repeat one per cent of each recorded run and compare with bench/records; ARGS="fuzz" selects one
+records: environment ## repeat one per cent of each recorded run and compare with its record; ARGS="fuzz" selects one
 	@$(RUN)/python -m bench.recorded $(ARGS)
 
 slices: environment ## continue recorded runs with new seeds: ARGS="crash kill-node --for 20m"

@@ -25,13 +25,14 @@ from typing import Any, Self
 
 from bench.data import PROJECT
 
-RECORDS = Path(__file__).with_name("records")
+RECORDS = (Path(__file__).with_name("records"), PROJECT / "integrations" / "labs" / "records")
 MIN_INPUTS = 10
 """Minimum number of inputs of a replay, which is otherwise one per cent of a run (and never more than the run)."""
 TOLERANCE = 0.1
 """Maximum difference between a stage's share of the inputs and the recorded share, besides the error of a sample."""
 MAX_AGE = 200
 """Maximum number of commits since the one that a record was made with."""
+"""Folders of the records."""
 NIGHTLY = PROJECT / ".ci" / "nightly.tsv"
 """Results of the steps of `.ci/nightly`."""
 MAX_NIGHTLY_AGE = 100
@@ -205,7 +206,7 @@ def commit_of_code() -> str:
     """Return the commit of the code, with a suffix if tracked files other than records differ from it."""
     git = ["git", "-C", str(PROJECT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":!bench/records"], check=False).returncode
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":!*/records/*.json"], check=False).returncode
     return f"{commit} and changes" if changed else commit
 
 
@@ -215,7 +216,7 @@ def commit_of_code() -> str:
 def replay(name: str) -> Iterator[str]:
     """Repeat one per cent of a record; yield the differences as sentences. Raises NotRun."""
     try:
-        old = RunRecord.read(RECORDS / f"{name}.json")
+        old = RunRecord.read(record_files()[name])
     except RecordError as error:
         yield str(error)
         return
@@ -292,9 +293,9 @@ def nightly_problems() -> Iterator[str]:
             yield f"{title}: {newer} commits are newer, the limit is {MAX_NIGHTLY_AGE}: run .ci/nightly"
 
 
-def names_of_records() -> list[str]:
-    """Return the names of all records."""
-    return sorted(file.stem for file in RECORDS.glob("*.json"))
+def record_files() -> dict[str, Path]:
+    """Return the files of all records, by name."""
+    return {file.stem: file for folder in RECORDS for file in sorted(folder.glob("*.json"))}
 
 
 def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
@@ -310,7 +311,7 @@ def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
 
 def main() -> int:
     """Return the exit code of `make records`."""
-    names = names_of_records()
+    names = [*record_files()]
     parser = argparse.ArgumentParser(prog="make records", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default: all")
     named = parser.parse_args().names
@@ -324,7 +325,7 @@ def main() -> int:
     for name in chosen:
         start = time.monotonic()
         try:
-            problems = [*replay(name), *age_problems(RunRecord.read(RECORDS / f"{name}.json"))]
+            problems = [*replay(name), *age_problems(RunRecord.read(record_files()[name]))]
         except NotRun as lack:
             print(f"{name}: {NOT_RUN}{lack}", flush=True)
             continue

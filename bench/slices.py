@@ -19,7 +19,7 @@ from dataclasses import replace
 from time import monotonic
 
 from bench.data import PROJECT
-from bench.recorded import NOT_RUN, RECORDS, RecordError, RunRecord, Slice, command_of, commit_of_code, names_of_records
+from bench.recorded import NOT_RUN, RecordError, RunRecord, Slice, command_of, commit_of_code, record_files
 
 FAILED = PROJECT / "build" / "slices"
 """Folder of the records of slices with findings."""
@@ -81,7 +81,7 @@ def next_slice(name: str, count: int | None) -> float | None:
 
     Raises RecordError for a slice with a finding, or one that ended without a record.
     """
-    stored = RECORDS / f"{name}.json"
+    stored = record_files()[name]
     total = with_slices(RunRecord.read(stored))
     seed = max(one.seed for one in total.slices) + 1
     FAILED.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def run(names: Iterable[str], seconds: int | None, count: int | None) -> int:
 
 def main() -> int:
     """Run `make slices`, and return its exit code."""
-    names = names_of_records()
+    names = [*record_files()]
     parser = argparse.ArgumentParser(prog="make slices", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="+", metavar="NAME", choices=names, help=f"of {', '.join(names)}")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="TIME", help="default: one slice of each")

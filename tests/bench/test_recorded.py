@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 
 from bench import recorded, slices
-from bench.recorded import RECORDS, NotRun, RecordError, RunRecord, age_problems, differences, replay, replay_command
+from bench.recorded import (
+    NotRun,
+    RecordError,
+    RunRecord,
+    age_problems,
+    differences,
+    record_files,
+    replay,
+    replay_command,
+)
 from bench.slices import add_slice, default_count, duration, run, with_slices
 
 HALF = {"made": 1000, "executed": 500}
@@ -31,7 +40,7 @@ def record(**changed: Any) -> RunRecord:
     return RunRecord(**sound | changed)
 
 
-@pytest.mark.parametrize("file", sorted(RECORDS.glob("*.json")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", record_files().values(), ids=lambda file: file.stem)
 def test_every_stored_run_record_is_valid(file: Path) -> None:
     stored = RunRecord.read(file)
     assert stored.problems() == []
@@ -117,14 +126,14 @@ def test_nightly_step_counts_if_it_passed_and_is_recent(
 
 
 def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "RECORDS", tmp_path)
+    monkeypatch.setattr(recorded, "RECORDS", (tmp_path,))
     gone = record(command="python -m tests.bench.gone --count 1000 --seed 7")
     (tmp_path / "gone.json").write_text(json.dumps(asdict(gone)))
     assert [*replay("gone")] == [f"`{gone.command}` no longer runs: exit code 1, no record"]
 
 
 def test_a_run_that_cannot_run_here_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "RECORDS", tmp_path)
+    monkeypatch.setattr(recorded, "RECORDS", (tmp_path,))
     (tmp_path / "far.json").write_text(json.dumps(asdict(record())))
     words = "print('NOT RUN: there is no Rust here')"
     monkeypatch.setattr(recorded, "replay_command", lambda *_: [sys.executable, "-c", words])
@@ -135,7 +144,7 @@ def test_a_run_that_cannot_run_here_is_no_failure(tmp_path: Path, monkeypatch: p
 
 
 def test_a_record_without_a_command_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "RECORDS", tmp_path)
+    monkeypatch.setattr(recorded, "RECORDS", (tmp_path,))
     (tmp_path / "bare.json").write_text(json.dumps(asdict(record(command="python -m tests.bench.sample"))))
     assert [*replay("bare")] == ["no command with --count: python -m tests.bench.sample"]
 
@@ -153,8 +162,7 @@ COMMAND = "python -m tests.bench.sample_run --count 10 --seed 1"
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (recorded, slices):
-        monkeypatch.setattr(module, "RECORDS", tmp_path)
+    monkeypatch.setattr(recorded, "RECORDS", (tmp_path,))
     monkeypatch.setattr(slices, "FAILED", tmp_path / "failed")
     file = tmp_path / "sample.json"
     RunRecord(1, 10, {"made": 10, "even": 5}, [], {"last": 1}, COMMAND, "c0", "d0", 5.0).write(file)
@@ -238,7 +246,7 @@ def test_other_durations_are_refused(text: str) -> None:
 
 def test_uncommitted_code_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(slices, "commit_of_code", lambda: "c0 and changes")
-    monkeypatch.setattr(sys, "argv", ["slices", "lab-lanes"])
+    monkeypatch.setattr(sys, "argv", ["slices", "parallel"])
     with pytest.raises(SystemExit):
         slices.main()
     assert "commit the changes first" in capsys.readouterr().err
