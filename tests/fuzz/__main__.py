@@ -26,9 +26,9 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Final
 
-from bench.data import PROJECT
-from bench.recorded import RunRecord, finish, options
 from tests.fuzz.target import lab_names, load, names, store_inputs, stored_inputs
+from tests.harness.paths import PROJECT
+from tests.harness.recorded import RunRecord, finish, options
 
 LEAST: Final = 100_000
 """Minimum number of inputs of a saturated target."""

@@ -7,11 +7,11 @@ from random import Random
 
 import pytest
 
-from bench.data import PROJECT
 from tests.conftest import samples
 from tests.fuzz import trees
 from tests.fuzz.__main__ import Coverage, read_coverage
 from tests.fuzz.target import DECODER, load, names, stored_inputs
+from tests.harness.paths import PROJECT
 
 LARGEST = 4000
 """Maximum length of the seeds that all targets run; `test_changed_real_actors_yield_no_finding` has longer ones."""

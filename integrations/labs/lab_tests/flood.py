@@ -14,7 +14,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-from bench.recorded import RunRecord, finish, options
 from bridge.actors.binding import Call
 from bridge.bindings import storageminer
 from bridge.ethereum.addresses import to_filecoin
@@ -30,6 +29,7 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.miners import onboarding
 from localnet.miners.miner import WINDOW_PROOF, Miner
 from localnet.miners.policy import DEADLINE, PROVING_PERIOD
+from tests.harness.recorded import RunRecord, finish, options
 from tests.localnet.conftest import ARTIFACTS, START
 
 STAGES: Final = ("was taken", "was executed")

@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from bench.recorded import RunRecord, finish, options
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import to_filecoin
 from hypervisor.machine.machine import Hypervisor
@@ -22,6 +21,7 @@ from hypervisor.messages.address import Address
 from hypervisor.types import ActorID, TokenAmount
 from localnet import Network
 from localnet.rules.parts import ImplicitResult
+from tests.harness.recorded import RunRecord, finish, options
 
 Shown = tuple[list[str], tuple[bool, ...]]
 """A program's findings, each as `kind: text`, and for each stage after the first True if the program reached it."""

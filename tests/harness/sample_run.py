@@ -6,7 +6,7 @@ The seed `--defect` has a finding.
 import sys
 import time
 
-from bench.recorded import RunRecord, finish, options
+from tests.harness.recorded import RunRecord, finish, options
 
 
 def main() -> int:

@@ -21,8 +21,8 @@ from time import time
 from types import TracebackType
 from typing import Final
 
-from bench.data import PROJECT
 from hypervisor.installation import user_folder
+from tests.harness.paths import PROJECT
 
 FOLDER: Final = PROJECT / "tests" / "oracle"
 TARGET: Final = PROJECT / "build" / "oracle"

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bench import recorded, slices
-from bench.recorded import (
+from tests.harness import recorded, slices
+from tests.harness.recorded import (
     NotRun,
     RecordError,
     RunRecord,
@@ -24,7 +24,7 @@ from bench.recorded import (
     replay,
     replay_command,
 )
-from bench.slices import add_slice, default_count, duration, run, with_slices
+from tests.harness.slices import add_slice, default_count, duration, run, with_slices
 
 HALF = {"made": 1000, "executed": 500}
 
@@ -35,7 +35,7 @@ def record(**changed: Any) -> RunRecord:
         "count": 1000,
         "stages": HALF,
         "findings": [],
-        "command": "python -m tests.bench.sample --count 1000 --seed 7 --fast",
+        "command": "python -m tests.harness.sample --count 1000 --seed 7 --fast",
     }
     return RunRecord(**sound | changed)
 
@@ -65,7 +65,7 @@ def test_inconclusive_run_record_reports_problem(changed: dict[str, Any], proble
 
 def test_a_replay_is_one_per_cent_with_the_same_seed_and_options(tmp_path: Path) -> None:
     file = tmp_path / "new.json"
-    wanted = ["-m", "tests.bench.sample", "--count", "10", "--seed", "7", "--fast", "--record", str(file)]
+    wanted = ["-m", "tests.harness.sample", "--count", "10", "--seed", "7", "--fast", "--record", str(file)]
     assert replay_command(record(), file)[1:] == wanted
 
 
@@ -127,7 +127,7 @@ def test_nightly_step_counts_if_it_passed_and_is_recent(
 
 def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "RECORDS", (tmp_path,))
-    gone = record(command="python -m tests.bench.gone --count 1000 --seed 7")
+    gone = record(command="python -m tests.harness.gone --count 1000 --seed 7")
     (tmp_path / "gone.json").write_text(json.dumps(asdict(gone)))
     assert [*replay("gone")] == [f"`{gone.command}` no longer runs: exit code 1, no record"]
 
@@ -145,8 +145,8 @@ def test_a_run_that_cannot_run_here_is_no_failure(tmp_path: Path, monkeypatch: p
 
 def test_a_record_without_a_command_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "RECORDS", (tmp_path,))
-    (tmp_path / "bare.json").write_text(json.dumps(asdict(record(command="python -m tests.bench.sample"))))
-    assert [*replay("bare")] == ["no command with --count: python -m tests.bench.sample"]
+    (tmp_path / "bare.json").write_text(json.dumps(asdict(record(command="python -m tests.harness.sample"))))
+    assert [*replay("bare")] == ["no command with --count: python -m tests.harness.sample"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"command": "python -m tests.crash"}'])
@@ -157,7 +157,7 @@ def test_invalid_run_record_is_rejected(content: str, tmp_path: Path) -> None:
         RunRecord.read(file)
 
 
-COMMAND = "python -m tests.bench.sample_run --count 10 --seed 1"
+COMMAND = "python -m tests.harness.sample_run --count 10 --seed 1"
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_slice_with_a_finding_stops_the_run_and_is_repeated(stored: Path, caps
         message = capsys.readouterr().err
         assert "FOUND: sample: seed 2" in message
         assert "a wrong number" in message
-        assert "python -m tests.bench.sample_run --count 10 --seed 2 --defect 2" in message
+        assert "python -m tests.harness.sample_run --count 10 --seed 2 --defect 2" in message
         assert stored.read_bytes() == before
     assert RunRecord.read(slices.FAILED / "sample-2.json").findings == ["a wrong number"]
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from time import monotonic
 
-from bench.data import PROJECT
-from bench.recorded import NOT_RUN, RecordError, RunRecord, Slice, command_of, commit_of_code, record_files
+from tests.harness.paths import PROJECT
+from tests.harness.recorded import NOT_RUN, RecordError, RunRecord, Slice, command_of, commit_of_code, record_files
 
 FAILED = PROJECT / "build" / "slices"
 """Folder of the records of slices with findings."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
+PROJECT: Final = Path(__file__).resolve().parents[2]
 DATA: Final = Path(os.environ.get("FVM_DATA", PROJECT / ".." / "shared"))
 BUNDLES: Final = DATA / "bundles"
 VECTORS: Final = DATA / "vectors"

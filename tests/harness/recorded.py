@@ -1,9 +1,9 @@
-"""Recorded runs: the format of the files in records/, how a long run writes its own, and `make records`.
+"""Recorded runs: the format of the files in bench/records, how a long run writes its own, and `make records`.
 
 A long run (kills, fuzzing, differential cases) is a program `python -m MODULE --count N --seed S ...` that ends with
-`finish`: it prints its record, or writes it to `--record FILE`. `python -m bench.recorded [NAME...]` repeats one per
-cent of every record with its seed on the current code, and exits with code 1 unless the results agree: the same share
-of inputs at each stage, and no finding. Speed is not compared here: bench/targets.toml does that.
+`finish`: it prints its record, or writes it to `--record FILE`. `python -m tests.harness.recorded [NAME...]` repeats
+one per cent of every record with its seed on the current code, and exits with code 1 unless the results agree: the
+same share of inputs at each stage, and no finding. Speed is not compared here: bench/targets.toml does that.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from bench.data import PROJECT
+from tests.harness.paths import PROJECT
 
-RECORDS = (Path(__file__).with_name("records"), PROJECT / "integrations" / "labs" / "records")
+RECORDS = (PROJECT / "bench" / "records", PROJECT / "integrations" / "labs" / "records")
+"""Folders of the records."""
 MIN_INPUTS = 10
 """Minimum number of inputs of a replay, which is otherwise one per cent of a run (and never more than the run)."""
 TOLERANCE = 0.1
 """Maximum difference between a stage's share of the inputs and the recorded share, besides the error of a sample."""
 MAX_AGE = 200
 """Maximum number of commits since the one that a record was made with."""
-"""Folders of the records."""
 NIGHTLY = PROJECT / ".ci" / "nightly.tsv"
 """Results of the steps of `.ci/nightly`."""
 MAX_NIGHTLY_AGE = 100
@@ -53,7 +53,7 @@ class NotRun(Exception):
 
 @dataclass(slots=True)
 class Slice:
-    """A part of a run that was done in slices (bench/slices.py)."""
+    """A part of a run that was done in slices (tests/harness/slices.py)."""
 
     seed: int
     count: int
