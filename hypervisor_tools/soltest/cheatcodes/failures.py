@@ -168,15 +168,14 @@ def check_type(description: str) -> str:
 
 def check_values(values: Any) -> None:
     """Raise CheatcodeFailure for values whose encoding would exceed the limit."""
-    left, size = [values], 0
+    left, size = [values], _WORD
     while left:
         value = left.pop()
-        size += _WORD
         if isinstance(value, dict):
             value = list(value.values())
-        if isinstance(value, bytes | str):
+        if isinstance(value, list | tuple):
+            size += _WORD * len(value)
+            left += [item for item in value if not isinstance(item, int)]
+        elif isinstance(value, bytes | str):
             size += len(value)
-        elif isinstance(value, list | tuple):
-            check_size(size + _WORD * (len(left) + len(value)))
-            left += value
         check_size(size)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.abi.strict_abi import join_parts
 from bridge.ethereum.addresses import EthAddress
@@ -20,7 +20,6 @@ from hypervisor_tools.soltest.cheatcodes.failures import (
 )
 
 _WORD: Final = 32
-_SIGN: Final = 1 << 255
 _WORDS: Final[dict[str, Callable[[bytes], Any]]] = {
     "uint256": lambda word: int.from_bytes(word, "big"),
     "uint64": lambda word: _uint64(word),
@@ -91,7 +90,8 @@ def _array_of_words(kind: str, data: bytes) -> list[Any] | None:
     if read is None or words[:2] != [_WORD.to_bytes(_WORD, "big"), (len(words) - 2).to_bytes(_WORD, "big")]:
         return None
     values = [read(word) for word in words[2:]]
-    return [values] if [_word(kind[:-2], value) for value in values] == words[2:] else None
+    write = _writer(kind[:-2]).write
+    return [values] if [write(value) for value in values] == words[2:] else None
 
 
 def _words_and_texts(
@@ -104,7 +104,7 @@ def _words_and_texts(
         word = data[at * _WORD : (at + 1) * _WORD]
         if read is not None:
             found.append(read(word))
-            if _word(kind, found[-1]) != word:
+            if _writer(kind).write(found[-1]) != word:
                 return None
             continue
         text = read_text(data, at, len(types)) if kind in ("bytes", "string") else None
@@ -117,59 +117,108 @@ def _words_and_texts(
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     """Return the encoded values. Raises CheatcodeFailure for a value of the wrong type."""
-    words = [_word(kind, value) for kind, value in zip(types, values, strict=True)]
-    if None not in words:
-        return b"".join(word for word in words if word is not None)
-    check_values(values)
     try:
-        parts = [_part(kind, value) for kind, value in zip(types, values, strict=True)]
+        writer = _sequence(tuple(types))
+        if not writer.is_of_words:
+            check_values(values)
+        return writer.write(values)
+    except _Unfit:
+        from hypervisor_tools.soltest.cheatcodes.eth_abi_values import encode_any
+
+        return encode_any(types, values)
     except (OverflowError, TypeError, ValueError) as error:
         raise CheatcodeFailure(str(error)) from None
-    if None not in parts:
-        return _join([part for part in parts if part is not None])
-    from hypervisor_tools.soltest.cheatcodes.eth_abi_values import encode_any
-
-    return encode_any(types, values)
 
 
-def _word(kind: str, value: Any) -> bytes | None:
-    """Return the encoding of a one-word value; None if it needs checking."""
-    if isinstance(value, int):
-        bits, signed = _BITS.get(kind, (0, False))
-        low, high = (-1 << (bits - 1), 1 << (bits - 1)) if signed else (0, 1 << bits)
-        return value.to_bytes(_WORD, "big", signed=signed) if bits and low <= value < high else None
-    if isinstance(value, bytes):
-        if kind == "address":
-            return value.rjust(_WORD, b"\0") if len(value) == 20 else None
-        return value.ljust(_WORD, b"\0") if len(value) == _SIZES.get(kind) else None
-    return None
+class _Unfit(Exception):
+    """Raised for a type or a value that eth_abi must check."""
 
 
-def _part(kind: str, value: Any) -> tuple[bool, bytes] | None:
-    """Return True if a value of words, strings and arrays is dynamic, and its encoding; None if it needs checking."""
-    if kind.endswith("]") and isinstance(value, list | tuple):
-        inner, _, size = kind[:-1].rpartition("[")
-        if size and int(size) != len(value):
-            return None
-        head = b"" if size else len(value).to_bytes(_WORD, "big")
-        if inner in _BITS or inner in _SIZES or inner == "address":
-            words = [_word(inner, item) for item in value]
-            if None in words:
-                return None
-            return not size, head + b"".join(word for word in words if word is not None)
-        if not value:
-            return None if size else (True, head)
-        parts = [_part(inner, item) for item in value]
-        if None in parts:
-            return None
-        known = [part for part in parts if part is not None]
-        return not size or known[0][0], head + _join(known)
-    if (kind == "bytes" and isinstance(value, bytes)) or (kind == "string" and isinstance(value, str)):
-        data = value.encode() if isinstance(value, str) else value
-        return True, write_text(data)
-    word = _word(kind, value)
-    return None if word is None else (False, word)
+class _Writer(NamedTuple):
+    """The encoding of a type: its size in bytes if it is static, and whether it consists of words without arrays."""
+
+    size: int | None
+    write: Callable[[Any], bytes]
+    is_of_words: bool = False
 
 
-def _join(parts: Sequence[tuple[bool, bytes]]) -> bytes:
-    return join_parts(sum(_WORD if is_dynamic else len(data) for is_dynamic, data in parts), parts)
+@lru_cache(maxsize=1024)
+def _writer(kind: str) -> _Writer:
+    """Return the encoding of a type. Raises _Unfit."""
+    if kind.endswith("]"):
+        return _array(*kind[:-1].rsplit("[", 1))
+    if kind.startswith("("):
+        return _sequence(split(kind[1:-1]))
+    if kind in _BITS:
+        return _Writer(_WORD, _number(*_BITS[kind]), True)
+    if kind in _SIZES:
+        return _Writer(_WORD, _fixed_bytes(_SIZES[kind], lambda value: value.ljust(_WORD, b"\0")), True)
+    if kind == "address":
+        return _Writer(_WORD, _fixed_bytes(20, lambda value: value.rjust(_WORD, b"\0")), True)
+    if kind in ("bytes", "string"):
+        return _Writer(None, _write_bytes if kind == "bytes" else _write_string)
+    raise _Unfit
+
+
+def _number(bits: int, signed: bool) -> Callable[[Any], bytes]:
+    low, high = (-1 << (bits - 1), 1 << (bits - 1)) if signed else (0, 1 << bits)
+
+    def write(value: Any) -> bytes:
+        if isinstance(value, int) and low <= value < high:
+            return value.to_bytes(_WORD, "big", signed=signed)
+        raise _Unfit
+
+    return write
+
+
+def _fixed_bytes(size: int, pad: Callable[[bytes], bytes]) -> Callable[[Any], bytes]:
+    def write(value: Any) -> bytes:
+        if isinstance(value, bytes) and len(value) == size:
+            return pad(value)
+        raise _Unfit
+
+    return write
+
+
+def _write_bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise _Unfit
+    return write_text(value)
+
+
+def _write_string(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise _Unfit
+    return write_text(value.encode())
+
+
+def _array(inner: str, size: str) -> _Writer:
+    item, length = _writer(inner), int(size) if size else None
+    if length == 0:
+        raise _Unfit
+    is_static = item.size is not None
+
+    def write(value: Any) -> bytes:
+        if not isinstance(value, list | tuple) or length not in (None, len(value)):
+            raise _Unfit
+        parts = [item.write(each) for each in value]
+        data = b"".join(parts) if is_static else join_parts(_WORD * len(parts), [(True, part) for part in parts])
+        return data if size else len(value).to_bytes(_WORD, "big") + data
+
+    return _Writer(None if length is None or item.size is None else length * item.size, write)
+
+
+@lru_cache(maxsize=1024)
+def _sequence(types: tuple[str, ...]) -> _Writer:
+    """Return the encoding of a tuple, or of a list of parameters. Raises _Unfit."""
+    writers = [_writer(kind) for kind in types]
+    sizes = [writer.size for writer in writers]
+    head = sum(_WORD if size is None else size for size in sizes)
+
+    def write(values: Any) -> bytes:
+        if not isinstance(values, list | tuple) or len(values) != len(writers):
+            raise _Unfit
+        parts = [(writer.size is None, writer.write(value)) for writer, value in zip(writers, values, strict=True)]
+        return join_parts(head, parts)
+
+    return _Writer(None if None in sizes else head, write, all(writer.is_of_words for writer in writers))

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
@@ -384,33 +384,41 @@ class Values:
 
     def value(self, entry: Mapping[str, Any]) -> Any:
         """Return a value for an ABI entry's type, in the form that `eth_abi` accepts."""
-        kind = str(entry["type"])
+        return self._source(entry)()
+
+    def _source(self, entry: Mapping[str, Any]) -> Callable[[], Any]:
+        """Return a function that draws values for an ABI entry's type."""
+        kind, rng = str(entry["type"]), self._rng
         if kind.endswith("]"):
             inner, _, size = kind[:-1].rpartition("[")
-            item = {**entry, "type": inner}
+            draw = self._source({**entry, "type": inner})
             if size:
-                return self._fixed_array(item, int(size))
-            return [self.value(item) for _ in range(self._elements())]
+                return lambda: self._fixed_array(draw, int(size))
+            return lambda: [draw() for _ in range(self._elements())]
         if kind == "tuple":
-            return tuple(self.value(part) for part in entry["components"])
+            parts = [self._source(part) for part in entry["components"]]
+            return lambda: tuple([draw() for draw in parts])
         if (members := self.enum_size(entry)) is not None:
-            return self._rng.randrange(members)
+            return lambda: rng.randrange(members)
         if kind.startswith("uint"):
-            return self._unsigned(int(kind[4:] or 256))
+            return partial(self._unsigned, int(kind[4:] or 256))
         if kind.startswith("int"):
-            return self._signed(int(kind[3:] or 256))
+            return partial(self._signed, int(kind[3:] or 256))
         if kind == "bool":
-            return self._rng.random() < 0.5
+            return lambda: rng.random() < 0.5
         if kind == "address":
-            word = self._word(20)
-            return word if word not in self._dictionary.libraries else self._rng.randbytes(20)
+            return self._address
         if kind == "string":
-            return self._text()
+            return self._text
         if kind == "bytes":
-            return self._bytes()
+            return self._bytes
         if kind.startswith("bytes"):
-            return self._word(int(kind[5:]), left=True)
-        return self._rng.randbytes(24)  # function: an address and a selector
+            return partial(self._word, int(kind[5:]), left=True)
+        return lambda: rng.randbytes(24)  # function: an address and a selector
+
+    def _address(self) -> bytes:
+        word = self._word(20)
+        return word if word not in self._dictionary.libraries else self._rng.randbytes(20)
 
     def enum_size(self, entry: Mapping[str, Any]) -> int | None:
         """Return the number of members of an entry's enum; None for other types, and if its source is unknown."""
@@ -474,12 +482,12 @@ class Values:
             return word[:size] if left else word[-size:]
         return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
 
-    def _fixed_array(self, item: Mapping[str, Any], count: int) -> list[Any]:
+    def _fixed_array(self, draw: Callable[[], Any], count: int) -> list[Any]:
         """Return an array of fixed length; it repeats one value if the limit of elements is reached."""
         if count > self._rest:
-            return [self.value(item)] * count
+            return [draw()] * count
         self._rest -= count
-        return [self.value(item) for _ in range(count)]
+        return [draw() for _ in range(count)]
 
     def _elements(self) -> int:
         rng = self._rng

@@ -30,34 +30,64 @@ from localnet.rpc.values import as_data
 from localnet.traces.trace_report import native_text
 
 MAX_LINES: Final = 20_000
+MAX_CHARACTERS: Final = 32 << 20
+"""Maximum length of a text in lines and in characters; its last line counts the calls and events beyond."""
 _MAX_SHORT: Final = 999_999
 """Largest word of a slot that is printed as a decimal number."""
-_Part = CallNode | InternalCall | str
+_Part = CallNode | InternalCall | EventEmitted | PrecompileRefusal | str
 
 
 def trace_text(roots: Sequence[CallNode], names: Names, *, with_slots: bool = False) -> str:
     """Return the lines of call trees, indented by two; `with_slots` adds the slots that each frame changed."""
     lines: list[str] = []
-    todo: list[tuple[_Part, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
-    while todo and len(lines) < MAX_LINES:
-        item, first, rest = todo.pop()
-        if isinstance(item, str):
-            lines += [first + item.split("\n", 1)[0], *(rest + line for line in item.split("\n")[1:])]
-            continue
-        if isinstance(item, CallNode):
-            lines.append(first + _head(item, names))
-            slots = _slots(item) if with_slots else []
-            parts = [*_parts(item, names), *slots, f"← {result_text(item, names)}"]
-        else:
-            lines.append(f"{first}[{item.gas}] {function_head(item, names)}")
-            parts = [*_parts(item, names), f"← {_function_result(item, names)}"]
+    characters = 0
+    todo: list[tuple[_Part, CallNode | InternalCall | None, str, str]] = [
+        (root, None, "  ", "  ") for root in reversed(roots)
+    ]
+    while todo and len(lines) < MAX_LINES and characters < MAX_CHARACTERS:
+        item, of, first, rest = todo.pop()
+        text, parts = _text(item, of, names), _parts(item, names, with_slots)
+        start, *more = text.split("\n")
+        lines += [first + start, *(rest + line for line in more)]
+        characters += len(text)
         inner = "    " if rest == "  " else rest
         for index in reversed(range(len(parts))):
             last = index == len(parts) - 1
-            todo.append((parts[index], inner + ("└─ " if last else "├─ "), inner + ("    " if last else "│   ")))
+            within = item if isinstance(item, CallNode | InternalCall) else None
+            todo.append(
+                (parts[index], within, inner + ("└─ " if last else "├─ "), inner + ("    " if last else "│   "))
+            )
     if todo:
-        lines.append(f"  ... cut after {MAX_LINES:,} lines")
+        calls, events = _count([part for part, *_ in todo])
+        lines.append(f"  ... cut after {len(lines):,} lines; left out: {calls:,} calls, {events:,} events")
     return "\n".join(lines)
+
+
+def _count(parts: list[_Part]) -> tuple[int, int]:
+    """Return how many calls and events there are in parts of a tree."""
+    calls = events = 0
+    while parts:
+        item = parts.pop()
+        calls += isinstance(item, CallNode)
+        events += isinstance(item, EventEmitted)
+        if isinstance(item, CallNode | InternalCall):
+            parts += [part for part in item.items if isinstance(part, CallNode | InternalCall | EventEmitted)]
+    return calls, events
+
+
+def _text(item: _Part, of: CallNode | InternalCall | None, names: Names) -> str:
+    """Return the text of an item of `of`, without its own items."""
+    match item:
+        case CallNode():
+            return _head(item, names)
+        case InternalCall():
+            return f"[{item.gas}] {function_head(item, names)}"
+        case EventEmitted():
+            return _event(item, of, names)
+        case PrecompileRefusal():
+            return f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}"
+        case str():
+            return item
 
 
 def function_head(call: InternalCall, names: Names) -> str:
@@ -76,20 +106,16 @@ def _values(values: Sequence[TypedValue], names: Names) -> str:
     )
 
 
-def _parts(of: CallNode | InternalCall, names: Names) -> list[_Part]:
-    """Return the content of a frame, or of a function in it, in order."""
-    parts: list[_Part] = []
-    for item in of.items:
-        match item:
-            case CallNode() | InternalCall():
-                parts.append(item)
-            case EventEmitted():
-                parts.append(_event(item, of, names))
-            case PrecompileRefusal():
-                parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
-            case _:
-                pass  # slots are appended by `_slots`
-    return parts
+def _parts(of: _Part, names: Names, with_slots: bool) -> list[_Part]:
+    """Return the content of a frame, or of a function in it, in order; its result is the last."""
+    if not isinstance(of, CallNode | InternalCall):
+        return []
+    parts: list[_Part] = [
+        item for item in of.items if isinstance(item, CallNode | InternalCall | EventEmitted | PrecompileRefusal)
+    ]
+    if isinstance(of, InternalCall):
+        return [*parts, f"← {_function_result(of, names)}"]
+    return [*parts, *(_slots(of) if with_slots else []), f"← {result_text(of, names)}"]
 
 
 def _slots(frame: CallNode) -> list[str]:
@@ -124,7 +150,7 @@ def _kind(frame: CallNode) -> str:
     return "" if kind == "CALL" else f" [{kind.lower()}]"
 
 
-def _event(event: EventEmitted, of: CallNode | InternalCall, names: Names) -> str:
+def _event(event: EventEmitted, of: CallNode | InternalCall | None, names: Names) -> str:
     log = frames.log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]

@@ -63,12 +63,20 @@ def test_every_value_can_be_encoded_as_its_type() -> None:
 
 @pytest.mark.slow
 def test_values_are_encoded_as_by_eth_abi() -> None:
-    inputs = [*INPUTS, *({"type": kind} for kind in ("address[2]", "uint256[][3]", "int16[2][2]", "bytes4[][]"))]
-    values = Values(Random(2), Dictionary([0, 1, 2**255, 2**256 - 1]))
-    for entry in [entry for entry in inputs if entry is not PAIR]:
+    drawn = Values(Random(2), Dictionary([0, 1, 2**255, 2**256 - 1]))
+    nested = {
+        "type": "tuple[2]",
+        "components": [{"type": "address"}, {"type": "uint64[]"}, {**PAIR, "type": "tuple[]"}],
+    }
+    inputs = [
+        *INPUTS,
+        *({"type": kind} for kind in ("address[2]", "uint256[][3]", "int16[2][2]", "bytes4[][]")),
+        nested,
+    ]
+    for entry in inputs:
         for _ in range(5):
-            one, two = values.arguments([entry, {"type": "string"}])
-            assert abi_encode([entry["type"], "string"], [one, two]) == encode([entry["type"], "string"], [one, two])
+            kinds, values = types([entry, {"type": "string"}]), drawn.arguments([entry, {"type": "string"}])
+            assert abi_encode(kinds, values) == encode(kinds, values)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ def lines(names: Names, data: bytes, exit_code: int, output: bytes, *events: Eve
     return trace_text([frame(data, exit_code, output, *events)], names).splitlines()
 
 
+def test_a_trace_that_is_too_long_ends_with_the_number_of_calls_and_events_left_out(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = EventEmitted(ActorID(1), ((0, "d", 85, bytes(1000)),))
+    monkeypatch.setattr("hypervisor_tools.soltest.trace.trace_text.MAX_CHARACTERS", 5_000)
+    *shown, last = lines(names, b"", 0, b"", *[event] * 10)
+    assert [len(shown), last.strip()] == [4, "... cut after 4 lines; left out: 0 calls, 7 events"]
+
+
 def test_native_actor_is_decoded_by_the_schema_in_its_module(names: Names) -> None:
     """The module is not committed, as in a test that has created its actor by `filecoinVm.deployActor`."""
     module = with_schema((TEMPLATE / "tip_jar.wasm").read_bytes(), (TEMPLATE / "interface.ipldsch").read_text())
