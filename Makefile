@@ -213,11 +213,11 @@ bundle: environment ## rebuild the built-in actors and compare with the committe
 	@$(RUN)/python -m tests.hypervisor.constructed_states
 
 engine: environment ## rebuild the EVM engine's guests and compare with the committed ones (needs Rust)
-	@$(RUN)/python -m hypervisor_tools.bindings.actors
+	@$(RUN)/python -m scripts.actor_bindings
 	@$(RUN)/python hypervisor/builtin_actors/build.py --engine $(ARGS)
 
 bindings: environment ## regenerate what derives from the actors' schemas: Python, Solidity, the table of docs/bridge.md
-	@$(RUN)/python -m hypervisor_tools.bindings.actors
+	@$(RUN)/python -m scripts.actor_bindings
 
 actors-page: environment ## regenerate the table of docs/actors.md from the actors
 	@$(RUN)/python -m tests.docs.actors_page

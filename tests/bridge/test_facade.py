@@ -32,8 +32,8 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.registry import NATIVE, Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
-from hypervisor_tools.bindings.actors.solidity import abi
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from scripts.actor_bindings.solidity import abi
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link
 from tests.hypervisor.builtin_actors.people import ALICE, GENESIS

@@ -15,12 +15,12 @@ from hypervisor.errors import AddressError, Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.types import ATTO_PER_FIL, DATACAP_ACTOR, INIT_ACTOR, REWARD_ACTOR, ActorID, TokenAmount
-from hypervisor_tools.bindings.actors.solidity import abi
 from localnet import CallFailed, Contract, Network, TransactionFailed, TransactionRefused
 from localnet.addresses import Target
 from localnet.contracts.contract import Artifact
 from localnet.errors import UnknownTransaction
 from localnet.state.controls import ContractState, code_of, storage_of
+from scripts.actor_bindings.solidity import abi
 from store.cid import cid_of
 from tests.conftest import data_file
 from tests.localnet.chain.test_failing_commits import ReorgRecorder

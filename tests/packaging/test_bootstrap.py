@@ -17,7 +17,7 @@ import pytest
 from tests.packaging import PROJECT
 
 TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
-SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "hypervisor_tools/bindings/actors/*.py")
+SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "scripts/actor_bindings/*.py")
 INPUTS = [
     *("requirements.lock", "pyproject.toml", "integrations/labs/pyproject.toml"),
     *(str(path.relative_to(PROJECT)) for part in SOURCES for path in sorted(PROJECT.glob(part))),

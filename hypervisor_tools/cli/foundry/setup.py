@@ -90,7 +90,7 @@ def bindings(
 
     Example: hypervisor bindings Vault out/Coin.sol/Coin.json --out contracts
     """
-    from hypervisor_tools.bindings.contracts import modules
+    from hypervisor_tools.bindings import modules
 
     different = []
     for module in modules(artifact, artifacts):

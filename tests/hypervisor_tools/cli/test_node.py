@@ -17,9 +17,9 @@ import pytest
 from web3 import HTTPProvider, Web3
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.bindings.actors.solidity import abi
 from hypervisor_tools.cli.rpc_client import rpc_request
 from localnet.fork.node_client import NodeError
+from scripts.actor_bindings.solidity import abi
 from tests import command
 from tests.command import Program
 from tests.web_server import Handler, serving

@@ -11,11 +11,11 @@ from bridge.ethereum.addresses import masked_id
 from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount
-from hypervisor_tools.bindings.actors.solidity import abi
 from localnet import NativeActor, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.server.server import serving
 from localnet.traces.guest_profile import GuestProfile, check_profile
+from scripts.actor_bindings.solidity import abi
 from tests.command import run
 from tests.localnet.test_network import wallet
 from tests.runtimes.wasm.guests import data, guest

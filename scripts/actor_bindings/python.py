@@ -337,4 +337,4 @@ def _constant(method: str) -> str:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).resolve().parents[3])
+    write(Path(__file__).resolve().parents[2])

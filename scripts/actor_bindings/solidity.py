@@ -13,7 +13,7 @@ from typing import Any, Final
 from bridge.actors.exported_methods import EXIT_CODES, INTERFACES, SMALL_NUMBERS_ONLY
 from bridge.actors.facade import ERRORS, NONPAYABLE, AbiType, FacadeFunction, SolidityTypes, facade
 from bridge.actors.schemas import methods
-from hypervisor_tools.bindings.actors.python import UNITS, schema_comments
+from scripts.actor_bindings.python import UNITS, schema_comments
 from store.schema.types import Struct
 
 FOLDER: Final = Path("bridge/solidity")

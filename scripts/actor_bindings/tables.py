@@ -27,7 +27,7 @@ from runtimes.wasm.syscalls.actors import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
 from store.cid import CBOR, DAG_CBOR, RAW
 
-_PROJECT: Final = Path(__file__).resolve().parents[3]
+_PROJECT: Final = Path(__file__).resolve().parents[2]
 HEADER: Final = _PROJECT / "hypervisor" / "builtin_actors" / "include" / "fvm.h"
 NEWEST, OLDEST = SYSCALL_REVISIONS["v4+install_actor+upgrade_actor"], SYSCALL_REVISIONS["v3"]
 """Syscalls of the newest network version with all features, and of the oldest one."""

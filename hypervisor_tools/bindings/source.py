@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import wrap
 
-from hypervisor_tools.bindings.contracts.declared import (
+from hypervisor_tools.bindings.declared import (
     RESERVED_IN_DEPLOY,
     RESERVED_IN_TUPLES,
     DeclaredContract,

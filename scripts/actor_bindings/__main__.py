@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from hypervisor_tools.bindings.actors import python, solidity, tables
+from scripts.actor_bindings import python, solidity, tables
 
-PROJECT: Final = Path(__file__).resolve().parents[3]
+PROJECT: Final = Path(__file__).resolve().parents[2]
 
 
 def generated_files() -> dict[Path, str]:
