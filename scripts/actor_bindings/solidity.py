@@ -1,4 +1,4 @@
-"""The Solidity interfaces of `bridge/solidity` and their ABI, generated from the functions of `bridge.actors.facade`.
+"""The Solidity interfaces of `bridge/solidity` and their ABI, generated from the functions of `hypervisor_labs.facade`.
 
 A test compiles the interfaces and compares solc's ABI with the generated one.
 """
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bridge.actors.exported_methods import EXIT_CODES, INTERFACES, SMALL_NUMBERS_ONLY
-from bridge.actors.facade import ERRORS, NONPAYABLE, AbiType, FacadeFunction, SolidityTypes, facade
+from bridge.actors.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
 from bridge.actors.schemas import methods
+from hypervisor_labs.facade import ERRORS, AbiType, FacadeFunction, SolidityTypes, facade
 from scripts.actor_bindings.python import UNITS, schema_comments
 from store.schema.types import Struct
 
@@ -205,7 +205,7 @@ def _scalar(kind: str, name: str) -> dict[str, Any]:
     return {"internalType": kind, "name": name, "type": kind}
 
 
-PATH: Final = Path("docs/bridge.md")
+PATH: Final = Path("docs/labs/facade.md")
 BEGIN: Final = "<!-- functions of the interfaces: make bindings -->\n"
 END: Final = "<!-- end of the functions -->\n"
 

@@ -29,12 +29,12 @@ MODULES = {
     "tests.fuzz.targets.messages": ("absurd", "address", "certificate", "message", "vector"),
     "tests.fuzz.targets.machines": ("bytecode", "machine", "module"),
     "tests.fuzz.targets.code": ("upgrade",),
-    "tests.fuzz.targets.bridge": ("abi", "facade", "params", "rlp"),
+    "tests.fuzz.targets.bridge": ("abi", "params", "rlp"),
     "tests.fuzz.targets.ethereum": ("transaction", "transition"),
     "tests.fuzz.targets.node": ("explorer", "rpc"),
 }
 """Names of the targets, by module."""
-LABS = {f"lab_tests.fuzz_targets.{name}": (name,) for name in ("apply_and_call", "libraries", "rent")}
+LABS = {f"lab_tests.fuzz_targets.{name}": (name,) for name in ("apply_and_call", "facade", "libraries", "rent")}
 """The same of the labs, which are a distribution of their own (integrations/labs)."""
 
 

@@ -166,8 +166,8 @@ def test_registered_object_that_is_no_lab_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ("lab", "expected one of accounts, async, lanes, libraries, rent"),
-        ("lab:", "expected one of accounts, async, lanes, libraries, rent"),
+        ("lab", "expected one of accounts, async, facade, lanes, libraries, rent"),
+        ("lab:", "expected one of accounts, async, facade, lanes, libraries, rent"),
         ("lab:lanez", "lab 'lanez' is not known: choose one of"),
         ("lab:lanes,lanes", "lab 'lanes' is named twice"),
         ("lab:lanes,", "'' is not a lab"),

@@ -22,8 +22,6 @@ from hypothesis import strategies as st
 
 from bridge.abi.abi import ContractInterface
 from bridge.actors.exported_methods import INTERFACES as NAMES
-from bridge.actors.facade import FacadeFunction, facade
-from bridge.actors.facade_runtime import enable_facade
 from bridge.ethereum.addresses import masked_id, to_filecoin
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, invoke_return
@@ -33,6 +31,8 @@ from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID, Gas
+from hypervisor_labs.facade import FacadeFunction, facade
+from hypervisor_labs.facade_runtime import enable_facade
 from store.codec import decode, encode, link
 from tests.conftest import data_file, kinds, samples
 from tests.hypervisor.builtin_actors.people import ALICE, BOB, CAROL, ETHEL, GENESIS, amount, packed, raw, signature
@@ -41,7 +41,7 @@ from tests.integration.filecoin_solidity.cases import APIS, Case, Stage, cases
 from tests.integration.filecoin_solidity.compare import _actors
 
 FOLDER = Path(__file__).parent / "facade"
-INTERFACES = Path(__file__).parents[2] / "bridge" / "solidity"
+INTERFACES = Path(__file__).parents[3] / "bridge" / "solidity"
 RELAY = ContractInterface(json.loads((FOLDER / "compiled" / "Relay.json").read_text())["abi"])
 ERRORS = ContractInterface(json.loads((INTERFACES / "IDatacap.json").read_text()))
 
@@ -117,7 +117,7 @@ def test_the_compiled_contracts_are_those_of_the_sources() -> None:
 
 @pytest.mark.long
 def test_interface_abis_match_solc_output() -> None:
-    script = Path(__file__).parents[2] / "scripts" / "clients"
+    script = Path(__file__).parents[3] / "scripts" / "clients"
     clients = subprocess.run([script], check=True, capture_output=True, text=True).stdout.strip()
     command: list[str | Path] = ["node", FOLDER / "compile.mjs", "--check-abi"]
     assert subprocess.run(command, env=os.environ | {"CLIENTS": clients}, check=False).returncode == 0

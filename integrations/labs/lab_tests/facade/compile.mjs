@@ -1,7 +1,7 @@
 // Compiles the contracts beside it with the generated interfaces of bridge/solidity, into compiled/<Contract>.json: ABI,
 // code, and the sha-256 of every source. With --check-abi it compares the interfaces' committed ABI with solc's instead.
 //
-//     CLIENTS=$(scripts/clients) node tests/integration/facade/compile.mjs
+//     CLIENTS=$(scripts/clients) node integrations/labs/lab_tests/facade/compile.mjs
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const interfaces = fileURLToPath(new URL("../../../bridge/solidity/", import.meta.url));
+const interfaces = fileURLToPath(new URL("../../../../bridge/solidity/", import.meta.url));
 const solc = createRequire(resolve(process.env.CLIENTS, "package.json"))("solc");
 
 const solidity = (folder) => readdirSync(folder).filter((name) => name.endsWith(".sol")).sort();

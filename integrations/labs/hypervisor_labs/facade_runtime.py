@@ -1,11 +1,9 @@
-"""The ABI facade: plain Solidity calls to built-in actors. Off by default, since no Filecoin network has this feature.
-
-    enable_facade(machine)     # or Network(facade=True), `hypervisor node --abi-facade`
+"""The lab `facade`: plain Solidity calls to built-in actors.
 
 It wraps the native runtime. A call of InvokeEVM, which contracts and Ethereum transactions use for all calls, is
 translated to a call of the method with its selector, in the same frame and from the same caller, with the same value,
 gas and read-only flag; the actor's return data is converted to ABI. A failure reverts (exit code 33) with one of the
-errors of `bridge.actors.facade`, and is rolled back. All other calls are unchanged: calls of contracts, accounts and
+errors of `hypervisor_labs.facade`, and is rolled back. All other calls are unchanged: calls of contracts, accounts and
 user actors, calls without data, and calldata to an account without a matching function.
 """
 
@@ -13,9 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bridge.actors.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from bridge.filecoin.cbor import ParamsError, byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import calldata_of
@@ -23,12 +20,12 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
+from hypervisor.machine.labs import Lab
+from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, Runtime
 from hypervisor.types import NO_BLOCK, BlockId
+from hypervisor_labs.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from store.cid import CBOR, DAG_CBOR, Cid
-
-if TYPE_CHECKING:
-    from hypervisor.machine.machine import Hypervisor
 
 PRICE_PER_BYTE: Final = 350_000
 """Milligas per byte of ABI read or written, equal to the official EVM actor's cost of encoding a byte of CBOR."""
@@ -36,9 +33,15 @@ PRICE_PER_BYTE: Final = 350_000
 _ACCEPTS_ANY_CALLDATA: Final = ("account",)
 
 
-def enable_facade(machine: Hypervisor) -> None:
-    """Enable plain Solidity calls to built-in actors on a machine and its forks."""
-    machine.registry.wrap(NATIVE, FacadeRuntime)
+def enable_facade(machine: MachineState) -> None:
+    """Enable plain Solidity calls to built-in actors for a machine and those that share its runtimes."""
+    machine.registry.wrap(NATIVE, FacadeRuntime, once=True)
+
+
+LAB: Final = Lab(
+    what="built-in actors that contracts and wallets call through Solidity interfaces",
+    machine="hypervisor_labs.facade_runtime:enable_facade",
+)
 
 
 class FacadeRuntime:

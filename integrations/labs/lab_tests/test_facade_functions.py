@@ -19,8 +19,6 @@ from web3 import Web3
 
 from bridge.abi.abi import ContractInterface
 from bridge.actors.exported_methods import INTERFACES, SMALL_NUMBERS_ONLY, exported_methods
-from bridge.actors.facade import ERRORS, FacadeFunction, FacadeRefusal, SolidityTypes, facade
-from bridge.actors.facade_runtime import PRICE_PER_BYTE, enable_facade
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
@@ -32,6 +30,8 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.registry import NATIVE, Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
+from hypervisor_labs.facade import ERRORS, FacadeFunction, FacadeRefusal, SolidityTypes, facade
+from hypervisor_labs.facade_runtime import PRICE_PER_BYTE, enable_facade
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
 from scripts.actor_bindings.solidity import abi
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
@@ -39,7 +39,7 @@ from store.codec import decode, encode, link
 from tests.hypervisor.builtin_actors.people import ALICE, GENESIS
 from tests.hypervisor.world import ForwardingRuntime
 
-FOLDER = Path(__file__).parents[2] / "bridge" / "solidity"
+FOLDER = Path(__file__).parents[3] / "bridge" / "solidity"
 ME = ActorID(5)
 
 

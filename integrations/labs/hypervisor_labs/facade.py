@@ -4,7 +4,7 @@
     params = function.params(calldata)          # CBOR for the actor; FacadeRefusal has the revert data
     data = function.encode_return(actor, returned)  # ABI for the contract
 
-Pure functions; `bridge.actors.facade_runtime` makes the calls. The types of an actor's schema become Solidity types:
+Pure functions; `hypervisor_labs.facade_runtime` makes the calls. The types of an actor's schema become Solidity types:
 
     Int                             int128: every CBOR integer
     unsigned and signed scalars     uint64 and int64 (ExitCode: uint32)
@@ -22,15 +22,12 @@ Types are created once per schema. No method uses a map, a float or an untyped v
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi.abi import ContractInterface
 from bridge.abi.strict_abi import (
     BOOL,
     BYTES,
@@ -45,7 +42,7 @@ from bridge.abi.strict_abi import (
     signed,
     unsigned,
 )
-from bridge.actors.exported_methods import INTERFACES, exported_methods
+from bridge.actors.exported_methods import PAYABLE, exported_methods
 from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema, methods
 from hypervisor.errors import MessageError
 from hypervisor.integers import decode_bigint, encode_bigint
@@ -54,9 +51,6 @@ from store.cid import CidError, split_cid
 from store.codec import CodecError, decode_strict, encode, link, unlink
 from store.keccak import keccak
 from store.schema.types import Bytes, Copy, Kinded, Link, List, Simple, Struct, Term, Tuple, Union
-
-NONPAYABLE, PAYABLE, VIEW = "nonpayable", "payable", "view"
-
 
 _NUMBERS: Final[dict[str, Coder]] = {
     **{name: unsigned(bits) for name, bits in UNSIGNED.items()},
@@ -255,7 +249,6 @@ CID: Final = AbiType(_in_struct(_to_link, _from_link), "Cid", (("data", RAW_BYTE
 
 
 SELECTOR: Final = 4
-_FOLDER: Final = Path(__file__).parent.parent / "solidity"
 _TEXT: Final = map_coder(BYTES, bytes.decode, str.encode, name="string")
 _ID: Final = unsigned(64)
 
@@ -330,15 +323,6 @@ class FacadeFunction:
             return self.results.write(values)
         except (NotEncodable, CodecError) as error:
             raise FacadeRefusal("BadAnswer", actor, self.method, str(error)) from None
-
-
-@cache
-def interface(actor: str) -> ContractInterface | None:
-    """Return the ABI of an actor's interface, including the errors, or None if it has no interface."""
-    name = INTERFACES.get(actor)
-    if name is None:
-        return None
-    return ContractInterface(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
 @cache
