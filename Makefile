@@ -209,12 +209,12 @@ boot: environment ## compare our actors and the official ones over 1,000 epochs 
 	@$(RUN)/python examples/boot.py $(ARGS)
 
 bundle: environment ## rebuild the built-in actors and compare with the committed ones (needs Rust)
-	@$(RUN)/python hypervisor/builtin_actors/build.py $(ARGS)
+	@$(RUN)/python scripts/build_guests.py $(ARGS)
 	@$(RUN)/python -m tests.hypervisor.constructed_states
 
 engine: environment ## rebuild the EVM engine's guests and compare with the committed ones (needs Rust)
 	@$(RUN)/python -m scripts.actor_bindings
-	@$(RUN)/python hypervisor/builtin_actors/build.py --engine $(ARGS)
+	@$(RUN)/python scripts/build_guests.py --engine $(ARGS)
 
 bindings: environment ## regenerate what derives from the actors' schemas: Python, Solidity, the table of docs/bridge.md
 	@$(RUN)/python -m scripts.actor_bindings

@@ -25,7 +25,6 @@ import pytest
 
 from bridge.bindings import init, multisig
 from hypervisor import Address
-from hypervisor.builtin_actors import build
 from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile, precompiles_of
@@ -35,6 +34,7 @@ from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS
 from hypervisor_tools.soltest.cheatcodes.table import MISSING, name_of, selector, table
 from localnet import CallFailed, Network
 from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
+from scripts import build_guests
 from tests.docs.page_shell import REPLACED, ROOT, Ran, commands, run_page
 from tests.hypervisor_tools.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.contracts.test_precompiles import ANSWERS, INVERTS, module
@@ -444,8 +444,10 @@ def test_page_commands_produce_documented_output_in_one_shell(tmp_path: Path) ->
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace compilation by the committed modules, whose equality `make bundle` checks."""
-    for feature in build.FEATURES[build.TEMPLATE]:
-        copied = f"mkdir -p {Path(MODULE).parent} && cp {build.module_file(build.TEMPLATE, feature)} {MODULE}"
+    for feature in build_guests.FEATURES[build_guests.TEMPLATE]:
+        copied = (
+            f"mkdir -p {Path(MODULE).parent} && cp {build_guests.module_file(build_guests.TEMPLATE, feature)} {MODULE}"
+        )
         monkeypatch.setitem(REPLACED, f"cargo build --release --features {feature}", copied)
 
 

@@ -1,10 +1,11 @@
-"""Builds the bundle of built-in actors from the Rust sources in `guests`, and compares it with the committed bundle.
+"""Builds the bundle of built-in actors from their Rust sources, and compares it with the committed bundle.
 
-    build.py            rebuild, compare, and write changed files; the last line is IDENTICAL or `CHANGED, and written`
-    build.py --check    the same without writing; exit code 1 if anything differs
-    build.py --engine   the same for the EVM engine's guests only (`runtimes/evm/guests/evm` and `session`)
+    python scripts/build_guests.py     rebuild, compare, and write changed files; the last line is IDENTICAL or
+                                       `CHANGED, and written`
+      --check                          the same without writing; exit code 1 if anything differs
+      --engine                         the same for the EVM engine's guests only (`runtimes/evm/guests`)
 
-A code CID is a hash of the compiler's output, so the compiler is pinned (`guests/rust-toolchain.toml`), its flags are
+A code CID is a hash of the compiler's output, so the compiler is pinned (`rust-toolchain.toml`), its flags are
 fixed, and local paths are remapped. Without that compiler, only source hashes are compared, and the last line starts
 with NOT REBUILT. Standalone crates (`STANDALONE`) are built and compared in the same way. They are examples, the actor
 template, a test actor, the bn254 precompile and the EVM engine's guests. The script uses only Python's standard
@@ -27,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ACTORS = Path(__file__).resolve().parent
-PROJECT = ACTORS.parents[1]
+PROJECT = Path(__file__).resolve().parents[1]
+ACTORS = PROJECT / "hypervisor" / "builtin_actors"
 GUESTS = ACTORS / "guests"
 COUNTER = PROJECT / "examples" / "counter"
 TEMPLATE = ACTORS / "template" / "tip_jar"
