@@ -31,14 +31,7 @@ from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock, TimeTravel
-from localnet.chain.execution import (
-    begin_epoch,
-    covers_blob_fee,
-    execute,
-    implicit_executions,
-    is_admissible,
-    is_executable,
-)
+from localnet.chain.execution import block_order, covers_blob_fee, is_admissible, is_executable
 from localnet.chain.mempool import Mempool
 from localnet.chain.reading import NetworkReader
 from localnet.chain.streams import check_streams, has_streams
@@ -195,7 +188,7 @@ class BlockProduction(NetworkReader):
                     return True
                 made = True
             except Exception as error:  # noqa: BLE001  # reported to the client of each transaction
-                broken = self.chain.executing  # no longer in the mempool
+                broken = self.chain.building.executing  # no longer in the mempool
                 if broken is None:
                     pending = self._pending(answers)
                     if not pending:  # a block of other clients' messages, so no client gets the error
@@ -292,10 +285,10 @@ class BlockProduction(NetworkReader):
             tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
             # Drop a message that raised a fatal error, so that it does not stop the next block.
-            if self.chain.executing is not None:
-                self.mempool.drop(self.chain.executing)
+            if (broken := self.chain.building.executing) is not None:
+                self.mempool.drop(broken)
             raise
-        for candidate, refused in self.chain.refused:
+        for candidate, refused in self.chain.building.refused:
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.record_block(tipset.timestamp)
@@ -499,12 +492,9 @@ class PendingBlocks:
 
 def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:
     head = chain.head
-    height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)
-    work = begin_epoch(machine, chain.record, head, height, plan.timestamp, chain.settings_after(head))
-    done = list(execute(machine, plan.candidates))
-    work += rules_of(machine).blocks.end_block(machine, chain.producer, sum(tip for _, tip in done))
-    executions, implicit = [execution for execution, _ in done], implicit_executions(machine, work)
-    blocks = BufferedStore(machine.base)
-    tipset = chain.assemble(machine, blocks, head, height, plan.timestamp, executions, implicit)
-    return PendingBlock(machine, tipset, tuple(executions))
+    block = chain.next_block(machine, head, ChainEpoch(head.height + 1), plan.timestamp)
+    block.begin()
+    block.run_all(block_order(plan.candidates))
+    block.end()
+    return PendingBlock(machine, block.assemble(BufferedStore(machine.base)), tuple(block.executions))

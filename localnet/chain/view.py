@@ -21,9 +21,10 @@ from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas
 from localnet.chain.ethereum_start import earlier_tipset
+from localnet.chain.execution import BlockExecution
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import StoredSupply
-from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
+from localnet.ledger.blocks import BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, BlockSettings, Execution, Tipset, merge_receipts
@@ -107,6 +108,22 @@ class ChainReader:
         if settings.gas_limit is not None or self.default_gas_limit is None:
             return settings
         return replace(settings, gas_limit=self.default_gas_limit)
+
+    def next_block(self, machine: Hypervisor, parent: Tipset, height: ChainEpoch, timestamp: int) -> BlockExecution:
+        """Return a new block after a tipset, to be executed on a machine in the tipset's state and context."""
+        settings = self.settings_after(parent)
+        return BlockExecution(machine, self.record, parent, height, timestamp, settings, self.producer)
+
+    def repeated_block(self, tipset: Tipset, producer: Address | None = None) -> BlockExecution:
+        """Return a block of the chain, to be executed again on a separate machine.
+
+        `producer` is that of a block whose header is not stored. Raises InvalidInput if the state before it was
+        collected.
+        """
+        machine = self.machine_before(tipset)
+        producer = producer or producer_of(self.machine.base, tipset.block)
+        parent = tipset if tipset.parent == GENESIS_PARENT else self.index.tipset(tipset.parent)
+        return BlockExecution(machine, self.record, parent, tipset.height, tipset.timestamp, tipset.settings, producer)
 
     def assemble(
         self,
