@@ -118,7 +118,9 @@ class LongChain:
                 execution = self._execution(number, blocks)
                 self._written.append(number)
                 timestamp = START + EPOCH * number
-                tipset = chain.assemble(chain.machine, blocks, tipset, ChainEpoch(number), timestamp, [execution])
+                block = chain.next_block(chain.machine, tipset, ChainEpoch(number), timestamp)
+                block.executions.append(execution)
+                tipset = block.assemble(blocks)
                 entries |= tipset_entries(tipset, [execution])
             chain.machine.base.commit(blocks.pending.items(), {}, entries)
         chain.index.head = tipset.height

@@ -144,7 +144,7 @@ class BlockExecution:
         """Add a message that was applied with this result, and return its record. Raises its fatal error."""
         if result.fatal is not None:
             raise result.fatal
-        execution = execution_of(self.machine, candidate, result)
+        execution = _execution_of(self.machine, candidate, result)
         self.executions.append(execution)
         self._tips += result.gas.miner_tip
         self.executing = None
@@ -167,7 +167,7 @@ class BlockExecution:
         self._work += rules_of(machine).blocks.end_block(machine, self.producer, self._tips)
         if self._work and machine.context.network.receipts is not Receipts.EXPLICIT:
             for each in self._work:
-                self.implicit.append(execution_of(machine, _implicit_candidate(machine, each.message), each.result))
+                self.implicit.append(_execution_of(machine, _implicit_candidate(machine, each.message), each.result))
         for place, execution in enumerate(self.executions):
             if execution.kind in (NATIVE, IMPERSONATED):
                 self.executions[place] = _with_final_addresses(machine, execution)
@@ -330,7 +330,7 @@ def _with_final_addresses(machine: Hypervisor, execution: Execution) -> Executio
     return replace(execution, sender=display_address(machine, message.from_), to=receiver)
 
 
-def execution_of(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
+def _execution_of(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
     """Return the record of a candidate that was applied with this result."""
     gas, emitted = result.gas, list[EmittedEvent]()
     if result.events:
@@ -351,111 +351,3 @@ def execution_of(machine: Hypervisor, candidate: Candidate, result: ApplyResult)
         block_gas=result.block_gas,
         event_blocks=result.event_blocks,
     )
-
-
-def begin_epoch(
-    machine: Hypervisor,
-    record: NetworkRecord,
-    parent: Tipset,
-    height: int,
-    timestamp: int,
-    settings: BlockSettings,
-    circulating: CirculatingSupply | None = None,
-) -> list[ImplicitResult]:
-    """Enter the context of a tipset after `parent`, with its block's settings.
-
-    Null rounds and upgrades between them are executed first; returns the implicit messages of the null rounds.
-    `circulating` is the circulating supply of the machine's state, if known.
-    """
-    done: list[ImplicitResult] = []
-    machine.advance(base_fee=parent.next_base_fee, chain_id=settings.chain_id)
-    rules = rules_of(machine)
-    rules.settings.apply_settings(machine, settings)
-    for epoch in range(parent.height, height):
-        if epoch > parent.height:
-            _enter(machine, record, epoch, parent.timestamp, circulating)
-            done += rules.blocks.null_round(machine)
-            circulating = None
-        upgrade = record.upgrades.at(epoch) if record.upgrades.planned else None
-        if upgrade is not None:
-            upgrade_machine(machine, upgrade, record.network_at(epoch))
-            circulating = None
-    _enter(machine, record, height, timestamp, circulating)
-    rules.blocks.start_block(machine, parent.hash)
-    return done
-
-
-def _enter(
-    machine: Hypervisor, record: NetworkRecord, epoch: int, timestamp: int, circulating: CirculatingSupply | None
-) -> None:
-    if circulating is None:
-        circulating = supply_of(machine.state_tree, record.vested).circulating
-    machine.advance(
-        epoch=ChainEpoch(epoch),
-        timestamp=timestamp,
-        circulating_supply=circulating,
-        network=record.network_at(epoch),
-    )
-
-
-def implicit_executions(machine: Hypervisor, done: Iterable[ImplicitResult]) -> list[Execution]:
-    """Return the executions of a tipset's implicit messages, in its context.
-
-    Empty if the network version gives them no receipts.
-    """
-    if machine.context.network.receipts is Receipts.EXPLICIT:
-        return []
-    return [execution_of(machine, _implicit_candidate(machine, each.message), each.result) for each in done]
-
-
-def execute(
-    machine: Hypervisor,
-    candidates: Iterable[Candidate],
-    refuse: Callable[[Candidate, TransactionRefused], None] = lambda _, __: None,
-    started: StartedBlock | None = None,
-) -> Iterator[tuple[Execution, int]]:
-    """Execute the admissible candidates (nonce, funds, fees, rules); yield each with its tip in attoFIL. Raises Fatal.
-
-    `refuse` is called with one that no block may hold any more: the settings have changed since it was taken. `started`
-    applies them where their block was started.
-    """
-    rules = rules_of(machine)
-    for candidate in candidates:
-        executed = execute_admissible(rules, machine, candidate, refuse, started)
-        if executed is not None:
-            yield executed
-
-
-def execute_admissible(
-    rules: NetworkRules,
-    machine: Hypervisor,
-    candidate: Candidate,
-    refuse: Callable[[Candidate, TransactionRefused], None],
-    started: StartedBlock | None = None,
-) -> tuple[Execution, int] | None:
-    """Execute one candidate like `execute`; return None if it cannot be executed now. Raises Fatal."""
-    # An executor that refuses such transactions without any effect is asked for the reason only after it has.
-    base_fee = machine.context.base_fee
-    is_checked = started is None and candidate.kind not in UNTYPED and rules.features.executor_checks_senders
-    if not is_checked and not is_admissible(rules, machine, candidate, base_fee):
-        return None
-    try:
-        return execute_one(rules, machine, candidate, started=started)
-    except TransactionRefused as error:
-        if not is_checked or is_admissible(rules, machine, candidate, base_fee):
-            refuse(candidate, error)
-        return None
-
-
-def execute_one(
-    rules: NetworkRules,
-    machine: Hypervisor,
-    candidate: Candidate,
-    *,
-    started: StartedBlock | None = None,
-) -> tuple[Execution, int]:
-    """Execute a candidate, even if a block would not include it; return it with its tip in attoFIL. Raises Fatal."""
-    result = apply(rules, machine, candidate) if started is None else started.apply(machine, candidate)
-    if result.fatal is not None:
-        raise result.fatal
-    return execution_of(machine, candidate, result), result.gas.miner_tip

@@ -11,7 +11,6 @@ from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
-from localnet.chain.execution import begin_epoch
 from localnet.chain.externs import ChainExterns
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.blocks import put_receipts, tipset_key
@@ -393,10 +392,9 @@ def test_cron_that_fails_stops_the_tipset(official: Network) -> None:
     tree.set_actor(CRON_ACTOR, replace(cron, code=official.machine.manifest.code("storageminer")))
     try:
         with pytest.raises(Fatal, match="f03 exited with"):
-            begin_epoch(
-                official.machine, official.chain.record, official.head, official.block_number + 2, START,
-                official.head.next_settings,
-            )  # fmt: skip
+            official.chain.next_block(
+                official.machine, official.head, ChainEpoch(official.block_number + 2), START
+            ).begin()
     finally:
         tree.rollback(mark)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Account, Network
-from localnet.chain.execution import execute_one
+from localnet.chain.execution import apply
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import from_exception
 from localnet.rpc.method_table import method_table
@@ -474,12 +474,12 @@ def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monk
     alice, bob, carol = network.accounts[:3]
     broken = raw(network, bob, network.nonce(bob), carol, 13)
 
-    def breaking(rules: Any, machine: Any, candidate: Any, **options: Any) -> Any:
+    def breaking(rules: Any, machine: Any, candidate: Any) -> Any:
         if candidate.bare.value == 13:
             raise OSError("disk error")
-        return execute_one(rules, machine, candidate, **options)
+        return apply(rules, machine, candidate)
 
-    monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
+    monkeypatch.setattr("localnet.chain.execution.apply", breaking)
     raws = [
         raw(network, alice, network.nonce(alice), carol),
         broken,
