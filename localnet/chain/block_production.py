@@ -19,7 +19,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import BlobTransaction
-from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
+from bridge.ethereum.transactions import GAS_PER_BLOB, Transaction
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
@@ -29,9 +29,10 @@ from hypervisor.types import ChainEpoch, octets, whole_number
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
+from localnet.chain.admission import Verdict
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock, TimeTravel
-from localnet.chain.execution import block_order, covers_blob_fee, is_admissible, is_executable
+from localnet.chain.execution import block_order
 from localnet.chain.mempool import Mempool
 from localnet.chain.reading import NetworkReader
 from localnet.chain.streams import check_streams, has_streams
@@ -42,7 +43,6 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, upgrades_of_plan
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
-from localnet.rules.parts import SenderInfo, rules_of
 from localnet.state.controls import nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blockstore import StoreError
@@ -179,9 +179,8 @@ class BlockProduction(NetworkReader):
         """
         made = False
         while True:
-            chosen = self.chosen()
-            rules = self.rules
-            if not any(is_admissible(rules, self.machine, candidate, self.min_fee_cap) for candidate in chosen):
+            chosen, fee = self.chosen(), self.min_fee_cap
+            if not any(admission.preflight(self.machine, candidate, fee).is_executable for candidate in chosen):
                 return made
             try:
                 if not self._produce(chosen, keeps_unpayable=True).transactions:  # `_newly_refused` has the reasons
@@ -225,18 +224,20 @@ class BlockProduction(NetworkReader):
 
     def _admit(self, candidate: Candidate) -> bytes:
         head = self.chain.head
-        sender = admission.check(self.chain.machine, candidate, head.next_base_fee, head.next_settings.min_gas_price)
+        min_price = head.next_settings.min_gas_price
+        verdict = admission.check(self.chain.machine, candidate, head.next_base_fee, min_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        nonce = 0 if sender is None else sender.nonce
+        nonce = 0 if verdict.sender is None else verdict.sender.nonce
         if self.chain.rules.features.has_geth_pool and not self.mempool.is_empty():
-            admission.check_queue(self.machine, candidate, sender, self.mempool.ready_of(candidate.bare.from_, nonce))
+            ready = self.mempool.ready_of(candidate.bare.from_, nonce)
+            admission.check_queue(self.machine, candidate, verdict.sender, ready)
         self.mempool.add(candidate, nonce)
         for watcher in tuple(self.chain.watchers):
             watcher.accepted(candidate)
         if self.automine:
             try:
-                self._mine_ready(candidate.bare.from_, sender)
+                self._mine_ready(candidate, verdict, nonce)
             except BaseException as error:
                 # A later block may have failed, whose message waited for this one.
                 if isinstance(error, Exception) and self.chain.index.receipt(candidate.hash) is not None:
@@ -246,16 +247,15 @@ class BlockProduction(NetworkReader):
                 raise
         return candidate.hash
 
-    def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
+    def _mine_ready(self, admitted: Candidate, verdict: Verdict, nonce: int) -> None:
         """Mine a block for each pending message of a sender, as far as nonces, funds and fee caps allow.
 
-        `sender` is the sender's state before the first block.
+        `verdict` is that of the `admitted` one before the first block, and `nonce` the sender's next one.
         """
-        for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
-            if index:  # the previous block changed it
-                sender = rules_of(self.machine).messages.sender(self.machine, address)
-            covers_fees = is_executable(sender, candidate, self.min_fee_cap)
-            if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
+        for candidate in self.mempool.ready_of(admitted.bare.from_, nonce):
+            if candidate is not admitted or not verdict.is_executable:
+                verdict = admission.preflight(self.machine, candidate, self.min_fee_cap)
+            if not verdict.is_executable:
                 return
             self._produce([candidate])
 

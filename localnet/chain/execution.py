@@ -16,7 +16,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Protocol
 
-from bridge.ethereum.block import EthereumBlock, emitter_address
+from bridge.ethereum.block import emitter_address
 from bridge.ethereum.transactions import BLOB
 from bridge.filecoin.receipts import EMPTY_BLOOM, EmittedLog, bloom
 from hypervisor.context import CirculatingSupply
@@ -27,6 +27,7 @@ from hypervisor.messages.message import Message, Signature, SignatureType, Signe
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from hypervisor.versions.network_versions import Receipts
 from localnet.addresses import display_address
+from localnet.chain.admission import preflight
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
@@ -44,7 +45,7 @@ from localnet.ledger.records import (
     merge_receipts,
 )
 from localnet.ledger.upgrades import upgrade_machine
-from localnet.rules.parts import ImplicitResult, NetworkRules, SenderInfo, rules_of
+from localnet.rules.parts import ImplicitResult, NetworkRules, rules_of
 from store.blockstore import Blockstore
 
 
@@ -118,12 +119,13 @@ class BlockExecution:
         self.executing, machine = candidate, self.machine
         rules = rules_of(machine)
         is_checked = started is None and candidate.kind not in UNTYPED and rules.features.executor_checks_senders
-        if is_checked or is_admissible(rules, machine, candidate):
+        base_fee = machine.context.base_fee
+        if is_checked or preflight(machine, candidate, base_fee).is_executable:
             try:
                 result = apply(rules, machine, candidate) if started is None else started.apply(machine, candidate)
                 return self.add(candidate, result)
             except TransactionRefused as error:
-                if not is_checked or is_admissible(rules, machine, candidate):
+                if not is_checked or preflight(machine, candidate, base_fee).is_executable:
                     self.refused.append((candidate, error))
         self.executing = None
         return None
@@ -266,35 +268,6 @@ class StartedBlock(Protocol):
 
 BlockStarter = Callable[[Hypervisor, Sequence[Candidate]], StartedBlock]
 """Starts a block of candidates on the state that the first one finds (`localnet.replay.parallel_candidates`)."""
-
-
-def is_admissible(rules: NetworkRules, machine: Hypervisor, candidate: Candidate, base_fee: int | None = None) -> bool:
-    """Return True if nonce, funds and fee cap allow the message's execution now.
-
-    So the producer of a block never owes a penalty. `base_fee` is in attoFIL per gas, None for the machine's.
-    """
-    sender = rules.messages.sender(machine, candidate.bare.from_)
-    return is_executable(sender, candidate, machine.context.base_fee if base_fee is None else base_fee) and (
-        candidate.kind != BLOB or covers_blob_fee(machine, candidate)
-    )
-
-
-def covers_blob_fee(machine: Hypervisor, candidate: Candidate) -> bool:
-    """Return False if the message's blob fee cap is below the blob base fee of the machine's block."""
-    block = machine.context.block
-    if not candidate.blob_gas or not isinstance(block, EthereumBlock):
-        return True
-    return candidate.blob_fee_cap >= rules_of(machine).blob_base_fee(block.excess_blob_gas)
-
-
-def is_executable(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
-    """Return True if the sender can execute the message now (`is_admissible`)."""
-    message = candidate.bare
-    if sender is None or sender.nonce != message.nonce:
-        return False
-    if not sender.sends:
-        return candidate.kind == IMPERSONATED and sender.balance >= message.value
-    return message.gas_fee_cap >= base_fee and sender.balance >= candidate.required_funds
 
 
 def apply(rules: NetworkRules, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
