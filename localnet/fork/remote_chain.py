@@ -59,10 +59,6 @@ class RemoteBlock:
     gas_used: int = 0
     blob_gas_used: int = 0
 
-    def __deepcopy__(self, _memo: object) -> RemoteBlock:
-        """Return the object itself, because it is immutable."""
-        return self
-
 
 class RemoteChain:
     """A client of a node for the blocks and states of its network."""

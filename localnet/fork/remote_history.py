@@ -41,10 +41,6 @@ class ReadTransaction:
             raise NodeError(f"transaction 0x{self.hash.hex()} has no signature that fits its hash: it was impersonated")
         return signed.raw()
 
-    def __deepcopy__(self, _memo: object) -> ReadTransaction:
-        """Return the object itself, because it is immutable."""
-        return self
-
 
 def read_transaction(found: Any) -> ReadTransaction:
     """Decode a transaction of a block."""

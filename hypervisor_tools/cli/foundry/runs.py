@@ -246,7 +246,7 @@ class SuiteRuns:
         elif self.reports.form == "junit":
             typer.echo(impact_junit(found, suites, perf_counter() - begin))
         elif self.reports.form == "text" and found.tests:
-            typer.echo("\n".join(impact_lines(found)))
+            typer.echo("\n".join(impact_lines(found, in_full=self.options.verbosity >= 3)))
         elif self.reports.form == "text":
             _report_no_tests(session)
         return int(found.has_other_outcomes)

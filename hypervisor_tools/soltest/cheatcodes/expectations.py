@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor_tools.soltest.cheatcodes import emits
@@ -201,7 +202,7 @@ def _expect_call(
     elif known.exactly:
         raise CheatcodeFailure("cannot overwrite a counted expectCall with a non-counted expectCall")
     else:
-        known.count += 1
+        expectations[data, kind] = replace(known, count=known.count + 1)
 
 
 @cheatcode("expectCall(address,bytes)")

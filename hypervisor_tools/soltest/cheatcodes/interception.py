@@ -6,6 +6,7 @@ The order is forge's: expected calls, pranks, mocks, the call; then pranks end, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
@@ -132,7 +133,8 @@ def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, outcome: 
 
 
 def _count_call(state: State, request: InterceptedCall) -> None:
-    for (data, kind), expected in state.calls.get(request.target, {}).items() if request.kind is not None else ():
+    found = state.calls.get(request.target, {}) if request.kind is not None else {}
+    for (data, kind), expected in found.items():
         if (
             request.data.startswith(data)
             and expected.value in (None, request.transfer)
@@ -140,7 +142,7 @@ def _count_call(state: State, request: InterceptedCall) -> None:
             and (expected.min_gas is None or expected.min_gas <= request.gas)
             and kind in (None, request.kind)
         ):
-            expected.seen += 1
+            found[data, kind] = replace(expected, seen=expected.seen + 1)
 
 
 def _count_creation(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -161,7 +161,7 @@ class ExpectedEmit:
     seen: dict[EthAddress, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ExpectedCall:
     """Expected calls: exactly `count` if `exactly`, otherwise at least."""
 
@@ -307,10 +307,6 @@ class StateSnapshot(NamedTuple):
     context: MachineContext
     block: BlockValues
     warmth: bytes = b""
-
-    def __deepcopy__(self, _memo: object) -> StateSnapshot:
-        """Return itself, since it is immutable."""
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,14 +526,42 @@ class State:
         return made
 
 
-_FLAT: Final = frozenset({"labels", "persistent", "allowed", "keys", "environment"})
-"""Fields whose contents are immutable; nearly every test has labels."""
-
-
 def _copy_of(image: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a copy of fields; what several of them share, the copies share too."""
-    flat = {name: image[name].copy() for name in _FLAT & image.keys()}
-    return {**deepcopy({name: value for name, value in image.items() if name not in flat}), **flat}
+    copies: dict[int, Any] = {}
+    return {name: _copied(value, copies) for name, value in image.items()}
+
+
+def _copied(value: Any, copies: dict[int, Any]) -> Any:
+    """Return a copy of a dict, list, deque, set or dataclass that is not frozen, with its contents; else the value."""
+    kind: Any = type(value)
+    if kind is dict:
+        return {key: _copied(item, copies) for key, item in value.items()}
+    if kind is list or kind is deque:
+        return kind([_copied(item, copies) for item in value])
+    if kind is set:
+        return value.copy()
+    names = _names_of(kind)
+    if not names:
+        return value
+    made = copies.get(id(value))
+    if made is None:
+        made = copies[id(value)] = object.__new__(kind)
+        for name in names:
+            setattr(made, name, _copied(getattr(value, name), copies))
+    return made
+
+
+@cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    """Return the fields of a dataclass that is not frozen; none for other types."""
+    if not is_dataclass(kind) or _is_frozen(kind):
+        return ()
+    return tuple(part.name for part in fields(kind))
+
+
+def _is_frozen(kind: Any) -> bool:
+    return bool(kind.__dataclass_params__.frozen)
 
 
 _NAMES: Final = tuple(part.name for part in fields(State))

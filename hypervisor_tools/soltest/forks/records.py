@@ -53,10 +53,6 @@ class ForkBase(NamedTuple):
     number: int
     point: ForkPoint | None = None
 
-    def __deepcopy__(self, _memo: object) -> ForkBase:
-        """Return itself, since it is immutable."""
-        return self
-
 
 class NetworkFork(NamedTuple):
     """A fork of a node's network. `base` is its index in `ForkRecords.bases`."""
@@ -65,10 +61,6 @@ class NetworkFork(NamedTuple):
     base: int
     chain_id: int
     block: RemoteBlock
-
-    def __deepcopy__(self, _memo: object) -> NetworkFork:
-        """Return itself, since it is immutable."""
-        return self
 
 
 class SavedForkState(NamedTuple):
@@ -79,10 +71,6 @@ class SavedForkState(NamedTuple):
     randomness: bytes | None = None
     warmth: bytes = NO_WARMTH
     """State of a session's call that the state tree lacks (`ObservedCall.warmth`)."""
-
-    def __deepcopy__(self, _memo: object) -> SavedForkState:
-        """Return itself, since it is immutable."""
-        return self
 
 
 class ForkChange(NamedTuple):
@@ -99,10 +87,6 @@ class ForkChange(NamedTuple):
     context: MachineContext
     randomness: bytes | None
     hashes: Mapping[int, bytes]
-
-    def __deepcopy__(self, _memo: object) -> ForkChange:
-        """Return itself, since it is immutable."""
-        return self
 
 
 @dataclass(slots=True)

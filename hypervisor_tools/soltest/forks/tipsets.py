@@ -50,10 +50,6 @@ class PendingTipset:
     tipset: tuple[Cid, ...]
     message: Cid
 
-    def __deepcopy__(self, _memo: object) -> PendingTipset:
-        """Return itself, since it is immutable."""
-        return self
-
 
 class TipsetNodes:
     """All nodes of a run's forks; a `store.blocks.overlay.Remote` for one store shared by them."""

@@ -320,9 +320,14 @@ def test_reports_say_what_differs_and_why(tmp_path: Path) -> None:
     functions = {"test_a()": inner_call(2_900), "test_b()": BALANCE, "test_c()": ["5f54", "00"], "inner()": BALANCE}
     found = compare(tmp_path, "osaka,amsterdam", functions)
     lines = list(impact_lines(found.comparison))
-    assert lines[0] == f"{SUITE} test_a(): outcome, gas"
-    assert lines[-1].startswith("Osaka and Amsterdam: 1 test alike, 2 differ (outcome 1, gas 2)")
+    assert [line for line in lines if line.startswith(SUITE)] == [f"{SUITE} test_a(): outcome, gas"]
+    assert lines[-1] == "Osaka and Amsterdam: 3 tests, 1 other outcome, 2 with other gas"
     assert "      cold_account 2,600 -> 3,000 (EIP-8038)" in lines
+    before, after = found.change("test_b()").gas
+    assert after - before == 400  # a cold account costs 3,000 instead of 2,600 (EIP-8038)
+    assert f"  {SUITE}: +400 (+{40_000 / before:.1f} %) in 1 of 3 tests" in lines
+    assert "  EIP-8038: +400 in 1 test, T.test_b()" in lines
+    assert f"{SUITE} test_b(): gas" in impact_lines(found.comparison, in_full=True)
     data = impact_json(found.comparison)
     assert (data["outcomes_differ"], len(data["changes"])) == (True, 2)
     (reason,) = data["changes"][1]["reasons"]
