@@ -31,7 +31,7 @@ from tests.localnet.conftest import Clock
 from tests.runtimes.evm.assembler import assemble
 
 RULES = ("filecoin", "ethereum")
-MIXES = 1_000 if MANY_SAMPLES else 15
+MIXES = 1_000 if MANY_SAMPLES else 8
 FEE = 10**10
 FIL = 10**18
 
@@ -149,7 +149,7 @@ def executions_of(network: Network, tipset: Tipset) -> tuple[Execution, ...]:
     return tuple(receipt.execution for receipt in network.chain.index.receipts(tipset))
 
 
-@pytest.mark.slow
+@pytest.mark.sampled
 def test_pending_mined_traced_and_replayed_blocks_are_equal(network: Network, tmp_path: Path) -> None:
     messages, kinds = Mixes(network, Random(85)), set()
     for _ in range(MIXES):
@@ -162,6 +162,7 @@ def test_pending_mined_traced_and_replayed_blocks_are_equal(network: Network, tm
         again = Replay(network.chain, mined)
         assert [again.next(None) for _ in executions] == [execution.receipt for execution in executions]
         again.end(None)
+        assert tuple(again.block.executions) == executions
         assert again.machine.state_tree.flush() == mined.state
         kinds |= {(execution.kind, execution.message.signature.type) for execution in executions}
         network.mempool.clear()
@@ -169,7 +170,7 @@ def test_pending_mined_traced_and_replayed_blocks_are_equal(network: Network, tm
     assert [found for height in heights(tmp_path) if (found := replay(tmp_path, height).difference)] == []
 
 
-@pytest.mark.slow
+@pytest.mark.sampled
 def test_simulated_and_mined_blocks_are_equal(network: Network) -> None:
     random = Random(86)
     messages = Mixes(network, random)
