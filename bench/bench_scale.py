@@ -131,11 +131,13 @@ class LongChain:
         """Return the executed transfer with another nonce and hash, and a block's logs."""
         logs = self._emissions[height % EMITTERS]
         blocks.put_many(logs.blocks.items())
-        signed = self._template.message
+        sent = self._template.candidate
+        message = replace(sent.message, message=replace(sent.bare, nonce=height))
         return replace(
             self._template,
-            hash=transaction_hash(height),
-            message=replace(signed, message=replace(signed.message, nonce=height)),
+            candidate=replace(
+                sent, hash=transaction_hash(height), message=message, sent=None, chain_id=self.network.chain_id
+            ),
             receipt=replace(self._template.receipt, events_root=logs.root),
             events=logs.events,
         )

@@ -270,14 +270,14 @@ class _Simulation:
         execution = self._block.add(candidate, result)
         self._block_gas = Gas(self._block_gas - result.gas_used)
         self._request_gas = Gas(max(0, self._request_gas - result.gas_used))
-        self._blob_gas -= execution.blob_gas
+        self._blob_gas -= candidate.blob_gas
         logs = execution.indexed_logs() if trees is None else enumerate(_with_transfers(machine, trees))
         max_gas = result.gas_used if result.max_gas_used is None else result.max_gas_used
         return SimulatedResult(execution, self._output(execution), max_gas, tuple(logs))
 
     def _output(self, execution: Execution) -> bytes:
         """Return what a call returned: the data, or the code of a creation."""
-        message, receipt = execution.message.message, execution.receipt
+        message, receipt = execution.candidate.bare, execution.receipt
         created = created_contract(message, receipt)
         return return_bytes(message, receipt) if created is None else code_of(self._machine, to_filecoin(created))
 

@@ -40,8 +40,7 @@ from hypervisor.messages.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import TokenAmount
 from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
-from localnet.ledger.candidates import NO_SIGNATURE, Candidate
-from localnet.ledger.records import IMPERSONATED, NATIVE
+from localnet.ledger.candidates import IMPERSONATED, NATIVE, NO_SIGNATURE, Candidate
 from localnet.rules.parts import MessageRules, NetworkRules, SenderInfo, rules_of
 from store.cid import show
 

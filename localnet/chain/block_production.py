@@ -39,7 +39,7 @@ from localnet.chain.streams import check_streams, has_streams
 from localnet.chain.view import ChainPoint, ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import NO_PRODUCER
-from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, upgrades_of_plan
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
@@ -220,7 +220,7 @@ class BlockProduction(NetworkReader):
         executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
         if executed is None or executed.block_number <= self.executed_head.height:
             return waiting
-        return candidate_of(executed)
+        return executed.candidate
 
     def _admit(self, candidate: Candidate) -> bytes:
         head = self.chain.head

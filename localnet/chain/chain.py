@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.ethereum.blobs import BlobSidecar
 from bridge.filecoin.receipts import EMPTY_BLOOM
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor
@@ -181,8 +180,7 @@ class Chain(ChainReader):
         block.begin()
         block.run_all(block_order(candidates), self.start_block)
         block.end()
-        sidecars = {each.hash: each.sidecar for each in candidates if each.sidecar is not None}
-        return self._commit(block, [sidecars[each.hash] for each in block.executions if each.hash in sidecars])
+        return self._commit(block)
 
     def _next_block(self, height: ChainEpoch, timestamp: int) -> BlockExecution:
         """Return the block after the head."""
@@ -250,14 +248,14 @@ class Chain(ChainReader):
             next_settings=next_settings,
         )
 
-    def _commit(self, block: BlockExecution, sidecars: Sequence[BlobSidecar] = ()) -> Tipset:
+    def _commit(self, block: BlockExecution) -> Tipset:
         blocks, height = BufferedStore(self.machine.base), block.height
         tipset = block.assemble(blocks)
         entries = tipset_entries(tipset, block.executions, block.implicit, self.index)
         retained = self.states.entries_with(height)
         entries |= retained
-        if sidecars:
-            entries.update(blob_entries(sidecars))
+        if block.sidecars:
+            entries.update(blob_entries(block.sidecars))
         self.machine.flush(blocks.pending.items(), entries)
         if retained:
             self.index.refresh_retained()

@@ -16,6 +16,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Protocol
 
+from bridge.ethereum.blobs import BlobSidecar
 from bridge.ethereum.block import emitter_address
 from bridge.ethereum.transactions import BLOB
 from bridge.filecoin.receipts import EMPTY_BLOOM, EmittedLog, bloom
@@ -31,13 +32,9 @@ from localnet.chain.admission import preflight
 from localnet.chain.supply import supply_of
 from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
-from localnet.ledger.candidates import Candidate
+from localnet.ledger.candidates import IMPERSONATED, IMPLICIT, NATIVE, UNTYPED, Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import (
-    IMPERSONATED,
-    IMPLICIT,
-    NATIVE,
-    UNTYPED,
     BlockSettings,
     EmittedEvent,
     Execution,
@@ -73,6 +70,8 @@ class BlockExecution:
         """Executed messages, in order. After `end`, their addresses are those in the final state."""
         self.implicit: list[Execution] = []
         """Implicit messages that have receipts, after `end`. No block lists them."""
+        self.sidecars: list[BlobSidecar] = []
+        """Blobs of the executed messages, which their records do not have."""
         self.refused: list[tuple[Candidate, TransactionRefused]] = []
         """Messages that no block may include any more, with the reasons: settings have changed since admission."""
         self.executing: Candidate | None = None
@@ -146,6 +145,9 @@ class BlockExecution:
         """Add a message that was applied with this result, and return its record. Raises its fatal error."""
         if result.fatal is not None:
             raise result.fatal
+        if candidate.sidecar is not None:
+            self.sidecars.append(candidate.sidecar)
+            candidate = replace(candidate, sidecar=None)
         execution = _execution_of(self.machine, candidate, result)
         self.executions.append(execution)
         self._tips += result.gas.miner_tip
@@ -171,7 +173,7 @@ class BlockExecution:
             for each in self._work:
                 self.implicit.append(_execution_of(machine, _implicit_candidate(machine, each.message), each.result))
         for place, execution in enumerate(self.executions):
-            if execution.kind in (NATIVE, IMPERSONATED):
+            if execution.candidate.kind in (NATIVE, IMPERSONATED):
                 self.executions[place] = _with_final_addresses(machine, execution)
 
     def assemble(self, blocks: Blockstore) -> Tipset:
@@ -182,11 +184,11 @@ class BlockExecution:
         parent, executions, implicit = self.parent, self.executions, self.implicit
         signed, hashes = [], []
         for execution in executions:
-            signed.append(execution.message)
+            signed.append(execution.candidate.message)
             hashes.append(execution.hash)
         messages = put_messages(blocks, signed)
         for execution in implicit:
-            blocks.put(execution.message.cid(), execution.message.message.to_cbor())
+            blocks.put(execution.candidate.message.cid(), execution.candidate.bare.to_cbor())
         merged = merge_receipts(self.height - parent.height - 1, executions, implicit) if implicit else executions
         rules, base_fee, settings = rules_of(self.machine), parent.next_base_fee, self.settings
         header = BlockHeader(
@@ -204,8 +206,8 @@ class BlockExecution:
             else:
                 execution_gas += execution.block_gas.execution
                 state_gas += execution.block_gas.state
-            if execution.kind == BLOB:
-                blob_gas += execution.blob_gas
+            if execution.candidate.kind == BLOB:
+                blob_gas += execution.candidate.blob_gas
         for execution in merged:
             if execution.event_blocks:
                 blocks.put_many(execution.event_blocks)
@@ -298,9 +300,9 @@ def _with_final_addresses(machine: Hypervisor, execution: Execution) -> Executio
     The state is that after the tipset: the message may create its receiver. Source: lotus node/impl/eth/utils.go,
     ethTxFromNativeMessage.
     """
-    message = execution.message.message
-    receiver = None if execution.to is None else display_address(machine, message.to)
-    return replace(execution, sender=display_address(machine, message.from_), to=receiver)
+    sent = execution.candidate
+    receiver = None if sent.to is None else display_address(machine, sent.bare.to)
+    return replace(execution, candidate=replace(sent, sender=display_address(machine, sent.bare.from_), to=receiver))
 
 
 def _execution_of(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -> Execution:
@@ -312,11 +314,7 @@ def _execution_of(machine: Hypervisor, candidate: Candidate, result: ApplyResult
             emitted.append(EmittedEvent(event.emitter, emitter_address(event.emitter, address_of), event.entries))
     is_linked = machine.context.network.receipts is Receipts.ALL
     return Execution(
-        hash=candidate.hash,
-        kind=candidate.kind,
-        message=candidate.message,
-        sender=candidate.sender,
-        to=candidate.to,
+        candidate,
         receipt=result.receipt_with_message(candidate.message.cid()) if is_linked else result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
         events=tuple(emitted),

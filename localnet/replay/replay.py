@@ -25,7 +25,7 @@ from localnet.chain.externs import ChainExterns
 from localnet.fork.account_origin import AccountBlocks
 from localnet.fork.ethereum_fork import connect, recorded_point
 from localnet.fork.forking import Origin, recorded_fork
-from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rules.parts import rules_named, rules_of
@@ -95,7 +95,7 @@ def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
     tipset = chain.index.tipset(height)
     block = chain.repeated_block(tipset)
     block.begin()
-    done = _run(block, [candidate_of(receipt) for receipt in chain.index.receipts(tipset)], parallel)
+    done = _run(block, [receipt.candidate for receipt in chain.index.receipts(tipset)], parallel)
     block.end()
     block.machine.state_tree.flush()
     again = block.assemble(BufferedStore(MemoryStore()))

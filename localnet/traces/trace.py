@@ -26,7 +26,7 @@ from localnet.calls.pace import traced
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.view import ChainReader
 from localnet.ledger.call_tree import all_charges, every_call, is_native
-from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset, TransactionReceipt
 from localnet.rules.parts import exit_text, rules_of
 from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
@@ -196,7 +196,7 @@ def implicit_positions(executions: Iterable[Execution], calls: Iterable[CallNode
     Rules may execute further messages, without receipts, such as the deliveries of the lab `async`.
     """
     numbered = enumerate(call.start for call in calls)
-    messages = (execution.message.message for execution in executions)
+    messages = (execution.candidate.bare for execution in executions)
     return [
         next(number for number, start in numbered if start.from_ == SYSTEM_ACTOR and start.to == message.to)
         for message in messages
@@ -262,9 +262,8 @@ class Replay:
     def _run(self, tracer: Tracer | None) -> Execution | None:
         if self._candidate is None:
             known, place = self._receipts, self._place
-            self._candidate = candidate_of(
-                self._chain.index.receipt_at(self._tipset, place) if known is None else known[place]
-            )
+            receipt = self._chain.index.receipt_at(self._tipset, place) if known is None else known[place]
+            self._candidate = receipt.candidate
         with traced(self.machine, tracer):
             return self.block.run(self._candidate)
 
@@ -292,7 +291,7 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
 
 def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str, Any]:
     """Return the first call of a message from its receipt, if it cannot be re-executed, without its calls."""
-    done, message = receipt.execution, receipt.execution.message.message
+    done, message = receipt.execution, receipt.candidate.bare
     sender, actor = (machine.state_tree.lookup_id(address) for address in (message.from_, message.to))
     outcome, gas = done.receipt, message.gas_limit * MILLIGAS_PER_GAS
     state = None if actor is None else machine.state_tree.get_actor(actor)

@@ -164,7 +164,7 @@ def test_pending_mined_traced_and_replayed_blocks_are_equal(network: Network, tm
         again.end(None)
         assert tuple(again.block.executions) == executions
         assert again.machine.state_tree.flush() == mined.state
-        kinds |= {(execution.kind, execution.message.signature.type) for execution in executions}
+        kinds |= {(execution.candidate.kind, execution.candidate.message.signature.type) for execution in executions}
         network.mempool.clear()
     assert len(kinds) >= 5
     assert [found for height in heights(tmp_path) if (found := replay(tmp_path, height).difference)] == []
@@ -185,8 +185,8 @@ def test_simulated_and_mined_blocks_are_equal(network: Network) -> None:
         block = BlockCalls(calls, block=BlockOverride(time=network.next_timestamp))
         (simulated,) = simulate_blocks(network.chain, network.head, [block], validation=True)
         mined = network.mine()
-        expected = [(each.receipt, each.paid, each.to, each.events) for each in executions_of(network, mined)]
+        expected = [(each.receipt, each.paid, each.candidate.to, each.events) for each in executions_of(network, mined)]
         executed = [result.execution for result in simulated.results]
-        assert [(each.receipt, each.paid, each.to, each.events) for each in executed] == expected
+        assert [(each.receipt, each.paid, each.candidate.to, each.events) for each in executed] == expected
         assert len(expected) == len(calls)
         assert (simulated.tipset.state, simulated.tipset.gas_used) == (mined.state, mined.gas_used)

@@ -39,7 +39,7 @@ def test_the_chains_blocks_hold_messages_and_receipts(network: Network) -> None:
     header = get_object(store, tipset.block)
     _, signed = get_object(store, unlink(header[10]))
     message = unlink(get_object(store, unlink(signed))[2][2][0])
-    assert SignedMessage.from_cbor(store.get(message)) == receipt.execution.message
+    assert SignedMessage.from_cbor(store.get(message)) == receipt.candidate.message
     found: Receipt = receipt.execution.receipt
     assert tipset.receipts == put_receipts(MemoryStore(), [found])
     assert get_object(store, tipset.receipts)[2][2][0][2] == found.gas_used
@@ -132,7 +132,7 @@ class TestGoingBack:
         network.revert(snapshot)
         receipt = network.send(network.accounts[1], 6)
         assert receipt.block_number == other.block_number
-        assert network.receipt(receipt.hash).execution.message.message.value == 6
+        assert network.receipt(receipt.hash).execution.candidate.bare.value == 6
         assert network.block(receipt.block_number) == receipt.tipset
         assert network.chain.index.by_hash(other.tipset.hash) is None
         with pytest.raises(UnknownTransaction):
