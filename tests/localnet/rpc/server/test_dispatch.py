@@ -309,7 +309,7 @@ def test_message_that_arrives_as_a_batch_ends_starts_after_those_that_wait() -> 
         node, order, end = Node(network), RequestOrder(), asyncio.get_running_loop().create_future()
 
         async def on_chain(change: Any) -> Any:
-            started.append(change.args[1][1])
+            started.append(change.keywords["amount"])
             if len(started) == 1:
                 await end
             return change()
@@ -335,7 +335,7 @@ def test_message_that_arrives_as_a_batch_ends_starts_after_those_that_wait() -> 
 
     with Network() as network:
         asyncio.run(exchange_messages(network))
-    assert started == [hex(value) for value in range(1, 12)]
+    assert started == list(range(1, 12))
 
 
 def test_batch_with_a_subscription_precedes_later_messages(server: Server) -> None:
