@@ -118,7 +118,9 @@ class LongChain:
                 execution = self._execution(number, blocks)
                 self._written.append(number)
                 timestamp = START + EPOCH * number
-                tipset = chain.assemble(chain.machine, blocks, tipset, ChainEpoch(number), timestamp, [execution])
+                block = chain.next_block(chain.machine, tipset, ChainEpoch(number), timestamp)
+                block.executions.append(execution)
+                tipset = block.assemble(blocks)
                 entries |= tipset_entries(tipset, [execution])
             chain.machine.base.commit(blocks.pending.items(), {}, entries)
         chain.index.head = tipset.height
@@ -129,11 +131,13 @@ class LongChain:
         """Return the executed transfer with another nonce and hash, and a block's logs."""
         logs = self._emissions[height % EMITTERS]
         blocks.put_many(logs.blocks.items())
-        signed = self._template.message
+        sent = self._template.candidate
+        message = replace(sent.message, message=replace(sent.bare, nonce=height))
         return replace(
             self._template,
-            hash=transaction_hash(height),
-            message=replace(signed, message=replace(signed.message, nonce=height)),
+            candidate=replace(
+                sent, hash=transaction_hash(height), message=message, sent=None, chain_id=self.network.chain_id
+            ),
             receipt=replace(self._template.receipt, events_root=logs.root),
             events=logs.events,
         )

@@ -18,8 +18,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet.chain.mempool import Mempool
-from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import IMPERSONATED
+from localnet.ledger.candidates import IMPERSONATED, Candidate
 from localnet.rules.parts import Rank
 from tests.labs.random_programs import RandomPrograms, Shown
 
