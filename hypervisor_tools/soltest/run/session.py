@@ -14,7 +14,7 @@ from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.jobs.fork_server import WORKER_MODULES, prepare_workers
 from hypervisor_tools.soltest.compile.artifact import Artifacts
-from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc
+from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc, SourcesRefused
 from hypervisor_tools.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
 from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
 from hypervisor_tools.soltest.compile.forge_cache import forge_artifacts, write_forge_cache
@@ -189,6 +189,8 @@ class SuiteSession:
                 linked.restore_maps,
             )  # fmt: skip
         except CompileError as error:
+            if isinstance(error, SourcesRefused) and (own := linked.errors_of_project(error.errors)):
+                raise SourcesRefused(error.version, own) from None
             if linked.edits:  # the messages are those of the project's sources
                 self.notify("Sources that load contracts by name do not compile, so dynamic_test_linking is off")
                 return self._compile(Linked(linked.original, linked.original), found, solc, None)
