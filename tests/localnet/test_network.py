@@ -135,7 +135,7 @@ def test_a_native_account_sends_messages(official: Network) -> None:
     receipt = official.send_native(receiver.native, value=5, sender=sender)
     assert official.balance(receiver.native) == FUNDS + 5
     assert receipt.from_ == sender.native
-    assert receipt.execution.sender == official.address(sender.native)
+    assert receipt.candidate.sender == official.address(sender.native)
     assert official.nonce(sender.native) == 1
     assert official.nonce(sender) == 0
 

@@ -18,8 +18,7 @@ from hypervisor.types import ActorID, Gas, TokenAmount
 from hypervisor_labs.lanes import Lane, LaneBuilding
 from lab_tests.random_programs import RandomPrograms, Shown
 from localnet.chain.mempool import Mempool
-from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import IMPERSONATED
+from localnet.ledger.candidates import IMPERSONATED, Candidate
 from localnet.rules.parts import Rank
 
 NAMES: Final = ("system", "providers", "users")

@@ -510,7 +510,7 @@ def test_deliveries_do_not_shift_the_traces_of_rewards_and_cron(tmp_path: Path) 
         receipts = network.chain.index.implicit_receipts(tipset)
         traces = [client("hypervisor_trace", f"0x{receipt.hash.hex()}")["calls"] for receipt in receipts]
         replays = [
-            client("Filecoin.StateReplay", [], {"/": show(receipt.execution.message.cid())}) for receipt in receipts
+            client("Filecoin.StateReplay", [], {"/": show(receipt.candidate.message.cid())}) for receipt in receipts
         ]
         computed = client("Filecoin.StateCompute", tipset.height, None, [{"/": show(tipset.block)}])["Trace"]
     assert [[(call["to"], call["method"]) for call in calls] for calls in traces] == [[CRON], [REWARD], [CRON]]

@@ -110,7 +110,8 @@ class EthereumExecutor:
         if self._machine.tracer is None:
             result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
-            result = self._or_rollback(lambda: session.transact(transaction, sender, mode, limits, entry))
+            with self._machine.state_tree.transaction():
+                result = session.transact(transaction, sender, mode, limits, entry)
         if recorder is not None:
             recorder.add(session.accesses)
         return result
@@ -211,10 +212,7 @@ class EthereumExecutor:
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction signed by this sender. Raises InvalidTransaction."""
         transaction = signed.transaction
-        if self._machine.tracer is None:
-            result = self._apply_result(self.apply_transaction(transaction, sender))
-        else:
-            result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
+        result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
         self._next_index()
         return result
 
@@ -245,8 +243,6 @@ class EthereumExecutor:
         mode |= KEEP if stores_events else 0
         nonce = account_of(self._machine, call.sender).nonce if call.to is None else 0  # any nonce may call
         transaction = _transaction_of(call, nonce)
-        if not is_traced:
-            return self._apply_result(self._in_session(transaction, call.sender, mode), stores_events)
         return self._apply_traced(
             transaction, call.sender, lambda: self._in_session(transaction, call.sender, mode), stores_events
         )
@@ -414,18 +410,6 @@ class EthereumExecutor:
             receipt, result.gas, result.events, result.message, result.reason, None, block_gas, None, event_blocks,
             max_gas,
         )  # fmt: skip
-
-    def _or_rollback(self, apply: Callable[[], T]) -> T:
-        """Run `apply`; roll the state back if it raises."""
-        tree = self._machine.state_tree
-        mark = tree.begin()
-        try:
-            result = apply()
-        except BaseException:
-            tree.rollback(mark)
-            raise
-        tree.commit()
-        return result
 
 
 def _system_gas(fork: Fork) -> int:

@@ -73,7 +73,7 @@ def test_total_gas_is_all_calls_plus_message_inclusion(network: Network) -> None
     trace = receipt.trace.report()
     parts = trace["milligas"]
     assert sum(parts.values()) == receipt.gas_used * 1000
-    carried = network.machine.context.network.prices.message_inclusion(receipt.execution.message.chain_length())
+    carried = network.machine.context.network.prices.message_inclusion(receipt.candidate.message.chain_length())
     assert 0 <= parts["message"] - carried < 1000  # the receipt's gas is rounded up
     assert gas_summary(trace).startswith(f"{next(iter(parts))} ")
 
