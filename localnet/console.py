@@ -93,7 +93,7 @@ class Console:
         try:
             self._logs = self._logs or (is_changed_directly and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
-                self._logs = self._logs or MARK in receipt.execution.message.message.params
+                self._logs = self._logs or MARK in receipt.candidate.bare.params
                 if not self.enabled:
                     continue
                 rules = self._network.rules

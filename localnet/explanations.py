@@ -75,7 +75,7 @@ class Explanations:
             own = self._output.newest == receipt.hash
             self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, location)
             self._output.newest = receipt.hash
-        rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
+        rules, gas_limit = self._network.rules, receipt.candidate.bare.gas_limit
         numerator, denominator = rules.simulations.estimate_margin
         has_room = gas_limit * numerator < rules.limits.block_gas * denominator  # otherwise the estimate fails as well
         if rules.limits.gas_advice and has_room and ran_out:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from hypervisor.errors import ActorFatal, Fatal, MessageError, OutOfGas, SyscallError
-from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name, refusal_exit
+from hypervisor.exit_codes import ExitCode, exit_name, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, GasTracker, gas_outputs
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call
@@ -19,7 +19,7 @@ from hypervisor.messages.address import is_eth_namespace
 from hypervisor.messages.events import EventBlocks, StampedEvent, events_tree
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.state_tree import ActorState
-from hypervisor.text import bytes_text, facts, one_line, show_fil
+from hypervisor.text import bytes_text, one_line
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, Gas, TokenAmount
 from store.cid import CBOR, RAW, Cid
@@ -49,7 +49,7 @@ class ApplyResult:
     """
 
     receipt: Final[Receipt]
-    gas: GasOutputs
+    gas: Final[GasOutputs]
     events: Final[tuple[StampedEvent, ...]] = ()
     message: Final[str] = ""
     reason: Final[str] = ""
@@ -65,20 +65,6 @@ class ApplyResult:
         failure = "fatal" if self.fatal is not None else ""
         returned = f"return {bytes_text(self.return_data)}"
         return one_line("ApplyResult", end, failure, f"gas {self.gas_used:,}", returned, events, self.message)
-
-    def _repr_html_(self) -> str:
-        rows = (
-            ("exit", exit_meaning(self.exit_code)),
-            ("fatal", self.fatal),
-            ("message", self.message),
-            ("reason", self.reason),
-            ("gas", f"{self.gas_used:,}"),
-            ("burnt", show_fil(self.gas.base_fee_burn + self.gas.over_estimation_burn)),
-            ("tip", show_fil(self.gas.miner_tip)),
-            ("return", bytes_text(self.return_data)),
-            ("events", len(self.events)),
-        )
-        return facts("result", rows)
 
     @property
     def exit_code(self) -> int:
@@ -131,20 +117,13 @@ class Executor:
         if tracer is not None:
             tracer.event(MessageStarted(message.from_, message.to, message.method, message.nonce, implicit))
         inclusion = 0 if implicit else self._machine.context.network.prices.message_inclusion(raw_length)
-        tree = self._machine.state_tree
-        mark = tree.begin()
-        try:
-            sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
-            result = self._execute(message, sender, inclusion)
-            if not implicit:
-                self._settle(message, sender, result)
-        except _PreflightFailure as refused:  # nothing has changed
-            penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
-            result = ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
-        except BaseException:
-            tree.rollback(mark)
-            raise
-        tree.commit()
+        with self._machine.state_tree.transaction():
+            try:
+                sender = self._implicit_sender(message) if implicit else self._preflight(message, inclusion)
+                result = self._execute(message, sender, inclusion, implicit)
+            except _PreflightFailure as refused:  # nothing has changed
+                penalty = GasOutputs(miner_penalty=TokenAmount(refused.penalty))
+                result = ApplyResult(Receipt(refused.code, b"", Gas(0)), penalty, message=str(refused))
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
@@ -194,13 +173,18 @@ class Executor:
 
     # --- the call ---------------------------------------------------------------------------------------------
 
-    def _execute(self, message: Message, sender: ActorID, inclusion: int) -> ApplyResult:
+    def _execute(self, message: Message, sender: ActorID, inclusion: int, implicit: bool) -> ApplyResult:
         context, tracer = self._machine.context, self._machine.tracer
         gas = GasTracker(min(message.gas_limit * MILLIGAS_PER_GAS, _MAX_I64), tracer=tracer)
         premium = max(0, min(message.gas_premium, message.gas_fee_cap - context.base_fee))
         receiver = self._machine.state_tree.lookup_id(message.to)
         origin = MessageOrigin(sender, message.from_, message.nonce, TokenAmount(premium))
         calls = CallManager(self._machine, self._call_rules, gas, origin, receiver)
+
+        def failed(code: ExitCode, gas_used: Gas, text: str, fatal: Fatal | None = None) -> ApplyResult:
+            settled = self._settle(message, sender, gas_used, implicit)
+            return ApplyResult(Receipt(code, b"", gas_used), settled, message=text, fatal=fatal)
+
         try:
             if inclusion:
                 gas.charge("OnChainMessage", inclusion, inclusion - context.network.prices.message_compute)
@@ -209,46 +193,36 @@ class Executor:
             params = Block(codec, message.params) if message.params else None
             result = calls.send(Call(sender, message.to, message.method, params, message.value))
         except OutOfGas as error:
-            return _failure(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
+            return failed(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
         except SyscallError as error:
-            return _failure(refusal_exit(error.number), gas.gas_used(), error.message)
+            return failed(refusal_exit(error.number), gas.gas_used(), error.message)
         except ActorFatal as error:
-            return _failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error))
+            return failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error))
         except Fatal as error:
-            return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
-        data, returned_codec = (result.block.data, result.block.codec) if result.block else (b"", None)
+            return failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error), error)
+        data, return_codec = (result.block.data, result.block.codec) if result.block else (b"", None)
         root, event_blocks = events_tree(calls.events) if calls.events else (None, ())
         receipt = Receipt(result.exit_code, data, gas.gas_used(), root)
         return ApplyResult(
             receipt,
-            GasOutputs(),
+            self._settle(message, sender, receipt.gas_used, implicit),
             tuple(calls.events),
             result.message,
             calls.backtrace.reason,
-            None,
-            None,
-            returned_codec,
-            event_blocks,
+            return_codec=return_codec,
+            event_blocks=event_blocks,
         )
 
     # --- settlement -------------------------------------------------------------------------------------------
 
-    def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> None:
-        """Burn, tip and refund the prepaid amount, and add the costs to the result."""
-        outputs = gas_outputs(
-            result.receipt.gas_used,
-            message.gas_limit,
-            self._machine.context.base_fee,
-            message.gas_fee_cap,
-            message.gas_premium,
-        )
+    def _settle(self, message: Message, sender: ActorID, gas_used: Gas, implicit: bool) -> GasOutputs:
+        """Burn, tip and refund the prepaid amount, and return the costs; implicit messages prepay nothing."""
+        if implicit:
+            return GasOutputs()
+        context, tree = self._machine.context, self._machine.state_tree
+        outputs = gas_outputs(gas_used, message.gas_limit, context.base_fee, message.gas_fee_cap, message.gas_premium)
         burnt = outputs.base_fee_burn + outputs.over_estimation_burn
-        tree = self._machine.state_tree
         for actor, amount in ((BURNT_FUNDS_ACTOR, burnt), (REWARD_ACTOR, outputs.miner_tip), (sender, outputs.refund)):
             if amount and not tree.credit(actor, amount):
                 raise Fatal(f"cannot credit {amount} attoFIL of gas costs: actor f0{actor} is missing")
-        result.gas = outputs
-
-
-def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
-    return ApplyResult(Receipt(code, b"", gas_used), GasOutputs(), message=message)
+        return outputs

@@ -353,17 +353,12 @@ class Hypervisor(MachineState):
             raise InvalidInput(f"no module is installed under {show(code)}: install it first")
         balance = TokenAmount(whole_number(value, "a balance", None, unit="attoFIL"))
         tree = self.state_tree
-        mark = tree.begin()
-        try:
+        with tree.transaction():
             seed = encode(Address.id(SYSTEM_ACTOR).to_bytes()) + tree.init_state().next_id.to_bytes(8, "big")
             address = Address.actor(seed + bytes(8))
             actor = tree.register_address(address)
             tree.set_actor(actor, ActorState(code, balance=balance))
             result = self._construct(actor, INIT_ACTOR, params)
-        except BaseException:
-            tree.rollback(mark)
-            raise
-        tree.commit()
         return Created(actor, address, result)
 
     def _construct(self, actor: ActorID, creator: ActorID, params: bytes) -> ApplyResult:

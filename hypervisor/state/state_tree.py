@@ -600,6 +600,17 @@ class StateTree:
             self._actors.forget_log()
             self._resolved.forget_log()
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is written inside, or roll it back if an exception is raised."""
+        mark = self.begin()
+        try:
+            yield
+        except BaseException:
+            self.rollback(mark)
+            raise
+        self.commit()
+
     def mark(self) -> int:
         """Return a mark for `states_before`, within a transaction."""
         return self._actors.mark()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from hypervisor_tools.jobs.executor import Executor, LocalExecutor, completed, in_order, stopped_early
+from hypervisor_tools.jobs.executor import JobExecutor, LocalExecutor, completed, in_order, stopped_early
 from hypervisor_tools.jobs.pickles import Archive
 from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool, prepare_workers
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 @contextmanager
-def open_executor(workers: int, dask: str | None = None) -> Iterator[Executor]:
+def open_executor(workers: int, dask: str | None = None) -> Iterator[JobExecutor]:
     """Yield an executor: `workers` processes, or the Dask cluster with the scheduler's address; `local` starts one.
 
     If the block raises, its jobs are stopped. Raises InvalidInput if Dask is not installed or its scheduler does not

@@ -21,7 +21,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
 from localnet.calls.overrides import NONE, Overrides, overridden
-from localnet.calls.pace import with_pace
+from localnet.calls.pace import traced
 from localnet.chain.admission import require_funds
 from localnet.chain.execution import apply_pending
 from localnet.errors import AllowanceExceeded, BelowInclusionCost, TransactionRefused
@@ -60,11 +60,8 @@ def traced_call(
     """
     rules = rules or rules_of(machine)  # an overridden block gas limit does not limit calls
     with overridden(machine, overrides):
-        before, machine.tracer = machine.tracer, with_pace(machine, tracer)
-        try:
+        with traced(machine, tracer):
             result = rules.calls.call(machine, request).result
-        finally:
-            machine.tracer = before
         if result.fatal is not None:
             raise result.fatal
         return read(result)

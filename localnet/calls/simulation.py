@@ -27,15 +27,15 @@ from bridge.traces.frames import FrameOptions, ethereum_frames
 from bridge.traces.tracers import in_order
 from hypervisor.context import Externs
 from hypervisor.errors import HypervisorError
-from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Protocol
 from hypervisor.tracing import CallTrees
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
-from localnet.calls.pace import with_pace
+from localnet.calls.pace import traced
 from localnet.chain.admission import from_unsigned, require_funds
-from localnet.chain.execution import begin_epoch, execution_of, implicit_executions
+from localnet.chain.execution import BlockExecution
+from localnet.chain.supply import supply_of
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
@@ -167,6 +167,7 @@ class _Simulation:
         self._chain, self._machine, self._rules = chain, machine, chain.rules
         self._validation, self._transfers = validation, transfers
         self._base, self._parent = base, base
+        self._block: BlockExecution
         self._externs = _SimulatedExterns(machine.externs, base)
         machine.externs = self._externs
         self._settings = replace(base.next_settings, coinbase=base.settings.coinbase, gas_limit=base.settings.gas_limit)
@@ -207,24 +208,20 @@ class _Simulation:
         chain, machine, rules, override = self._chain, self._machine, self._rules, block.block
         height, time = self._height_and_time(self._parent.height, self._parent.timestamp, override)
         parent = self._parent_of(override)
-        work = begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
+        machine.advance(circulating_supply=supply_of(machine.state_tree, chain.record.vested).circulating)
+        self._block = chain.next_block(machine, parent, height, time)
+        self._block.begin()
         rules.settings.override_block(machine, override, block.accounts or ())
         override_accounts(machine, block.accounts or {}, rules)
-        gas_limit = chain.settings_after(parent).gas_limit
+        gas_limit = self._block.settings.gas_limit
         self._block_gas = rules.limits.block_gas if gas_limit is None else gas_limit
         self._blob_gas = 0 if rules.blobs is None else rules.blobs.maximum * GAS_PER_BLOB
-        tips, results = 0, list[SimulatedResult]()
-        for call in block.calls:
-            result, simulated = self._execute(call, parent.next_base_fee)
-            tips += result.gas.miner_tip
-            results.append(simulated)
+        results = tuple([self._execute(call, parent.next_base_fee) for call in block.calls])
         rules.blocks.withdraw(machine, override.withdrawals or ())
-        work += rules.blocks.end_block(machine, chain.producer, tips)
-        blocks, implicit = BufferedStore(MemoryStore()), implicit_executions(machine, work)
-        executions = [result.execution for result in results]
-        self._parent = chain.assemble(machine, blocks, parent, height, time, executions, implicit)
+        self._block.end()
+        self._parent = self._block.assemble(BufferedStore(MemoryStore()))
         self._externs.blocks.append(self._parent)
-        return SimulatedBlock(parent, self._parent, tuple(results), override)
+        return SimulatedBlock(parent, self._parent, results, override)
 
     def _height_and_time(self, parent: ChainEpoch, before: int, block: BlockOverride) -> tuple[ChainEpoch, int]:
         """Return height and time of a block, by default those after its parent's. Raises SimulationRefused."""
@@ -260,31 +257,27 @@ class _Simulation:
 
     # --- calls ------------------------------------------------------------------------------------------------
 
-    def _execute(self, call: SimulatedCall, base_fee: TokenAmount) -> tuple[ApplyResult, SimulatedResult]:
+    def _execute(self, call: SimulatedCall, base_fee: TokenAmount) -> SimulatedResult:
         """Execute a call in the current block. Raises SimulationRefused, and the machine's fatal errors."""
         machine, rules = self._machine, self._rules
         candidate, is_paid = self._candidate(call, base_fee)
         trees = CallTrees() if self._transfers else None
-        machine.tracer = None if trees is None else with_pace(machine, trees)
         try:
-            result = rules.messages.apply_simulated(machine, candidate, is_paid=is_paid)
+            with traced(machine, trees):
+                result = rules.messages.apply_simulated(machine, candidate, is_paid=is_paid)
         except TransactionRefused as refused:
             raise _as_refusal(refused) from None
-        finally:
-            machine.tracer = None
-        if result.fatal is not None:
-            raise result.fatal
-        execution = execution_of(machine, candidate, result)
+        execution = self._block.add(candidate, result)
         self._block_gas = Gas(self._block_gas - result.gas_used)
         self._request_gas = Gas(max(0, self._request_gas - result.gas_used))
-        self._blob_gas -= execution.blob_gas
+        self._blob_gas -= candidate.blob_gas
         logs = execution.indexed_logs() if trees is None else enumerate(_with_transfers(machine, trees))
         max_gas = result.gas_used if result.max_gas_used is None else result.max_gas_used
-        return result, SimulatedResult(execution, self._output(execution), max_gas, tuple(logs))
+        return SimulatedResult(execution, self._output(execution), max_gas, tuple(logs))
 
     def _output(self, execution: Execution) -> bytes:
         """Return what a call returned: the data, or the code of a creation."""
-        message, receipt = execution.message.message, execution.receipt
+        message, receipt = execution.candidate.bare, execution.receipt
         created = created_contract(message, receipt)
         return return_bytes(message, receipt) if created is None else code_of(self._machine, to_filecoin(created))
 

@@ -9,7 +9,7 @@ Sources: lotus chain/messagepool, and geth's transaction pool for the phrases.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_filecoin
 from bridge.ethereum.blobs import (
@@ -20,6 +20,7 @@ from bridge.ethereum.blobs import (
     BlobTransaction,
     parse_blob_transaction,
 )
+from bridge.ethereum.block import EthereumBlock
 from bridge.ethereum.transactions import (
     BLOB,
     SignedTransaction,
@@ -39,10 +40,12 @@ from hypervisor.messages.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import TokenAmount
 from localnet.addresses import display_address
 from localnet.errors import TransactionRefused
-from localnet.ledger.candidates import NO_SIGNATURE, Candidate
-from localnet.ledger.records import IMPERSONATED, NATIVE
+from localnet.ledger.candidates import IMPERSONATED, NATIVE, NO_SIGNATURE, Candidate
 from localnet.rules.parts import MessageRules, NetworkRules, SenderInfo, rules_of
 from store.cid import show
+
+_WAITS: Final = ("gap", "fee")
+"""Reasons for which the pool keeps a message: earlier ones of its sender are missing, or the base fee is too high."""
 
 _BLOBS_READ: Final = 2
 """Transactions with up to this many times the permitted blobs are decoded, so that the error states their number."""
@@ -190,10 +193,58 @@ def _require_unsigned_amounts(machine: Hypervisor, message: Message) -> None:
             raise TransactionRefused("fee", f"negative {name}: {amount} {rules_of(machine).unit}")
 
 
+class Verdict(NamedTuple):
+    """The sender of a message, None if it is not an actor yet, and why the next block cannot include the message."""
+
+    sender: SenderInfo | None
+    refused: TransactionRefused | None
+
+    @property
+    def is_executable(self) -> bool:
+        """True if the next block can include the message."""
+        return self.refused is None
+
+
+def preflight(machine: Hypervisor, candidate: Candidate, base_fee: int) -> Verdict:
+    """Check the sender of a message, and its fee caps against a block with this base fee (attoFIL per gas).
+
+    The pool and the producers of blocks ask; the pool keeps a message that waits for another one or a lower base fee.
+    Under Filecoin's rules the executor checks sender, nonce and prepaid gas again. It executes a message with too low
+    a fee cap at the producer's expense, and one with too few funds for its value at the sender's, so those are checked
+    here alone. Sources: ref-fvm fvm/src/executor/default.rs, `preflight_message`; lotus chain/messagepool/selection.go.
+    """
+    rules, message = rules_of(machine), candidate.bare
+    sender = rules.messages.sender(machine, message.from_)
+    nonce, balance, pays = (0, 0, True) if sender is None else sender
+    needed, refused = candidate.required_funds if pays else message.value, None
+    if not pays and candidate.kind != IMPERSONATED:
+        owner = rules.address_text(message.from_)
+        refused = TransactionRefused("sender", f"{owner} is not an account: only accounts send transactions")
+    elif message.nonce < nonce:
+        refused = TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
+    elif balance < needed:
+        refused = _lacks_funds(rules, balance, candidate.sender, needed)
+    elif sender is None or message.nonce > nonce:
+        refused = TransactionRefused("gap", f"nonce too high: next nonce {nonce}, tx nonce {message.nonce}")
+    elif pays and message.gas_fee_cap < base_fee:
+        refused = TransactionRefused("fee", f"max fee per gas less than block base fee: {message.gas_fee_cap}")
+    elif candidate.kind == BLOB and not _covers_blob_fee(rules, machine, candidate):
+        refused = TransactionRefused("fee", f"max fee per blob gas less than block blob fee: {candidate.blob_fee_cap}")
+    return Verdict(sender, refused)
+
+
+def _covers_blob_fee(rules: NetworkRules, machine: Hypervisor, candidate: Candidate) -> bool:
+    """Return False if the message's blob fee cap is below the blob base fee of the machine's block."""
+    block = machine.context.block
+    if not isinstance(block, EthereumBlock):
+        return True
+    return candidate.blob_fee_cap >= rules.blob_base_fee(block.excess_blob_gas)
+
+
 def check(
     machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount, min_gas_price: TokenAmount | None = None
-) -> SenderInfo | None:
-    """Check a message of any kind; return its sender, None if it is not an actor yet.
+) -> Verdict:
+    """Check a message of any kind; return the verdict of `preflight`, which has no reason to drop it.
 
     `min_gas_price` is the configured minimum of its fee cap, in attoFIL per gas. Raises TransactionRefused.
     """
@@ -202,18 +253,13 @@ def check(
     rules.messages.check(machine, candidate, base_fee)
     if not 0 <= message.value <= rules.limits.value:
         raise TransactionRefused("value", f"value {message.value:d} is not between 0 and {rules.limits.value:d}")
-    sender = rules.messages.sender(machine, message.from_)
-    nonce, balance, pays = (0, 0, True) if sender is None else sender
-    if not pays and candidate.kind != IMPERSONATED:
-        owner = rules.address_text(message.from_)
-        raise TransactionRefused("sender", f"{owner} is not an account: only accounts send transactions")
-    if message.nonce < nonce:
-        raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    require_funds(rules, balance, candidate.sender, candidate.required_funds if pays else message.value)
+    verdict = preflight(machine, candidate, base_fee)
+    if verdict.refused is not None and verdict.refused.reason not in _WAITS:
+        raise verdict.refused
     if min_gas_price is not None and message.gas_fee_cap < min_gas_price:
         text = f"transaction underpriced: fee cap {message.gas_fee_cap}, the node takes at least {min_gas_price}"
         raise TransactionRefused("underpriced", text)
-    return sender
+    return verdict
 
 
 def check_queue(
@@ -235,11 +281,15 @@ def check_queue(
 def require_funds(rules: NetworkRules, balance: int, sender: EthAddress, needed: int) -> None:
     """Raise TransactionRefused for a sender with less than `needed` attoFIL."""
     if balance < needed:
-        raise TransactionRefused(
-            "funds",
-            f"insufficient funds for gas * price + value: 0x{sender.hex()} has {balance:d} {rules.unit}, "
-            f"the transaction may cost {needed}",
-        )
+        raise _lacks_funds(rules, balance, sender, needed)
+
+
+def _lacks_funds(rules: NetworkRules, balance: int, sender: EthAddress, needed: int) -> TransactionRefused:
+    return TransactionRefused(
+        "funds",
+        f"insufficient funds for gas * price + value: 0x{sender.hex()} has {balance:d} {rules.unit}, "
+        f"the transaction may cost {needed}",
+    )
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:

@@ -19,7 +19,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.blobs import BlobTransaction
-from bridge.ethereum.transactions import BLOB, GAS_PER_BLOB, Transaction
+from bridge.ethereum.transactions import GAS_PER_BLOB, Transaction
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
@@ -29,27 +29,20 @@ from hypervisor.types import ChainEpoch, octets, whole_number
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
+from localnet.chain.admission import Verdict
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock, TimeTravel
-from localnet.chain.execution import (
-    begin_epoch,
-    covers_blob_fee,
-    execute,
-    implicit_executions,
-    is_admissible,
-    is_executable,
-)
+from localnet.chain.execution import block_order
 from localnet.chain.mempool import Mempool
 from localnet.chain.reading import NetworkReader
 from localnet.chain.streams import check_streams, has_streams
 from localnet.chain.view import ChainPoint, ChainReader
 from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import NO_PRODUCER
-from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, upgrades_of_plan
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
-from localnet.rules.parts import SenderInfo, rules_of
 from localnet.state.controls import nonce_of
 from store.blocks.buffered import BufferedStore
 from store.blockstore import StoreError
@@ -186,16 +179,15 @@ class BlockProduction(NetworkReader):
         """
         made = False
         while True:
-            chosen = self.chosen()
-            rules = self.rules
-            if not any(is_admissible(rules, self.machine, candidate, self.min_fee_cap) for candidate in chosen):
+            chosen, fee = self.chosen(), self.min_fee_cap
+            if not any(admission.preflight(self.machine, candidate, fee).is_executable for candidate in chosen):
                 return made
             try:
                 if not self._produce(chosen, keeps_unpayable=True).transactions:  # `_newly_refused` has the reasons
                     return True
                 made = True
             except Exception as error:  # noqa: BLE001  # reported to the client of each transaction
-                broken = self.chain.executing  # no longer in the mempool
+                broken = self.chain.building.executing  # no longer in the mempool
                 if broken is None:
                     pending = self._pending(answers)
                     if not pending:  # a block of other clients' messages, so no client gets the error
@@ -228,22 +220,24 @@ class BlockProduction(NetworkReader):
         executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
         if executed is None or executed.block_number <= self.executed_head.height:
             return waiting
-        return candidate_of(executed)
+        return executed.candidate
 
     def _admit(self, candidate: Candidate) -> bytes:
         head = self.chain.head
-        sender = admission.check(self.chain.machine, candidate, head.next_base_fee, head.next_settings.min_gas_price)
+        min_price = head.next_settings.min_gas_price
+        verdict = admission.check(self.chain.machine, candidate, head.next_base_fee, min_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        nonce = 0 if sender is None else sender.nonce
+        nonce = 0 if verdict.sender is None else verdict.sender.nonce
         if self.chain.rules.features.has_geth_pool and not self.mempool.is_empty():
-            admission.check_queue(self.machine, candidate, sender, self.mempool.ready_of(candidate.bare.from_, nonce))
+            ready = self.mempool.ready_of(candidate.bare.from_, nonce)
+            admission.check_queue(self.machine, candidate, verdict.sender, ready)
         self.mempool.add(candidate, nonce)
         for watcher in tuple(self.chain.watchers):
             watcher.accepted(candidate)
         if self.automine:
             try:
-                self._mine_ready(candidate.bare.from_, sender)
+                self._mine_ready(candidate, verdict, nonce)
             except BaseException as error:
                 # A later block may have failed, whose message waited for this one.
                 if isinstance(error, Exception) and self.chain.index.receipt(candidate.hash) is not None:
@@ -253,16 +247,15 @@ class BlockProduction(NetworkReader):
                 raise
         return candidate.hash
 
-    def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
+    def _mine_ready(self, admitted: Candidate, verdict: Verdict, nonce: int) -> None:
         """Mine a block for each pending message of a sender, as far as nonces, funds and fee caps allow.
 
-        `sender` is the sender's state before the first block.
+        `verdict` is that of the `admitted` one before the first block, and `nonce` the sender's next one.
         """
-        for index, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
-            if index:  # the previous block changed it
-                sender = rules_of(self.machine).messages.sender(self.machine, address)
-            covers_fees = is_executable(sender, candidate, self.min_fee_cap)
-            if not covers_fees or (candidate.kind == BLOB and not covers_blob_fee(self.machine, candidate)):
+        for candidate in self.mempool.ready_of(admitted.bare.from_, nonce):
+            if candidate is not admitted or not verdict.is_executable:
+                verdict = admission.preflight(self.machine, candidate, self.min_fee_cap)
+            if not verdict.is_executable:
                 return
             self._produce([candidate])
 
@@ -292,10 +285,10 @@ class BlockProduction(NetworkReader):
             tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
             # Drop a message that raised a fatal error, so that it does not stop the next block.
-            if self.chain.executing is not None:
-                self.mempool.drop(self.chain.executing)
+            if (broken := self.chain.building.executing) is not None:
+                self.mempool.drop(broken)
             raise
-        for candidate, refused in self.chain.refused:
+        for candidate, refused in self.chain.building.refused:
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.record_block(tipset.timestamp)
@@ -499,12 +492,9 @@ class PendingBlocks:
 
 def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:
     head = chain.head
-    height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)
-    work = begin_epoch(machine, chain.record, head, height, plan.timestamp, chain.settings_after(head))
-    done = list(execute(machine, plan.candidates))
-    work += rules_of(machine).blocks.end_block(machine, chain.producer, sum(tip for _, tip in done))
-    executions, implicit = [execution for execution, _ in done], implicit_executions(machine, work)
-    blocks = BufferedStore(machine.base)
-    tipset = chain.assemble(machine, blocks, head, height, plan.timestamp, executions, implicit)
-    return PendingBlock(machine, tipset, tuple(executions))
+    block = chain.next_block(machine, head, ChainEpoch(head.height + 1), plan.timestamp)
+    block.begin()
+    block.run_all(block_order(plan.candidates))
+    block.end()
+    return PendingBlock(machine, block.assemble(BufferedStore(machine.base)), tuple(block.executions))

@@ -12,28 +12,19 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.ethereum.blobs import BlobSidecar
 from bridge.filecoin.receipts import EMPTY_BLOOM
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.machine.opening import register_actors
 from hypervisor.messages.address import Address
-from hypervisor.messages.message import SignatureType
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.ethereum_start import first_tipset
-from localnet.chain.execution import (
-    BlockStarter,
-    begin_epoch,
-    execute_admissible,
-    implicit_executions,
-    with_final_addresses,
-)
+from localnet.chain.execution import BlockExecution, BlockStarter, block_order
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
 from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
-from localnet.errors import TransactionRefused
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
@@ -51,8 +42,6 @@ from localnet.ledger.index import (
 from localnet.ledger.records import (
     DEFAULT_SETTINGS,
     GENESIS_PARENT,
-    IMPERSONATED,
-    NATIVE,
     BlockSettings,
     Execution,
     Tipset,
@@ -100,10 +89,6 @@ class Chain(ChainReader):
         """Number of reorgs and manual state edits so far."""
         self.making_took = 0.0
         """Production time of the head in seconds, if this process produced it."""
-        self.executing: Candidate | None = None
-        """The message being executed, or the one at which the last failed tipset stopped."""
-        self.refused: list[tuple[Candidate, TransactionRefused]] = []
-        """Messages that the last tipset dropped because no block may include them any more, with the reasons."""
         self.states = window or StateWindow()
         self.index = ChainIndex(machine.base)
         externs.attach(self.index, origin)
@@ -120,6 +105,8 @@ class Chain(ChainReader):
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.machine, self.head)
         self._point: ChainPoint | None = None
+        self.building = self.next_block(machine, self.head, self.head.height, timestamp)
+        """The block that was produced last, or failed."""
 
     @property
     def is_new_fork(self) -> bool:
@@ -189,45 +176,16 @@ class Chain(ChainReader):
         self._enter(self.machine, self.head)
 
     def _produce(self, candidates: list[Candidate], timestamp: int, null_rounds: int) -> Tipset:
-        parent, self.executing = self.head, None
-        self.refused.clear()
-        height = ChainEpoch(parent.height + 1 + null_rounds)
-        self._externs.executing = height
-        settings, circulating = self.settings_after(parent), self.machine.context.circulating_supply
-        work = begin_epoch(self.machine, self.record, parent, height, timestamp, settings, circulating)
-        rules, ordered = self.rules, candidates
-        if len(candidates) > 1:  # as on the network, messages with BLS signatures come first in a block
-            ordered = sorted(candidates, key=lambda each: each.message.signature.type is not SignatureType.BLS)
-        executions: list[Execution] = []
-        tips = 0
-        started = None
-        if self.start_block is not None and rules.access_list is None:  # workers do not record accesses
-            started = self.start_block(self.machine, ordered)
-        try:
-            for candidate in ordered:
-                self.executing = candidate
-                executed = execute_admissible(rules, self.machine, candidate, self._refuse, started)
-                if executed is not None:
-                    executions.append(executed[0])
-                    tips += executed[1]
-        finally:
-            if started is not None:
-                started.close()
-        self.executing = None
-        work += rules.blocks.end_block(self.machine, self.producer, tips)
-        sidecars = {}
-        for candidate in ordered:
-            if candidate.sidecar is not None:
-                sidecars[candidate.hash] = candidate.sidecar
-        carried = [sidecars[each.hash] for each in executions if each.hash in sidecars] if sidecars else []
-        implicit = implicit_executions(self.machine, work) if work else []
-        for place, execution in enumerate(executions):
-            if execution.kind in (NATIVE, IMPERSONATED):
-                executions[place] = with_final_addresses(self.machine, execution)
-        return self._commit(parent, height, timestamp, executions, carried, implicit)
+        self.building = block = self._next_block(ChainEpoch(self.head.height + 1 + null_rounds), timestamp)
+        block.begin()
+        block.run_all(block_order(candidates), self.start_block)
+        block.end()
+        return self._commit(block)
 
-    def _refuse(self, candidate: Candidate, error: TransactionRefused) -> None:
-        self.refused.append((candidate, error))
+    def _next_block(self, height: ChainEpoch, timestamp: int) -> BlockExecution:
+        """Return the block after the head."""
+        self._externs.executing = height
+        return self.next_block(self.machine, self.head, height, timestamp)
 
     # --- committing -------------------------------------------------------------------------------------------
 
@@ -290,24 +248,14 @@ class Chain(ChainReader):
             next_settings=next_settings,
         )
 
-    def _commit(
-        self,
-        parent: Tipset,
-        height: ChainEpoch,
-        timestamp: int,
-        executions: list[Execution],
-        sidecars: Sequence[BlobSidecar] = (),
-        implicit: Sequence[Execution] = (),
-    ) -> Tipset:
-        blocks = BufferedStore(self.machine.base)
-        tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions, implicit)
-        for execution in (*executions, *implicit):
-            if execution.event_blocks:
-                blocks.put_many(execution.event_blocks)
-        entries, retained = tipset_entries(tipset, executions, implicit, self.index), self.states.entries_with(height)
+    def _commit(self, block: BlockExecution) -> Tipset:
+        blocks, height = BufferedStore(self.machine.base), block.height
+        tipset = block.assemble(blocks)
+        entries = tipset_entries(tipset, block.executions, block.implicit, self.index)
+        retained = self.states.entries_with(height)
         entries |= retained
-        if sidecars:
-            entries.update(blob_entries(sidecars))
+        if block.sidecars:
+            entries.update(blob_entries(block.sidecars))
         self.machine.flush(blocks.pending.items(), entries)
         if retained:
             self.index.refresh_retained()
@@ -448,9 +396,8 @@ class Chain(ChainReader):
         timestamp = max(timestamp, parent.timestamp + 1)
         self.machine.restore(Snapshot(state, blocks))
         self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
-        self._externs.executing = height
         self.producer = NO_PRODUCER  # a miner of another state
-        return self._commit(parent, height, timestamp, [])
+        return self._commit(self._next_block(height, timestamp))
 
     def set_next_base_fee(self, base_fee: TokenAmount) -> None:
         """Set the base fee of the next tipset, in attoFIL per gas; later ones follow the rule again."""

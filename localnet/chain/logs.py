@@ -147,6 +147,6 @@ def message_with_nonce(
     search = TipsetSearch(index, addresses, (nonce_key(sender, nonce),), limit=index.head + 1)
     for tipset in search.back(height):
         for receipt in receipts_back(index, tipset):
-            if receipt.execution.sender == sender and receipt.execution.message.message.nonce == nonce:
+            if receipt.candidate.sender == sender and receipt.candidate.bare.nonce == nonce:
                 return receipt
     return None

@@ -27,7 +27,7 @@ def tips_of(receipts: Iterable[TransactionReceipt]) -> list[tuple[int, int]]:
     """Return (tip, gas used) of each message of a tipset, the smallest tip first, equal ones in order of execution."""
     paid: list[tuple[int, int]] = []
     for receipt in receipts:
-        message = receipt.execution.message.message
+        message = receipt.candidate.bare
         tip = max(0, min(message.gas_premium, message.gas_fee_cap - receipt.tipset.base_fee))
         paid.append((tip, receipt.gas_used))
     return sorted(paid, key=itemgetter(0))
@@ -48,7 +48,7 @@ def suggested_premium(index: ChainIndex, head: Tipset, rules: NetworkRules, bloc
     seen, tipset = 0, head
     while seen < 2 * count and tipset.parent >= index.first:
         tipset = index.tipset(tipset.parent)
-        messages = (receipt.execution.message.message for receipt in index.receipts(tipset))
+        messages = (receipt.candidate.bare for receipt in index.receipts(tipset))
         prices += [(message.gas_premium, message.gas_limit) for message in messages]
         seen += 1
     found = _median_premium(prices, seen * rules.limits.block_gas // 2)

@@ -37,7 +37,8 @@ from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.fork.remote_history import ReadTransaction, read_transaction
 from localnet.fork.response_values import bytes_of, quantity, unsigned, word_of
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_messages, put_receipts
-from localnet.ledger.records import GENESIS_PARENT, IMPERSONATED, BlockSettings, EmittedEvent, Execution, Tipset
+from localnet.ledger.candidates import IMPERSONATED, Candidate
+from localnet.ledger.records import GENESIS_PARENT, BlockSettings, EmittedEvent, Execution, Tipset
 from localnet.state.controls import code_of, set_balance, set_code, set_nonce, set_storage
 from store.blocks.buffered import BufferedStore
 from store.blocks.overlay import OverlayStore
@@ -179,7 +180,7 @@ class _Blocks:
         )  # fmt: skip
         state = self._machine.root if number == last else _NO_STATE
         receipts = put_receipts(self._store, [execution.receipt for execution in executions])
-        messages = put_messages(self._store, [execution.message for execution in executions])
+        messages = put_messages(self._store, [execution.candidate.message for execution in executions])
         block = BlockHeader(
             NO_PRODUCER, ChainEpoch(number), (), state, receipts, messages, timestamp, TokenAmount(base_fee),
             settings.encode_for_header(chain_id),
@@ -232,11 +233,7 @@ class _Blocks:
         elif output:
             output = byte_string(output)
         return Execution(
-            hash=done.read.hash,
-            kind=kind,
-            message=message,
-            sender=sender,
-            to=transaction.to,
+            Candidate(done.read.hash, kind, message, sender, transaction.to, chain_id=self._machine.context.chain_id),
             receipt=Receipt(ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output, gas_used),
             paid=TokenAmount(price * gas_used),
             events=tuple(map(_event, done.receipt["logs"])),

@@ -6,14 +6,10 @@ same store. Everything shared is immutable, or is the store, which is thread-saf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from bridge.ethereum.transactions import BLOB
-from bridge.filecoin.receipts import EMPTY_BLOOM, EmittedLog, bloom
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
@@ -21,14 +17,14 @@ from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateOrigin
 from hypervisor.types import ChainEpoch, Gas
 from localnet.chain.ethereum_start import earlier_tipset
+from localnet.chain.execution import BlockExecution
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import StoredSupply
-from localnet.ledger.blocks import BlockHeader, put_messages, put_receipts, tipset_key
+from localnet.ledger.blocks import producer_of
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import GENESIS_PARENT, BlockSettings, Execution, Tipset, merge_receipts
+from localnet.ledger.records import GENESIS_PARENT, BlockSettings, Tipset
 from localnet.rules.parts import NetworkRules, rules_of
-from store.blockstore import Blockstore
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -108,73 +104,21 @@ class ChainReader:
             return settings
         return replace(settings, gas_limit=self.default_gas_limit)
 
-    def assemble(
-        self,
-        machine: Hypervisor,
-        blocks: Blockstore,
-        parent: Tipset,
-        height: ChainEpoch,
-        timestamp: int,
-        executions: Sequence[Execution],
-        implicit: Sequence[Execution] = (),
-    ) -> Tipset:
-        """Build a tipset from executions and a machine's state; `blocks` stores its header, messages and receipts.
+    def next_block(self, machine: Hypervisor, parent: Tipset, height: ChainEpoch, timestamp: int) -> BlockExecution:
+        """Return a new block after a tipset, to be executed on a machine in the tipset's state and context."""
+        settings = self.settings_after(parent)
+        return BlockExecution(machine, self.record, parent, height, timestamp, settings, self.producer)
 
-        `implicit` are the implicit messages that have receipts (`implicit_executions`). No block lists them.
+    def repeated_block(self, tipset: Tipset, producer: Address | None = None) -> BlockExecution:
+        """Return a block of the chain, to be executed again on a separate machine.
+
+        `producer` is that of a block whose header is not stored. Raises InvalidInput if the state before it was
+        collected.
         """
-        signed, hashes = [], []
-        for execution in executions:
-            signed.append(execution.message)
-            hashes.append(execution.hash)
-        messages = put_messages(blocks, signed)
-        for execution in implicit:
-            blocks.put(execution.message.cid(), execution.message.message.to_cbor())
-        merged = merge_receipts(height - parent.height - 1, executions, implicit) if implicit else executions
-        rules, base_fee, settings = rules_of(machine), parent.next_base_fee, self.settings_after(parent)
-        header = BlockHeader(
-            self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
-            settings.encode_for_header(rules.chain_id),
-        )  # fmt: skip
-        block = header.put(blocks)
-        logs = list[EmittedLog]()
-        execution_gas = state_gas = blob_gas = 0
-        for execution in executions:
-            if execution.events:
-                logs += execution.logs()
-            if execution.block_gas is None:
-                execution_gas += execution.receipt.gas_used
-            else:
-                execution_gas += execution.block_gas.execution
-                state_gas += execution.block_gas.state
-            if execution.kind == BLOB:
-                blob_gas += execution.blob_gas
-        gas_used = Gas(max(execution_gas, state_gas))
-        next_settings = parent.next_settings.next_defaults()
-        if blob_gas or next_settings.excess_blob_gas:
-            excess = rules.next_excess_blob_gas(next_settings.excess_blob_gas, blob_gas, base_fee)
-            next_settings = replace(next_settings, excess_blob_gas=excess)
-        version = self.record.network_at(height + 2)
-        # The base fee rule of a new version already applies to the tipset of the upgrade epoch (FIP-0115).
-        return Tipset(
-            height=height,
-            key=tipset_key([block]),
-            block=block,
-            parent=parent.height,
-            timestamp=timestamp,
-            base_fee=base_fee,
-            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, map(attrgetter("message"), signed)),
-            before=parent.state,
-            state=machine.root,
-            receipts=put_receipts(blocks, [execution.receipt for execution in merged]),
-            gas_used=gas_used,
-            bloom=bloom(logs) if logs else EMPTY_BLOOM,
-            transactions=tuple(hashes),
-            settings=settings,
-            next_settings=next_settings,
-            blob_gas_used=blob_gas,
-            access_list=b"" if rules.access_list is None else rules.access_list(machine),
-            implicit=tuple([execution.hash for execution in implicit]) if implicit else (),
-        )
+        machine = self.machine_before(tipset)
+        producer = producer or producer_of(self.machine.base, tipset.block)
+        parent = tipset if tipset.parent == GENESIS_PARENT else self.index.tipset(tipset.parent)
+        return BlockExecution(machine, self.record, parent, tipset.height, tipset.timestamp, tipset.settings, producer)
 
     def machine_at(self, tipset: Tipset) -> Hypervisor:
         """Return a machine at a tipset's state, in its context; at the head it is the chain's own."""

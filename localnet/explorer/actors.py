@@ -215,10 +215,10 @@ class _ActivitySearch:
         return found
 
     def _concerns(self, receipt: TransactionReceipt) -> bool:
-        done = receipt.execution
-        if self._addresses.ethereum in (done.sender, done.to, receipt.contract_address):
+        sent = receipt.candidate
+        if self._addresses.ethereum in (sent.sender, sent.to, receipt.contract_address):
             return True
-        message = done.message.message
+        message = sent.bare
         return self._actor.id in (self._rows.id_of(message.from_), self._rows.id_of(message.to))
 
 

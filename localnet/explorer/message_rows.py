@@ -63,9 +63,9 @@ class RowBuilder:
         self._interfaces: Sequence[NamedInterface] | None = None
 
     def row(self, receipt: TransactionReceipt) -> MessageRow:
-        message = receipt.execution.message.message
+        message = receipt.candidate.bare
         created = receipt.contract_address
-        receiver = None if receipt.execution.to is None and created is None else message.to
+        receiver = None if receipt.candidate.to is None and created is None else message.to
         if created is not None:
             receiver = Address.delegated(EAM_NAMESPACE, created)
         text = exit_text(self._rules, receipt.exit_code, native=receipt.is_native) or receipt.exit_name
@@ -75,7 +75,7 @@ class RowBuilder:
             index=receipt.index,
             sender=self.party(message.from_),
             receiver=None if receiver is None else self.party(receiver),
-            method="create contract" if receipt.execution.to is None else self.method(message),
+            method="create contract" if receipt.candidate.to is None else self.method(message),
             value=message.value,
             gas=receipt.gas_used,
             failed=not receipt.succeeded,

@@ -164,7 +164,7 @@ def reproduction(receipt: TransactionReceipt, name: str, url: str) -> str | None
 
 def _is_ethereum(receipt: TransactionReceipt) -> bool:
     """Return True if Ethereum's tools can send the message: its sender has a delegated address."""
-    return receipt.execution.message.message.from_.namespace() is not None
+    return receipt.candidate.bare.from_.namespace() is not None
 
 
 def _data(receipt: TransactionReceipt) -> bytes:
@@ -172,24 +172,24 @@ def _data(receipt: TransactionReceipt) -> bytes:
 
 
 def _cast(receipt: TransactionReceipt, url: str) -> str:
-    execution, data = receipt.execution, _data(receipt)
-    to = "--create" if execution.to is None else checksummed(execution.to)
-    parts = [f"cast send --rpc-url {url} --from {checksummed(execution.sender)} --unlocked"]
-    parts.append(f"--gas-limit {execution.message.message.gas_limit}")
-    if execution.message.message.value:
-        parts.append(f"--value {execution.message.message.value}")
+    sent, data = receipt.candidate, _data(receipt)
+    to = "--create" if sent.to is None else checksummed(sent.to)
+    parts = [f"cast send --rpc-url {url} --from {checksummed(sent.sender)} --unlocked"]
+    parts.append(f"--gas-limit {sent.bare.gas_limit}")
+    if sent.bare.value:
+        parts.append(f"--value {sent.bare.value}")
     parts.append(f"{to} 0x{data.hex()}" if data else to)
     return " ".join(parts)
 
 
 def _python(receipt: TransactionReceipt) -> str:
-    execution, message = receipt.execution, receipt.execution.message.message
+    sent, message = receipt.candidate, receipt.candidate.bare
     ethereum = _is_ethereum(receipt)
-    target = "None" if execution.to is None else f'"{checksummed(execution.to)}"'
+    target = "None" if sent.to is None else f'"{checksummed(sent.to)}"'
     if ethereum:
         call = (
             f'network.send({target}, {message.value}, bytes.fromhex("{_data(receipt).hex()}"), '
-            f'sender="{checksummed(execution.sender)}", gas_limit={message.gas_limit})'
+            f'sender="{checksummed(sent.sender)}", gas_limit={message.gas_limit})'
         )
     else:
         call = (
@@ -211,9 +211,9 @@ def _python(receipt: TransactionReceipt) -> str:
 
 
 def _solidity(receipt: TransactionReceipt, url: str) -> str:
-    execution, data = receipt.execution, _data(receipt)
-    value = execution.message.message.value
-    if execution.to is None:
+    sent, data = receipt.candidate, _data(receipt)
+    value = sent.bare.value
+    if sent.to is None:
         act = (
             f'        bytes memory code = hex"{data.hex()}";\n'
             "        address created;\n"
@@ -223,7 +223,7 @@ def _solidity(receipt: TransactionReceipt, url: str) -> str:
     else:
         options = f"{{value: {value}}}" if value else ""
         act = (
-            f'        (bool ok,) = {checksummed(execution.to)}.call{options}(hex"{data.hex()}");\n'
+            f'        (bool ok,) = {checksummed(sent.to)}.call{options}(hex"{data.hex()}");\n'
             f"        assert{'True' if receipt.succeeded else 'False'}(ok);"
         )
     return f"""// SPDX-License-Identifier: MIT
@@ -237,7 +237,7 @@ contract MessageTest is Test {{
     }}
 
     function test_TheMessage() public {{
-        vm.prank({checksummed(execution.sender)});
+        vm.prank({checksummed(sent.sender)});
 {act}
     }}
 }}
@@ -436,7 +436,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
     first = request.number("first", 0)
     calls, total = call_rows(report, first)
     hashes = receipt.tipset.implicit if receipt.is_implicit else receipt.tipset.transactions
-    outcome, message = receipt.execution.receipt, receipt.execution.message.message
+    outcome, message = receipt.execution.receipt, receipt.candidate.bare
     return PageResponse(
         site.page(
             reader,
@@ -459,7 +459,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             parts=_parts(report),
             charges=_charges(report),
             message=message,
-            cid=receipt.execution.message.cid(),
+            cid=receipt.candidate.message.cid(),
             paid=receipt.execution.paid,
             exit=exit_meaning(outcome.exit_code, native=receipt.is_native),
             params=f"0x{message.params.hex()}",

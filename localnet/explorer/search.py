@@ -61,7 +61,7 @@ def by_selector(site: Site, reader: NodeReader, selectors: set[bytes]) -> Iterat
                 )
     index, head = reader.network.chain.index, reader.network.executed_head.height
     every = (receipt for tipset in tipsets_back(index, head) for receipt in receipts_back(index, tipset))
-    calls = (each for each in every if _selector(each.execution.message.message) in selectors)
+    calls = (each for each in every if _selector(each.candidate.bare) in selectors)
     for receipt in islice(calls, _MAX_MESSAGES):
         hash_ = f"0x{receipt.hash.hex()}"
         yield FoundPage(f"/tx/{hash_}", hash_, f"message that calls it, at epoch {receipt.block_number}")

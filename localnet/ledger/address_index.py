@@ -58,13 +58,13 @@ def _key(kind: bytes, what: bytes) -> int:
 
 def keys_of(receipt: TransactionReceipt) -> set[int]:
     """Return the index keys of an executed message."""
-    done, message = receipt.execution, receipt.execution.message.message
-    ends = (done.sender, done.to, receipt.contract_address)
+    done, sent = receipt.execution, receipt.candidate
+    ends = (sent.sender, sent.to, receipt.contract_address)
     return {
         *(message_key(each) for each in ends if each is not None),
-        native_key(message.from_),
-        native_key(message.to),
-        nonce_key(done.sender, message.nonce),
+        native_key(sent.bare.from_),
+        native_key(sent.bare.to),
+        nonce_key(sent.sender, sent.bare.nonce),
         *(emitter_key(event.address) for event in done.events),
         *(topic_key(topic) for emitted in receipt.logs for topic in emitted.log.topics),
     }

@@ -13,8 +13,19 @@ from bridge.ethereum.blobs import BlobSidecar
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, SignedTransaction, TransactionError
 from bridge.filecoin.messages import from_signed_message
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
-from localnet.ledger.records import IMPERSONATED, UNTYPED, TransactionReceipt
 from store.cid import Cid
+
+NATIVE: Final = 0x100
+"""Kind of a signed Filecoin message. The kind of a transaction is its type, which is below 0x100."""
+
+IMPERSONATED: Final = 0x101
+"""Kind of an unsigned message or transaction, sent by an impersonated actor."""
+
+IMPLICIT: Final = 0x102
+"""Kind of a reward or of cron, which no block contains; recorded if the tipset's receipts include them."""
+
+UNTYPED: Final = (NATIVE, IMPERSONATED, IMPLICIT)
+"""Kinds other than transaction types (`Candidate.type`)."""
 
 NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
 """Placeholder for the signature of a message of an impersonated sender: a type 2 transaction with zeros."""
@@ -22,7 +33,11 @@ NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
 
 @dataclass(unsafe_hash=True)  # without slots, so that repeated lookups can be cached
 class Candidate:
-    """A message with the hash and the kind under which its sender submitted it."""
+    """A message as its sender submitted it, before and after its execution.
+
+    `kind` is the type of the transaction, `NATIVE`, `IMPERSONATED` or `IMPLICIT`. `sender` and `to` are Ethereum
+    addresses; `to` is None for a contract creation.
+    """
 
     hash: Final[bytes]
     kind: Final[int]
@@ -31,10 +46,10 @@ class Candidate:
     to: Final[EthAddress | None]
     sent: Final[SignedTransaction | None] = field(default=None, compare=False)
     """The transaction as sent to this process; `transaction` also derives it from the message."""
-    chain_id: Final[int | None] = None
+    chain_id: Final[int | None] = field(default=None, compare=False)
     """The chain ID in the signature, for a message read from a record."""
     sidecar: Final[BlobSidecar | None] = field(default=None, compare=False)
-    """Blobs of a blob transaction that was sent to this process."""
+    """Blobs of a blob transaction that was sent to this process, until it is executed."""
 
     @cached_property
     def bare(self) -> Message:
@@ -74,12 +89,6 @@ class Candidate:
         if self.kind not in UNTYPED:
             return self.kind
         return DYNAMIC_FEE if self.transaction is None else self.transaction.transaction.type
-
-
-def candidate_of(receipt: TransactionReceipt) -> Candidate:
-    """Return the candidate that was executed, for re-execution."""
-    done = receipt.execution
-    return Candidate(done.hash, done.kind, done.message, done.sender, done.to, chain_id=receipt.chain_id)
 
 
 def message_hashes(signed: SignedMessage | None, cid: Cid, chain_ids: Iterable[int]) -> Iterator[bytes]:

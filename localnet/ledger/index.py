@@ -72,7 +72,7 @@ def _name(tipset: Tipset) -> _Name:
 
 def _weight(found: FoundLog) -> int:
     receipt, _, emitted = found
-    return _LOG_OBJECTS + len(receipt.execution.message.message.params) + len(emitted.log.data)
+    return _LOG_OBJECTS + len(receipt.candidate.bare.params) + len(emitted.log.data)
 
 
 MAX_DECODED: Final = 16 << 20
@@ -83,6 +83,8 @@ _OBJECTS: Final = 1_500
 """Estimated fixed size in bytes of a decoded tipset."""
 _DECODED: Final = 4
 """Estimated memory per byte of an entry, including the entry itself, since Python objects exceed their data."""
+_EXECUTED: Final = 6
+"""The same for an execution whose transaction was sent to this process, in several encodings."""
 
 _FIRST_IMPLICIT_POSITION: Final = 1 << 31
 """Place of the first implicit message of a tipset, above those of its block's messages."""
@@ -215,15 +217,15 @@ class ChainIndex:
 
     def receipt_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         """Return the execution at an index of a tipset."""
-        key = _execution_key(tipset.height, position)
+        key, chain_id = _execution_key(tipset.height, position), self.chain_id_of(tipset)
         data = self._store.index(key)
         if data is None:
             raise StoreCorrupt(f"the chain's index has no execution {position} of height {tipset.height}")
         cached = self._executions.get(key)
         if cached is None or cached[0] != data:  # compare contents, as in `at`
-            cached = data, Execution.decode(data)
+            cached = data, Execution.decode(data, chain_id)
         execution, first_event, gas_before = cached[1]
-        return TransactionReceipt(execution, tipset, position, first_event, self.chain_id_of(tipset), gas_before)
+        return TransactionReceipt(execution, tipset, position, first_event, chain_id, gas_before)
 
     def _implicit_at(self, tipset: Tipset, position: int) -> TransactionReceipt:
         return replace(self.receipt_at(tipset, _FIRST_IMPLICIT_POSITION + position), index=position)
@@ -322,7 +324,7 @@ def tipset_entries(
         entries[key] = encoded
         entries[b"t" + execution.hash] = place + position.to_bytes(4, "big")
         if index is not None and position < _FIRST_IMPLICIT_POSITION:
-            index._executions.put(key, (encoded, (execution, events, gas)), _OBJECTS + _DECODED * len(encoded))
+            index._executions.put(key, (encoded, (execution, events, gas)), _OBJECTS + _EXECUTED * len(encoded))
         events += len(execution.events)
         gas += execution.receipt.gas_used
     return entries

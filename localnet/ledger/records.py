@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from bridge.abi.abi import PrintedAddress
 from bridge.ethereum.addresses import MASKED_ID_PREFIX, EthAddress
-from bridge.ethereum.transactions import BLOB, SET_CODE
-from bridge.filecoin.messages import APPLY_AND_CALL, envelope_transaction
+from bridge.ethereum.transactions import SET_CODE
+from bridge.filecoin.messages import APPLY_AND_CALL
 from bridge.filecoin.receipts import (
     EmittedLog,
     apply_and_call_result,
@@ -33,6 +33,7 @@ from hypervisor.messages.message import Receipt, SignedMessage
 from hypervisor.text import bytes_text, cid_text, facts, one_line, show_fil
 from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.ledger.call_tree import TransactionTree
+from localnet.ledger.candidates import IMPLICIT, Candidate
 from store.cid import Cid
 from store.codec import array_head, decode, encode, unlink
 from store.linked_bytes import LinkedCid
@@ -101,18 +102,6 @@ T = TypeVar("T")
 
 GENESIS_PARENT: Final = -1
 """The parent height of the first tipset."""
-
-NATIVE: Final = 0x100
-"""Kind of a signed Filecoin message. The kind of a transaction is its type, which is below 0x100."""
-
-IMPERSONATED: Final = 0x101
-"""Kind of an unsigned message or transaction, sent by an impersonated actor."""
-
-IMPLICIT: Final = 0x102
-"""Kind of a reward or of cron, which no block contains; recorded if the tipset's receipts include them."""
-
-UNTYPED: Final = (NATIVE, IMPERSONATED, IMPLICIT)
-"""Kinds other than transaction types (`Candidate.type`)."""
 
 
 def merge_receipts(null_rounds: int, explicit: Sequence[T], implicit: Sequence[T]) -> list[T]:
@@ -243,18 +232,13 @@ class EmittedEvent(NamedTuple):
 
 @dataclass(slots=True, unsafe_hash=True)
 class Execution:
-    """An executed message: the message, its hash, its receipt, and its gas costs.
+    """An executed message: the message as it was submitted, its receipt, and its gas costs.
 
-    `kind` is the type of the transaction, `NATIVE`, `IMPERSONATED` or `IMPLICIT`. `sender` and `to` are Ethereum
-    addresses; `to` is None for a contract creation. `paid` is in attoFIL; `error_message` is the machine's message
-    about a failure. `block_gas` and `event_blocks` are those of `ApplyResult`, which the entry does not contain.
+    `paid` is in attoFIL; `error_message` is the machine's message about a failure. `block_gas` and `event_blocks` are
+    those of `ApplyResult`, which the entry does not contain.
     """
 
-    hash: Final[bytes]
-    kind: Final[int]
-    message: Final[SignedMessage]
-    sender: Final[EthAddress]
-    to: Final[EthAddress | None]
+    candidate: Final[Candidate]
     receipt: Final[Receipt]
     paid: Final[TokenAmount]
     events: Final[tuple[EmittedEvent, ...]]
@@ -267,9 +251,9 @@ class Execution:
         return one_line("Execution", f"0x{self.hash.hex()}", end, f"gas {self.receipt.gas_used:,}")
 
     @property
-    def blob_gas(self) -> int:
-        """Blob gas of the transaction; 0 unless it is of type 3."""
-        return envelope_transaction(self.message).transaction.blob_gas if self.kind == BLOB else 0
+    def hash(self) -> bytes:
+        """The hash of the message or transaction."""
+        return self.candidate.hash
 
     def logs(self) -> list[EmittedLog]:
         """Return the events that have a log's shape."""
@@ -282,8 +266,9 @@ class Execution:
 
     def encode(self, first_event: int, gas_before: int) -> bytes:
         """Encode the index entry; `first_event` and `gas_before` count events and gas before it in the tipset."""
+        sent = self.candidate
         fields = [
-            self.hash, self.kind, self.message.to_cbor(), self.sender, self.to, self.receipt.fields(), _big(self.paid)
+            sent.hash, sent.kind, sent.message.to_cbor(), sent.sender, sent.to, self.receipt.fields(), _big(self.paid)
         ]  # fmt: skip
         rest = [self.error_message, first_event, gas_before]
         if not self.events:
@@ -294,15 +279,18 @@ class Execution:
         return b"".join((*parts, encode(rest)[1:]))
 
     @classmethod
-    def decode(cls, data: bytes) -> tuple[Execution, int, int]:
-        """Decode the result of `encode`."""
+    def decode(cls, data: bytes, chain_id: int) -> tuple[Execution, int, int]:
+        """Decode the result of `encode`; `chain_id` is that of the block."""
         hash_, kind, message, sender, to, receipt, paid, events, error_message, first_event, gas_before = decode(data)
         execution = cls(
-            hash=hash_,
-            kind=kind,
-            message=SignedMessage.from_cbor(message),
-            sender=EthAddress(sender),
-            to=None if to is None else EthAddress(to),
+            Candidate(
+                hash_,
+                kind,
+                SignedMessage.from_cbor(message),
+                EthAddress(sender),
+                None if to is None else EthAddress(to),
+                chain_id=chain_id,
+            ),
             receipt=Receipt.from_fields(receipt),
             paid=TokenAmount(_number(paid)),
             events=tuple(_emitted(event) for event in events),
@@ -353,10 +341,10 @@ class TransactionReceipt:
             ("block", self.block_number),
             ("end", "ok" if self.succeeded else f"failed: {exit_meaning(self.exit_code, native=self.is_native)}"),
             ("error", self.error_message),
-            ("from", f"0x{done.sender.hex()}, {self.from_}"),
-            ("to", "" if done.to is None else f"0x{done.to.hex()}"),
+            ("from", f"0x{done.candidate.sender.hex()}, {self.from_}"),
+            ("to", "" if done.candidate.to is None else f"0x{done.candidate.to.hex()}"),
             ("new contract", "" if created is None else f"0x{created.hex()}"),
-            ("value", show_fil(done.message.message.value)),
+            ("value", show_fil(done.candidate.bare.value)),
             ("gas", f"{self.gas_used:,}, for {show_fil(done.paid)}"),
             ("return", bytes_text(self.return_data)),
             ("logs", len(self.logs)),
@@ -373,6 +361,11 @@ class TransactionReceipt:
         return self.tracer(self)
 
     @property
+    def candidate(self) -> Candidate:
+        """The message as it was submitted."""
+        return self.execution.candidate
+
+    @property
     def hash(self) -> bytes:
         """The transaction's hash."""
         return self.execution.hash
@@ -386,7 +379,7 @@ class TransactionReceipt:
     def exit_code(self) -> int:
         """The exit code; 0 is success. For a transaction of type 4, the exit code of its call."""
         done = self.execution
-        if done.kind == SET_CODE and done.message.message.method == APPLY_AND_CALL:
+        if done.candidate.kind == SET_CODE and done.candidate.bare.method == APPLY_AND_CALL:
             return apply_and_call_result(done.receipt)[0]
         return int(done.receipt.exit_code)  # not the enumeration of a new execution
 
@@ -398,7 +391,7 @@ class TransactionReceipt:
     @property
     def is_implicit(self) -> bool:
         """True for a reward or cron: `index` is then its place among the tipset's implicit messages."""
-        return self.execution.kind == IMPLICIT
+        return self.candidate.kind == IMPLICIT
 
     @property
     def succeeded(self) -> bool:
@@ -418,13 +411,13 @@ class TransactionReceipt:
     @property
     def contract_address(self) -> EthAddress | None:
         """The contract that the message created."""
-        created = created_contract(self.execution.message.message, self.execution.receipt)
+        created = created_contract(self.candidate.bare, self.execution.receipt)
         return None if created is None else PrintedAddress(created)
 
     @property
     def return_data(self) -> bytes:
         """Return the returned data as an Ethereum caller sees it; after a failure, the revert data."""
-        return return_bytes(self.execution.message.message, self.execution.receipt)
+        return return_bytes(self.candidate.bare, self.execution.receipt)
 
     @property
     def logs(self) -> list[EmittedLog]:
@@ -439,9 +432,9 @@ class TransactionReceipt:
     @property
     def is_native(self) -> bool:
         """True if the message is to a native actor: contracts have an Ethereum address, whatever the message says."""
-        to = self.execution.to
+        to = self.candidate.to
         is_masked = to is None or to.startswith(MASKED_ID_PREFIX)
-        return is_masked and is_native_receiver(self.execution.message.message.to)
+        return is_masked and is_native_receiver(self.candidate.bare.to)
 
     @property
     def exit_name(self) -> str:
@@ -451,7 +444,7 @@ class TransactionReceipt:
     @property
     def from_(self) -> Address:
         """The sender's address in the message."""
-        return self.execution.message.message.from_
+        return self.candidate.bare.from_
 
     def __str__(self) -> str:
         """Return a one-line summary."""
@@ -459,14 +452,14 @@ class TransactionReceipt:
 
     def line(self, created: EthAddress | None, failure: str) -> str:
         """Return a one-line summary, with the created contract and the reason of a failure."""
-        to = self.execution.to
+        to = self.candidate.to
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
         )
         if self.is_exit_of_call and self.error_message:  # the receipt has only the status; these logs have the details
             failure = f"its call: {self.error_message}"
         end = "ok" if self.succeeded else f"failed: {failure}"
-        sender = self.execution.sender.hex()
+        sender = self.candidate.sender.hex()
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"
 
 

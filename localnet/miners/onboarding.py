@@ -200,14 +200,9 @@ def grant_on(machine: Hypervisor, client: Address, size: int) -> None:
     """Grant DataCap on a machine's state only; also allowed while a message executes."""
     whole_number(size, "DataCap", None, unit="bytes")
     root, verifier = Address.id(VERIFIED_REGISTRY_ROOT), BLS_ACCOUNT
-    mark = machine.state_tree.begin()
-    try:
+    with machine.state_tree.transaction():
         _implicit(machine, root, verifiedregistry.add_verifier(verifier, size))
         _implicit(machine, verifier, verifiedregistry.add_verified_client(client, size))
-    except BaseException:
-        machine.state_tree.rollback(mark)
-        raise
-    machine.state_tree.commit()
 
 
 def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:

@@ -260,7 +260,7 @@ class FolderSource:
         receipt = self._index.receipt(named.hash) if named.cid is None else self._receipt_of(named.cid)
         if receipt is None:
             raise InvalidInput(f"no message {text} was executed on the chain in {self._path}")
-        return FoundMessage((receipt.tipset.block,), receipt.execution.message.cid())
+        return FoundMessage((receipt.tipset.block,), receipt.candidate.message.cid())
 
     def _receipt_of(self, cid: Cid) -> TransactionReceipt | None:
         try:

@@ -7,8 +7,8 @@ Each tipset starts from the state root in the index. So tipsets can be executed 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +20,14 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.proofs.verifier import AcceptProofs
 from localnet.chain.chain import Chain
 from localnet.chain.ethereum_start import resume_fork
-from localnet.chain.execution import begin_epoch, execute, implicit_executions
+from localnet.chain.execution import BlockExecution
 from localnet.chain.externs import ChainExterns
 from localnet.fork.account_origin import AccountBlocks
 from localnet.fork.ethereum_fork import connect, recorded_point
 from localnet.fork.forking import Origin, recorded_fork
-from localnet.ledger.blocks import producer_of, put_receipts
-from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
+from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rules.parts import rules_named, rules_of
 from store.blocks.buffered import BufferedStore
 from store.blocks.memory import MemoryStore
@@ -94,32 +93,24 @@ def replay(folder: Path, height: int, parallel: int = 1) -> TipsetReplay:
         _OPEN[folder] = _chain(folder)
     chain = _OPEN[folder]
     tipset = chain.index.tipset(height)
-    machine = chain.machine_before(tipset)
-    parent = chain.index.tipset(tipset.parent)
-    work = begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
-    candidates = [candidate_of(receipt) for receipt in chain.index.receipts(tipset)]
-    executed, done = _execute(machine, candidates, parallel)
-    producer, tips = producer_of(machine.base, tipset.block), sum(tip for _, tip in executed)
-    work += rules_of(machine).blocks.end_block(machine, producer, tips)
-    merged = tipset.in_execution_order([execution for execution, _ in executed], implicit_executions(machine, work))
-    receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution in merged])
-    machine.state_tree.flush()
+    block = chain.repeated_block(tipset)
+    block.begin()
+    done = _run(block, [receipt.candidate for receipt in chain.index.receipts(tipset)], parallel)
+    block.end()
+    block.machine.state_tree.flush()
+    again = block.assemble(BufferedStore(MemoryStore()))
     difference = ""
-    if receipts != tipset.receipts:
-        difference = f"receipts {show(receipts)}, the chain has {show(tipset.receipts)}"
-    elif machine.root != tipset.state:
-        difference = f"state {show(machine.root)}, the chain has {show(tipset.state)}"
-    else:
-        difference = _access_list_difference(machine, tipset)
+    if again.receipts != tipset.receipts:
+        difference = f"receipts {show(again.receipts)}, the chain has {show(tipset.receipts)}"
+    elif again.state != tipset.state:
+        difference = f"state {show(again.state)}, the chain has {show(tipset.state)}"
+    elif again.access_list != tipset.access_list:
+        difference = _access_list_difference(again.access_list, tipset)
     return TipsetReplay(height, len(tipset.transactions), difference, done)
 
 
-def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:
+def _access_list_difference(found: bytes, tipset: Tipset) -> str:
     """Return the first difference of the access lists of an executed tipset and of the chain's."""
-    taken = rules_of(machine).access_list
-    found = b"" if taken is None else taken(machine)
-    if found == tipset.access_list:
-        return ""
     executed = BlockAccessList.decode(found) if found else BlockAccessList()
     try:
         stored = BlockAccessList.decode(tipset.access_list) if tipset.access_list else BlockAccessList()
@@ -128,19 +119,18 @@ def _access_list_difference(machine: Hypervisor, tipset: Tipset) -> str:
     return f"block access list: {first_difference(executed, stored)}"
 
 
-def _execute(
-    machine: Hypervisor, candidates: list[Candidate], workers: int
-) -> tuple[list[tuple[Execution, int]], dict[str, Any] | None]:
-    if workers <= 1 or rules_of(machine).access_list is not None:
-        return list(execute(machine, candidates)), None
+def _run(block: BlockExecution, candidates: list[Candidate], workers: int) -> dict[str, Any] | None:
+    """Run the messages of a block; return the work of worker processes, if there are several."""
+    if workers <= 1 or rules_of(block.machine).access_list is not None:
+        block.run_all(candidates)
+        return None
     from hypervisor.machine.parallel import Parallel
     from localnet.replay.conflicts import conflict_records
     from localnet.replay.parallel_candidates import ParallelCandidates
 
     parallel = Parallel(workers, adaptive=False)  # a replay reports all conflicts
-    with closing(ParallelCandidates.start(parallel, machine, candidates)) as started:
-        executed = list(execute(machine, candidates, started=started))
-    return executed, conflict_records(machine, parallel)
+    block.run_all(candidates, partial(ParallelCandidates.start, parallel))
+    return conflict_records(block.machine, parallel)
 
 
 def close_folder() -> None:

@@ -139,7 +139,7 @@ def replacement_of(network: NetworkReader, original: Candidate, *, replaced: boo
         found = network.find_executed(name)
     if found is None:
         return None
-    wanted, signed = original.bare, found.execution.message
+    wanted, signed = original.bare, found.candidate.message
     is_same = _call(wanted) == _call(signed.message)
     if is_same and replaced:
         return found

@@ -21,7 +21,7 @@ from bridge.ethereum.transactions import (
     SignedTransaction,
 )
 from bridge.filecoin.receipts import EmittedLog, bloom, display_calldata
-from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.values import as_data, as_quantity
@@ -73,7 +73,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
 def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
     """Return an executed transaction."""
     return _transaction(
-        candidate_of(receipt),
+        receipt.candidate,
         receipt.chain_id,
         receipt.tipset.base_fee,
         {
@@ -194,8 +194,8 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
         "blockNumber": as_quantity(tipset.height),
         # A number rather than a quantity, unlike in logs: cast expects the form of anvil.
         "blockTimestamp": tipset.timestamp,
-        "from": as_data(execution.sender),
-        "to": None if execution.to is None else as_data(execution.to),
+        "from": as_data(execution.candidate.sender),
+        "to": None if execution.candidate.to is None else as_data(execution.candidate.to),
         "status": as_quantity(int(receipt.succeeded)),
         "contractAddress": None if contract is None else as_data(contract),
         "cumulativeGasUsed": "0x0",
@@ -203,7 +203,7 @@ def receipt_json(receipt: TransactionReceipt, rules: NetworkRules) -> dict[str, 
         "effectiveGasPrice": as_quantity(receipt.gas_price),
         "logsBloom": as_data(bloom(emitted for _, emitted in logs)),
         "logs": [log_json(receipt, index, emitted) for index, emitted in logs],
-        "type": as_quantity(candidate_of(receipt).type),
+        "type": as_quantity(receipt.candidate.type),
         **rules.views.receipt_fields(receipt),
     }
 

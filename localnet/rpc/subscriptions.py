@@ -158,7 +158,7 @@ class Subscriptions:
             _notify(channels, as_json([_change("apply", self._network, tipset)]))
         if channels := self._of_kind(MESSAGES):
             for receipt in index.receipts(tipset):
-                _notify(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
+                _notify(channels, as_json({"Type": 1, "Message": message_json(receipt.candidate.message)}))
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """Publish a reorg: removed logs, and tipsets, newest first."""

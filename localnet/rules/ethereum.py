@@ -28,11 +28,11 @@ from bridge.ethereum.block import (
 )
 from bridge.ethereum.execution import (
     BlobRules,
+    CallMessage,
     EthereumExecution,
     ForkFacts,
     ForkTable,
     RefusedTransaction,
-    SimulatedCall,
 )
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.ethereum.reverts import reverted_with
@@ -452,7 +452,7 @@ class EthereumStateCalls:
         if 0 < request.max_fee < base_fee:
             reason = f"max fee per gas less than block base fee: maxFeePerGas: {request.max_fee}, baseFee: {base_fee}"
             raise TransactionRefused("fee", reason)
-        call = SimulatedCall(
+        call = CallMessage(
             sender=request.sender,
             to=request.to,
             gas_limit=self._call_gas(request) if limit is None else limit,
@@ -519,7 +519,7 @@ class EthereumViews:
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """Return the block's cumulative gas up to the transaction, and the price of blob gas."""
-        blob_gas = receipt.execution.blob_gas
+        blob_gas = receipt.candidate.blob_gas
         return {
             "cumulativeGasUsed": hex(receipt.gas_before + receipt.gas_used),
             "blobGasPrice": hex(self._blobs.base_fee(receipt.tipset.settings.excess_blob_gas)),
@@ -528,8 +528,8 @@ class EthereumViews:
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
         """Return the address of the creation, also of a failed one, as geth and anvil do."""
-        execution = receipt.execution
-        return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
+        sent = receipt.candidate
+        return create_address(sent.sender, sent.bare.nonce) if sent.to is None else None
 
     def exit_text(self, exit_code: int) -> str:
         """Describe a failed frame with geth's texts, and other failures with the built-in actors'."""

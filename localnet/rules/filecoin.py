@@ -355,7 +355,7 @@ class FilecoinViews:
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
         """Return the created contract: None for a failed transaction, and for one with a receiver, as in Lotus."""
-        return receipt.contract_address if receipt.execution.to is None else None
+        return receipt.contract_address if receipt.candidate.to is None else None
 
     def exit_text(self, exit_code: int) -> str:
         """Return no text: the exit code's own name is used."""

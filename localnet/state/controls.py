@@ -270,14 +270,9 @@ def address_text(owner: Owner) -> str:
 def _change(machine: Hypervisor, owner: Owner, changed: Callable[[ActorState], ActorState]) -> None:
     """Replace the actor at an address atomically."""
     tree = machine.state_tree
-    mark = tree.begin()
-    try:
+    with tree.transaction():
         actor, state = _find_or_create(machine, owner)
         tree.set_actor(actor, changed(state))
-    except BaseException:
-        tree.rollback(mark)
-        raise
-    tree.commit()
 
 
 def _find_or_create(machine: Hypervisor, owner: Owner) -> tuple[ActorID, ActorState]:

@@ -133,7 +133,7 @@ def call_places(
     listener = Counters(limit)
     try:
         replay = Replay(chain, receipt.tipset, receipt.index, limit)
-        replay.machine = instructions.machine_for(replay.machine)
+        replay.block.machine = instructions.machine_for(replay.machine)
         replay.rehearse(listener, lambda: None)
     except OutOfTime:
         return None
@@ -262,7 +262,7 @@ class FailurePlaces:
             return None  # no source is known
         listener = Counters(limit)
         replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
-        replay.machine = self._instructions.machine_for(replay.machine)
+        replay.block.machine = self._instructions.machine_for(replay.machine)
         replay.rehearse(listener, lambda: None)
         return self._find(listener, receipt.exit_code, path)
 

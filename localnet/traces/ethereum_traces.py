@@ -24,7 +24,6 @@ from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.simulate import traced_call
 from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
-from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.actor_directory import ActorDirectory
 from localnet.rules.facts import CallRequest
@@ -229,12 +228,12 @@ def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOp
         with suppress(LogLimitReached):
             replay.rehearse(tracer, lambda: None)
     _execute(replay, receipt, trees)
-    gas = receipt.execution.message.message.gas_limit, receipt.gas_used
+    gas = receipt.candidate.bare.gas_limit, receipt.gas_used
     return _write_trace(replay.machine, trees, options, tracer, gas, receipt)
 
 
 def _prestate(replay: Replay, receipt: TransactionReceipt, options: PrestateOptions) -> Any:
-    touched, machine, sent = TouchedAccounts(), replay.machine, candidate_of(receipt).transaction
+    touched, machine, sent = TouchedAccounts(), replay.machine, receipt.candidate.transaction
     directory, authorizations = ActorDirectory(machine), () if sent is None else sent.transaction.authorizations
     accounts = replay.rehearse(touched, lambda: accessed(machine, touched, directory, authorizations))
     before = state_of(machine, accounts, options)

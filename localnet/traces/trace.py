@@ -6,8 +6,7 @@ client with the ABIs can do it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,15 +22,13 @@ from hypervisor.messages.message import Receipt
 from hypervisor.text import one_line, tree
 from hypervisor.tracing import FIRST_MISSING, CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch
-from localnet.calls.pace import with_pace
+from localnet.calls.pace import traced
 from localnet.calls.time_limit import TimeLimit
-from localnet.chain.execution import begin_epoch, execute, implicit_executions
 from localnet.chain.view import ChainReader
-from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call, is_native
-from localnet.ledger.candidates import Candidate, candidate_of
-from localnet.ledger.records import Execution, Tipset, TransactionReceipt
-from localnet.rules.parts import ImplicitResult, exit_text, rules_of
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset, TransactionReceipt
+from localnet.rules.parts import exit_text, rules_of
 from localnet.state.actor_interfaces import ActorSchema, StoredSchemas
 from localnet.state.named_code import schema_of_code
 from store.cid import CBOR, Cid, show
@@ -199,7 +196,7 @@ def implicit_positions(executions: Iterable[Execution], calls: Iterable[CallNode
     Rules may execute further messages, without receipts, such as the deliveries of the lab `async`.
     """
     numbered = enumerate(call.start for call in calls)
-    messages = (execution.message.message for execution in executions)
+    messages = (execution.candidate.bare for execution in executions)
     return [
         next(number for number, start in numbered if start.from_ == SYSTEM_ACTOR and start.to == message.to)
         for message in messages
@@ -222,29 +219,29 @@ class Replay:
         tracer: Tracer | None = None,
         receipts: Sequence[TransactionReceipt] | None = None,
     ) -> None:
-        self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
-        self._receipts = receipts
+        self._chain, self._tipset, self._place, self._receipts = chain, tipset, 0, receipts
         self._candidate: Candidate | None = None
         """The next message, once it was read."""
-        self._work: list[ImplicitResult] = []
-        self.machine = chain.machine_before(tipset)
-        if tipset.parent >= 0:
-            parent = chain.index.tipset(tipset.parent)
-            with self._with_tracer(tracer):
-                self._work += begin_epoch(
-                    self.machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings
-                )
+        self.block = chain.repeated_block(tipset, None if receipts is None else chain.producer)
+        if tipset.parent != GENESIS_PARENT:
+            with traced(self.machine, tracer):
+                self.block.begin()
         while self._place < first:
             self.next(None if limit is None else limit.on(None))
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine, in the state before the next message."""
+        return self.block.machine
 
     def next(self, tracer: Tracer | None) -> Receipt | None:
         """Execute the next message with a tracer; return its receipt, or None if it cannot be executed.
 
         The machine is then in the state that the message left.
         """
-        receipt = self._execute(tracer)
+        executed = self._run(tracer)
         self._place, self._candidate = self._place + 1, None
-        return receipt
+        return None if executed is None else executed.receipt
 
     def end(self, tracer: Tracer | None) -> list[Execution]:
         """Run the rules' work after the last message with a tracer: the block's reward and cron.
@@ -252,35 +249,23 @@ class Replay:
         Returns the executions of the tipset's implicit messages that have receipts.
         """
         assert self._place == len(self._tipset.transactions), "every message comes first"
-        producer = producer_of(self.machine.base, self._tipset.block)
-        with self._with_tracer(tracer):
-            self._work += rules_of(self.machine).blocks.end_block(self.machine, producer, self._tips)
-        return implicit_executions(self.machine, self._work)
+        with traced(self.machine, tracer):
+            self.block.end()
+        return self.block.implicit
 
     def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
         """Execute the next message with a tracer that may raise, and revert it; return the result of `read`."""
-        with self.machine.trial():
-            self._execute(tracer)
+        with self.block.trial():
+            self._run(tracer)
             return read()
 
-    def _execute(self, tracer: Tracer | None) -> Receipt | None:
+    def _run(self, tracer: Tracer | None) -> Execution | None:
         if self._candidate is None:
             known, place = self._receipts, self._place
-            self._candidate = candidate_of(
-                self._chain.index.receipt_at(self._tipset, place) if known is None else known[place]
-            )
-        with self._with_tracer(tracer):
-            again = list(execute(self.machine, [self._candidate]))
-        self._tips += sum(tip for _, tip in again)
-        return again[0][0].receipt if again else None
-
-    @contextmanager
-    def _with_tracer(self, tracer: Tracer | None) -> Iterator[None]:
-        self.machine.tracer = None if tracer is None else with_pace(self.machine, tracer)
-        try:
-            yield
-        finally:
-            self.machine.tracer = None
+            receipt = self._chain.index.receipt_at(self._tipset, place) if known is None else known[place]
+            self._candidate = receipt.candidate
+        with traced(self.machine, tracer):
+            return self.block.run(self._candidate)
 
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
@@ -306,7 +291,7 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
 
 def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str, Any]:
     """Return the first call of a message from its receipt, if it cannot be re-executed, without its calls."""
-    done, message = receipt.execution, receipt.execution.message.message
+    done, message = receipt.execution, receipt.candidate.bare
     sender, actor = (machine.state_tree.lookup_id(address) for address in (message.from_, message.to))
     outcome, gas = done.receipt, message.gas_limit * MILLIGAS_PER_GAS
     state = None if actor is None else machine.state_tree.get_actor(actor)

@@ -114,7 +114,7 @@ class Life:
 
     def learn(self, receipt: Any) -> None:
         """Add contracts and actors created by a tipset to the targets of later messages."""
-        message = receipt.execution.message.message
+        message = receipt.candidate.bare
         if receipt.contract_address is not None and receipt.succeeded:
             self.contracts.append(receipt.contract_address)
         if message.to == Address.id(INIT_ACTOR) and receipt.succeeded:

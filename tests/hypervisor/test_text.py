@@ -246,9 +246,8 @@ def call(depth: int, message: str = "") -> CallNode:
 
 def views() -> list[str]:
     receipt = Receipt(33, b"\x01", Gas(5))
-    result = ApplyResult(receipt, GasOutputs(), message=HOSTILE_MARKUP, reason=HOSTILE_MARKUP)
     message = Message(Address.id(1), Address.id(2))
-    shown = [view._repr_html_() for view in (receipt, result, message, call(2, HOSTILE_MARKUP))]
+    shown = [view._repr_html_() for view in (receipt, message, call(2, HOSTILE_MARKUP))]
     return [
         *shown,
         facts(HOSTILE_MARKUP, [(HOSTILE_MARKUP, HOSTILE_MARKUP)]),

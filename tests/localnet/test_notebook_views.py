@@ -66,7 +66,7 @@ def test_a_balance_can_be_sent_and_set_and_stays_a_number(network: Network) -> N
     assert isinstance(amount, PrintedAmount)
     network.set_balance(rich, amount)
     receipt = network.send(poor, PrintedAmount(3), sender=rich)
-    assert receipt.execution.message.message.value == 3
+    assert receipt.candidate.bare.value == 3
     assert receipt.trace.calls[0]["value"] == "3"
     assert type(whole_number(amount, "an amount")) is int
     assert network.inspect("f0105/balance").value.isdecimal()

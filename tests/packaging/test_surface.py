@@ -97,7 +97,7 @@ def test_asking_the_command_for_help_loads_no_runtime() -> None:
 @pytest.mark.slow
 def test_generator_of_bindings_needs_cbor2_only() -> None:
     """A wheel is built in an environment with the build requirements of pyproject.toml."""
-    loaded = loaded_after("import hypervisor_tools.bindings.actors.python")
+    loaded = loaded_after("import scripts.actor_bindings.python")
     others = {*HEAVY, "sha3", "rocksdict", "cryptography", "orjson", "btclib_secp256k1", "py_arkworks_bls12381"}
     assert "cbor2" in loaded
     assert not loaded & others

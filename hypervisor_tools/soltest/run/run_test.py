@@ -180,7 +180,7 @@ class CaseCollector(Protocol):
 
 
 @dataclass(slots=True)
-class SuiteRun:
+class ContractRunner:
     """Runs a contract's tests.
 
     `started` is called with each name before the test runs, `progress` about twice a second with the interim results of

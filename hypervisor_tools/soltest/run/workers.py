@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.jobs.executor import Executor, completed
+from hypervisor_tools.jobs.executor import JobExecutor, completed
 from hypervisor_tools.jobs.pickles import Archive, dump, load
 from hypervisor_tools.jobs.run import open_executor
 from hypervisor_tools.jobs.workers import JobLost, Work, Worker, WorkerEnded, WorkerPool, send_event
@@ -265,7 +265,7 @@ def run_suites(
 
 
 def _run_on(
-    executor: Executor, job: Job, suites: Sequence[Suite], report: Watch, *, shows_interrupted: bool
+    executor: JobExecutor, job: Job, suites: Sequence[Suite], report: Watch, *, shows_interrupted: bool
 ) -> Generator[SuiteResult]:
     drive = SuiteDrive(job)
     archive = Archive.of(files_of(job)) if executor.sends_files else None

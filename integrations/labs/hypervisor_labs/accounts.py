@@ -67,7 +67,6 @@ from hypervisor.state.state_tree import ARCHIVED_CODE, ActorState
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from hypervisor_labs.lab_runtimes import LabRuntime, named_code, put_cbor
 from hypervisor_labs.rules import ExtendedRules
-from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.facts import CallRequest
 from localnet.rules.filecoin import FilecoinStateCalls
@@ -555,7 +554,7 @@ class AccountViews(ExtendedRules[ViewRules]):
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """Return the receipt fields, with `delegatedTo` (FIP-0111) for a transaction of type 4."""
         shown = self._inner.receipt_fields(receipt)
-        signed = candidate_of(receipt).transaction if receipt.execution.kind == SET_CODE else None
+        signed = receipt.candidate.transaction if receipt.candidate.kind == SET_CODE else None
         if signed is None:
             return shown
         return {**shown, "delegatedTo": [f"0x{item.address.hex()}" for item in signed.transaction.authorizations]}

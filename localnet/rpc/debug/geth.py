@@ -11,7 +11,6 @@ from typing import Any, Final
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import encode_receipt
-from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.blocks_and_null_rounds import PENDING, BlockRef, block, find
 from localnet.rpc.debug.traces import machine_before
@@ -42,7 +41,7 @@ def raw_receipts(node: NodeReader, at: BlockRef) -> list[str] | None:
 def _encoded(receipt: TransactionReceipt) -> bytes:
     status, gas = rlp.number(int(receipt.succeeded)), receipt.gas_before + receipt.gas_used
     logs = [emitted for _, emitted in receipt.execution.indexed_logs()]
-    return encode_receipt(candidate_of(receipt).type, status, gas, logs)
+    return encode_receipt(receipt.candidate.type, status, gas, logs)
 
 
 def storage_range_at(

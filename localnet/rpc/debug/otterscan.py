@@ -206,9 +206,9 @@ def _take(
 
 
 def _concerns(receipt: TransactionReceipt, owner: EthAddress) -> bool:
-    done = receipt.execution
-    return owner in (done.sender, done.to, receipt.contract_address) or any(
-        event.address == owner for event in done.events
+    sent = receipt.candidate
+    return owner in (sent.sender, sent.to, receipt.contract_address) or any(
+        event.address == owner for event in receipt.execution.events
     )
 
 

@@ -20,7 +20,6 @@ from localnet.chain.clock import check_time
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import FORK_REQUESTS
 from localnet.fork.urls import redacted_url
-from localnet.ledger.candidates import candidate_of
 from localnet.rpc.blocks_and_null_rounds import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_SUPPORTED, RpcError, invalid_params
 from localnet.rpc.eth.transactions import send_raw_transaction, send_transaction
@@ -421,9 +420,9 @@ def get_blob_by_hash(node: NodeReader, versioned_hash: bytes) -> str | None:
 def get_blobs_by_transaction_hash(node: NodeReader, transaction_hash: bytes) -> list[str] | None:
     """Return the blobs of a transaction in a block. Null under Filecoin's rules."""
     receipt = node.network.find_receipt(transaction_hash)
-    if receipt is None or receipt.execution.kind != BLOB:
+    if receipt is None or receipt.candidate.kind != BLOB:
         return None
-    signed = candidate_of(receipt).transaction
+    signed = receipt.candidate.transaction
     found = [] if signed is None else [*map(node.network.chain.index.blob, signed.transaction.blob_hashes)]
     return [as_data(blob) for blob in found if blob is not None]
 

@@ -26,7 +26,8 @@ from localnet.calls.overrides import AccountOverride, Overrides
 from localnet.chain.reading import NetworkReader
 from localnet.chain.state_file import header_hash
 from localnet.errors import CallFailed
-from localnet.ledger.records import IMPERSONATED, Tipset, TransactionReceipt
+from localnet.ledger.candidates import IMPERSONATED
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.lotus_values import filecoin_address
 from localnet.rpc.methods import Method
@@ -116,12 +117,12 @@ def _sent(receipt: TransactionReceipt) -> dict[str, Any]:
     fields = {name: value for name, value in transaction_json(receipt).items() if name not in _ADDED_BY_NODE}
     if "maxFeePerGas" in fields:
         del fields["gasPrice"]
-    impersonated = as_data(receipt.execution.sender) if receipt.execution.kind == IMPERSONATED else None
+    impersonated = as_data(receipt.candidate.sender) if receipt.candidate.kind == IMPERSONATED else None
     return {"transaction": fields, "impersonated_sender": impersonated}
 
 
 def _transaction(network: NetworkReader, receipt: TransactionReceipt, block_hash: bytes) -> dict[str, Any]:
-    shown, execution = receipt_json(receipt, network.rules), receipt.execution
+    shown, sent = receipt_json(receipt, network.rules), receipt.candidate
     logs = [{name: log[name] for name in ("address", "topics", "data")} for log in shown["logs"]]
     exit_name = "Return" if receipt.succeeded else "Revert"
     output = as_data(_output(network, receipt))
@@ -129,9 +130,9 @@ def _transaction(network: NetworkReader, receipt: TransactionReceipt, block_hash
         "depth": 0, "success": receipt.succeeded, "caller": shown["from"],
         "address": shown["to"] or shown["contractAddress"], "maybe_precompile": None, "selfdestruct_address": None,
         "selfdestruct_refund_target": None, "selfdestruct_transferred_value": None,
-        "kind": "CREATE" if execution.to is None else "CALL", "value": as_quantity(execution.message.message.value),
-        "data": as_data(display_calldata(execution.message.message)), "output": output, "gas_used": receipt.gas_used,
-        "gas_limit": execution.message.message.gas_limit, "gas_refund_counter": 0, "status": exit_name, "steps": [],
+        "kind": "CREATE" if sent.to is None else "CALL", "value": as_quantity(sent.bare.value),
+        "data": as_data(display_calldata(sent.bare)), "output": output, "gas_used": receipt.gas_used,
+        "gas_limit": sent.bare.gas_limit, "gas_refund_counter": 0, "status": exit_name, "steps": [],
         "decoded": None,
     }  # fmt: skip
     info = {
@@ -143,7 +144,7 @@ def _transaction(network: NetworkReader, receipt: TransactionReceipt, block_hash
         "traces": [{"parent": None, "children": [], "idx": 0, "trace": call, "logs": [], "ordering": []}],
         "exit": exit_name,
         "out": output,
-        "nonce": execution.message.message.nonce,
+        "nonce": sent.bare.nonce,
         "gas_used": receipt.gas_used,
     }
     common = {name: shown[name] for name in ("type", "status", "cumulativeGasUsed", "logsBloom")}

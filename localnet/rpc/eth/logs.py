@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 from localnet.chain.logs import LogFilter, logs_between, logs_in, tipsets_between
-from localnet.ledger.candidates import candidate_of
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc.blocks_and_null_rounds import EARLIEST, LATEST, PENDING, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -98,7 +97,7 @@ def get_filter_changes(node: Node, filter_id: int) -> list[Any]:
     if not found.full:
         return [as_data(transaction) for transaction in new]
     receipts, mempool, chain_id = map(index.receipt, new), node.network.mempool, node.network.chain_id
-    candidates = [mempool.get(each) if r is None else candidate_of(r) for each, r in zip(new, receipts, strict=True)]
+    candidates = [mempool.get(each) if r is None else r.candidate for each, r in zip(new, receipts, strict=True)]
     return [pending_json(candidate, chain_id) for candidate in candidates if candidate is not None]
 
 

@@ -170,8 +170,8 @@ def _call_json(result: SimulatedResult, receipt: TransactionReceipt, rules: Netw
             "data": as_data(receipt.return_data),
         }
     else:
-        done = result.execution
-        text = vm_error(rules, receipt.exit_code, receipt.return_data, done.error_message, creates=done.to is None)
+        done, creates = result.execution, result.execution.candidate.to is None
+        text = vm_error(rules, receipt.exit_code, receipt.return_data, done.error_message, creates=creates)
         error = {"code": _EXECUTION_ERROR, "message": text}
     return {**outcome, "returnData": "0x", "logs": [], "status": "0x0", "error": error}
 

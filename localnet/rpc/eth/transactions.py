@@ -306,7 +306,7 @@ def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
 
 
 def _raw_of(receipt: TransactionReceipt) -> str | None:
-    return _raw(receipt.execution.message, receipt.chain_id)
+    return _raw(receipt.candidate.message, receipt.chain_id)
 
 
 def _raw(message: SignedMessage, chain_id: int) -> str | None:

@@ -102,7 +102,7 @@ def chain_get_block(node: Node, block: Cid) -> dict[str, Any]:
 
 def chain_get_block_messages(node: Node, block: Cid) -> dict[str, Any]:
     """Return the messages in a block: those with BLS signatures unsigned, the others signed."""
-    messages = [receipt.execution.message for receipt in _receipts(node, _tipset_of(node, block))]
+    messages = [receipt.candidate.message for receipt in _receipts(node, _tipset_of(node, block))]
     bare = [message for message in messages if message.signature.type is SignatureType.BLS]
     signed = [message for message in messages if message.signature.type is not SignatureType.BLS]
     return {
@@ -171,7 +171,7 @@ def message_cid(node: Node, transaction_hash: bytes) -> dict[str, str] | None:
     index = node.network.chain.index
     receipt = index.receipt(transaction_hash) or index.implicit_receipt(transaction_hash)
     if receipt is not None:
-        return cid_json(receipt.execution.message.cid())
+        return cid_json(receipt.candidate.message.cid())
     waiting = node.network.mempool.get(transaction_hash)
     return None if waiting is None else cid_json(waiting.message.cid())
 
@@ -291,7 +291,7 @@ def _messages(node: Node, found: Tipset | None) -> list[dict[str, Any]]:
 
 def message_with_cid(receipt: TransactionReceipt) -> dict[str, Any]:
     """Return an executed message without its signature, and its CID on chain."""
-    message = receipt.execution.message
+    message = receipt.candidate.message
     return {"Cid": cid_json(message.cid()), "Message": message_json(message.message)}
 
 

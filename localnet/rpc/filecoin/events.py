@@ -119,7 +119,7 @@ def events_of(
             "reverted": is_reverted,
             "height": at.height,
             "tipsetKey": key_json(at),
-            "msgCid": cid_json(receipt.execution.message.cid()),
+            "msgCid": cid_json(receipt.candidate.message.cid()),
         }
         for receipt in network.chain.index.receipts(at)
         for event in receipt.execution.events

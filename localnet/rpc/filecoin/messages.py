@@ -238,7 +238,7 @@ def state_compute(
 
 
 def _implicit_with_receipt(done: Execution, root: CallNode) -> dict[str, Any]:
-    canonical = done.message.message
+    canonical = done.candidate.bare
     return _invocation(canonical.cid(), canonical, done.receipt, root, done.error_message)
 
 
@@ -262,11 +262,11 @@ def _replay_message(replay: Replay, receipt: TransactionReceipt) -> dict[str, An
     """Return the current message of a tipset's replay."""
     traces = CallTrees(DETAILS)
     replay.next(traces)
-    bare, executed = receipt.execution.message.message, receipt.execution.receipt
+    bare, executed = receipt.candidate.bare, receipt.execution.receipt
     base_fee = receipt.tipset.base_fee
     cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
     costs = _costs(bare, executed, cost)
-    wanted = receipt.execution.message.cid()
+    wanted = receipt.candidate.message.cid()
     return _invocation(wanted, bare, executed, _root(traces), receipt.error_message, costs)
 
 
@@ -330,11 +330,11 @@ def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: in
     wanted = tuple(None if address is None else machine.state_tree.lookup_id(address) for address in (to, from_))
     while last.height >= max(0, lowest):
         for receipt in index.receipts(last):
-            bare = receipt.execution.message.message
+            bare = receipt.candidate.bare
             ends = (machine.state_tree.lookup_id(bare.to), machine.state_tree.lookup_id(bare.from_))
             given_ends = zip((to, from_), wanted, ends, strict=True)
             if all(address is None or number == end for address, number, end in given_ends):
-                found.append(cid_json(receipt.execution.message.cid()))
+                found.append(cid_json(receipt.candidate.message.cid()))
         if last.parent < 0:
             break
         last = index.tipset(last.parent)
@@ -348,7 +348,7 @@ def _look_up(node: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
     """Return a receipt with its tipset; with deferred execution that is the next one, which executed the message."""
     executor = tipset_from(node, receipt.tipset.height + 1) if node.network.chain.deferred else receipt.tipset
     return {
-        "Message": cid_json(receipt.execution.message.cid()),
+        "Message": cid_json(receipt.candidate.message.cid()),
         "Receipt": receipt_json(receipt.execution.receipt),
         "ReturnDec": None,
         "TipSet": key_json(executor),
@@ -358,7 +358,7 @@ def _look_up(node: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
 
 def _return_json(machine: Hypervisor, execution: Execution) -> Any:
     """Return a message's return value as Lotus decodes it: by its type in Go, or in base64 if that is unknown."""
-    data, called = execution.receipt.return_data, execution.message.message
+    data, called = execution.receipt.return_data, execution.candidate.bare
     if execution.receipt.exit_code != ExitCode.OK or not data:
         return None
     actor = machine.actor(called.to)

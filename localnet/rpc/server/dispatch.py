@@ -117,70 +117,52 @@ class Dispatcher:
         return await self._respond(request, session)
 
     def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
-        """Return the response to a small HTTP request, or a change or coroutine that produces it."""
+        """Return the response to a small HTTP request, or a change or coroutine that produces it.
+
+        docs/architecture.md has the ways to serve a request, with their costs.
+        """
         try:
             request = orjson.loads(body)
             if type(request) is not dict or type(request.get("id")) is float:
                 request = _with_exact_ids(request, body)
         except ValueError as error:
             return _unreadable(error)
-        name = request.get("method") if isinstance(request, dict) else None
-        method = self.methods[name] if isinstance(name, str) else None
-        if method is not None and (method.short or method.short_alone) and self._inline is not None:
-            inline = self._inline
-        elif method is None or not method.inline or method.on_socket or (name in HANDLERS and has_history(self._node)):
-            change = None if method is None else self._change_of(method, request)
-            if change is None:
-                return self._respond(request, None)
-            return change if name != _SEND_RAW or self._node.network.automine else self._admitted(change)
-        else:
-            inline = None
+        direct = self._without_task(request)
+        return self._respond(request, None, tries_inline=False) if direct is None else direct
+
+    def _without_task(self, request: Any) -> bytes | Change | None:
+        """Return the response to a request, or its change; None for one that needs a task, and for invalid ones."""
+        method = self._method(request)
+        if method is None or method.on_socket:
+            return None
+        inline = self._inline if method.short or method.short_alone else None
+        if inline is None and method.name in HANDLERS and has_history(self._node):
+            return None
         try:
-            query = partial(method.call, params=_read(request)[1])
-        except RpcError as error:
-            return _encode(_error_response(_id(request), error))
+            params = _read(request)[1]
+            if inline is not None:
+                return self._answer(request, lambda: inline(partial(method.call, params=params)))
+            if method.inline:
+                return self._answer(request, lambda: method.call(self._node, params))
+            if self._call_on_chain is None or method.reads or method.waits:
+                return None
+            values = method.read(params)
+            if method.preparation is not None and method.preparation.applies(values[method.parameters[0]]):
+                return None
+        except (NotInline, RpcError):
+            return None
+        execute = partial(self._answer, request, partial(method.handler, self._node, **values))
+        if method.name == _SEND_RAW and self._admit_inline is not None and not self._node.network.automine:
+            with suppress(NotInline):
+                return self._admit_inline(execute)
+        return Change(self._call_on_chain, execute, partial(self._encoded, request))
+
+    def _answer(self, request: dict[str, Any], produce: Callable[[], Any]) -> bytes:
+        """Return the encoded response with the result or the error of a function. Raises NotInline."""
         try:
-            return self._encoded(request, None, query(self._node) if inline is None else inline(query))
+            return self._encoded(request, None, produce())
         except NotInline:
-            return self._respond(request, None, tries_inline=False)
-        except Exception as error:  # noqa: BLE001  # as in `_one`
-            return self._encoded(request, error)
-
-    def _admitted(self, change: Change) -> bytes | Change:
-        """Return the response to a transaction that makes no block, or the change for the chain's thread."""
-        if self._admit_inline is None:
-            return change
-        try:
-            return self._admit_inline(change.execute)
-        except NotInline:
-            return change
-        except Exception as error:  # noqa: BLE001  # as in `_one`
-            return change.fail(error)
-
-    def _change_of(self, method: Method, request: dict[str, Any]) -> Change | None:
-        """Return the request as a change if one function on the chain's thread executes it.
-
-        Return None for other and for invalid requests.
-        """
-        if self._call_on_chain is None or method.reads or method.inline or method.on_socket or method.waits:
-            return None
-        if method.name in HANDLERS and has_history(self._node):
-            return None
-        try:
-            values = method.read(_read(request)[1])
-        except RpcError:
-            return None
-        if method.preparation is not None and method.preparation.applies(values[method.parameters[0]]):
-            return None
-        execute = partial(method.handler, self._node, **values)
-        return Change(
-            self._call_on_chain, partial(self._execute_change, request, execute), partial(self._encoded, request)
-        )
-
-    def _execute_change(self, request: dict[str, Any], execute: Callable[[], Any]) -> bytes:
-        """Execute a change on the chain's thread, and return the response."""
-        try:
-            return self._encoded(request, None, execute())
+            raise
         except Exception as error:  # noqa: BLE001  # as in `_one`
             return self._encoded(request, error)
 
@@ -206,10 +188,14 @@ class Dispatcher:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
 
+    def _method(self, request: Any) -> Method | None:
+        """Return the method that a request names, None if there is none."""
+        name = request.get("method") if isinstance(request, dict) else None
+        return self.methods[name] if isinstance(name, str) else None
+
     def _may_change(self, request: Any) -> bool:
         """Return True if a request may change the chain or the subscriptions of its connection."""
-        name = request.get("method") if isinstance(request, dict) else None
-        method = self.methods[name] if isinstance(name, str) else None
+        method = self._method(request)
         return method is not None and not (method.reads or method.inline or method.waits)
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
@@ -356,14 +342,11 @@ class Dispatcher:
 
         Preparation has a time limit, but is not cancelled on disconnect, because a sent transaction must be executed.
         """
-        preparation, run_query = method.preparation, self._run_query
-        if preparation is None or run_query is None:
-            change = partial(method.call, target, params)
-        else:
-            values = method.read(params)
-            if preparation.applies(values[method.parameters[0]]):
-                return await self._prepared_change(method, preparation, values, target, session)
-            change = partial(method.handler, target, **values)
+        values = method.read(params)
+        preparation = None if self._run_query is None else method.preparation
+        if preparation is not None and preparation.applies(values[method.parameters[0]]):
+            return await self._prepared_change(method, preparation, values, target, session)
+        change = partial(method.handler, target, **values)
         if session is None:
             return await self._on_chain(change)
         return await session.order.run(lambda: self._on_chain(change))

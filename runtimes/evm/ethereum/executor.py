@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
 from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
-from bridge.ethereum.execution import BlobRules, ForkFacts, HeldAccount, SimulatedCall
+from bridge.ethereum.execution import BlobRules, CallMessage, ForkFacts, HeldAccount
 from bridge.ethereum.transactions import (
     BLOB,
     DYNAMIC_FEE,
@@ -110,7 +110,8 @@ class EthereumExecutor:
         if self._machine.tracer is None:
             result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
-            result = self._or_rollback(lambda: session.transact(transaction, sender, mode, limits, entry))
+            with self._machine.state_tree.transaction():
+                result = session.transact(transaction, sender, mode, limits, entry)
         if recorder is not None:
             recorder.add(session.accesses)
         return result
@@ -211,14 +212,11 @@ class EthereumExecutor:
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction signed by this sender. Raises InvalidTransaction."""
         transaction = signed.transaction
-        if self._machine.tracer is None:
-            result = self._apply_result(self.apply_transaction(transaction, sender))
-        else:
-            result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
+        result = self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
         self._next_index()
         return result
 
-    def simulate(self, call: SimulatedCall) -> ApplyResult:
+    def simulate(self, call: CallMessage) -> ApplyResult:
         """Simulate a call by an external sender; the caller rolls back its effects. Raises InvalidTransaction.
 
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
@@ -238,15 +236,13 @@ class EthereumExecutor:
         finally:
             machine.context = context
 
-    def _simulate(self, call: SimulatedCall) -> ApplyResult:
+    def _simulate(self, call: CallMessage) -> ApplyResult:
         is_paid = bool(call.max_fee or call.max_priority_fee or call.max_fee_per_blob_gas)
         is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
         stores_events = is_traced or call.to is None
         mode |= KEEP if stores_events else 0
         nonce = account_of(self._machine, call.sender).nonce if call.to is None else 0  # any nonce may call
         transaction = _transaction_of(call, nonce)
-        if not is_traced:
-            return self._apply_result(self._in_session(transaction, call.sender, mode), stores_events)
         return self._apply_traced(
             transaction, call.sender, lambda: self._in_session(transaction, call.sender, mode), stores_events
         )
@@ -415,25 +411,13 @@ class EthereumExecutor:
             max_gas,
         )  # fmt: skip
 
-    def _or_rollback(self, apply: Callable[[], T]) -> T:
-        """Run `apply`; roll the state back if it raises."""
-        tree = self._machine.state_tree
-        mark = tree.begin()
-        try:
-            result = apply()
-        except BaseException:
-            tree.rollback(mark)
-            raise
-        tree.commit()
-        return result
-
 
 def _system_gas(fork: Fork) -> int:
     """Return the gas limit of a system call."""
     return SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * fork.gas.slot_bytes * fork.gas.state_byte
 
 
-def _transaction_of(call: SimulatedCall, nonce: int) -> Transaction:
+def _transaction_of(call: CallMessage, nonce: int) -> Transaction:
     return Transaction(
         type=SET_CODE if call.authorizations else BLOB if call.blob_hashes else DYNAMIC_FEE,
         chain_id=None,

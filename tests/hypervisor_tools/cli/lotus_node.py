@@ -82,7 +82,7 @@ class LotusNode:
 
     def _message_of(self, transaction_hash: str) -> Any:
         receipt = self._chain.index.receipt(bytes.fromhex(transaction_hash[2:]))
-        return None if receipt is None else {"/": show(receipt.execution.message.cid())}
+        return None if receipt is None else {"/": show(receipt.candidate.message.cid())}
 
     def _search(self, _from: Any, message: dict[str, str], _limit: int, _replaced: bool) -> Any:
         for height in range(1, self._head.height):
@@ -90,7 +90,7 @@ class LotusNode:
             if not isinstance(tipset, Tipset):
                 continue
             for receipt in self._chain.index.receipts(tipset):
-                if show(receipt.execution.message.cid()) == message["/"]:
+                if show(receipt.candidate.message.cid()) == message["/"]:
                     after = self._after_height(height + 1, None)
                     shown = {"ExitCode": 0, "Return": None, "GasUsed": receipt.gas_used, "EventsRoot": None}
                     look_up = {"Message": message, "Receipt": shown, "ReturnDec": None, "TipSet": after["Cids"]}

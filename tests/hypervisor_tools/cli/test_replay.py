@@ -336,7 +336,7 @@ def test_extracted_message_starts_after_preceding_messages(made: Made, tmp_path:
     vector = extracted(made.hashes[3], tmp_path / "message.json", "--state", made.folder)
     with made.open() as network:
         receipt = network.receipt(bytes.fromhex(made.hashes[3][2:]))
-        message = receipt.execution.message
+        message = receipt.candidate.message
         assert vector["preconditions"]["state_tree"]["root_cid"] != {"/": show(receipt.tipset.before)}
         assert vector["preconditions"]["basefee"] == receipt.tipset.base_fee
         (applied,), (stated,) = vector["apply_messages"], vector["postconditions"]["receipts"]

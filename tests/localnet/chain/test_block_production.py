@@ -175,7 +175,7 @@ def test_block_leaves_transactions_in_pool_whose_turn_has_not_come() -> None:
         network.set_balance(poor.address, TokenAmount(1))
         waiting = [found for found in map(network.mempool.get, sent) if found is not None]
         tipset = network.chain.produce(waiting, network.head.timestamp + 1)
-        assert (tipset.transactions, network.chain.refused) == ((sent[2],), [])
+        assert (tipset.transactions, network.chain.building.refused) == ((sent[2],), [])
         assert network.chain.produce(waiting, network.head.timestamp + 1).transactions == (sent[1],)
 
 

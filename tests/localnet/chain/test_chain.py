@@ -11,7 +11,6 @@ from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ChainEpoch, Gas, TokenAmount
 from localnet import Network, TransactionRefused
-from localnet.chain.execution import begin_epoch
 from localnet.chain.externs import ChainExterns
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.blocks import put_receipts, tipset_key
@@ -40,7 +39,7 @@ def test_the_chains_blocks_hold_messages_and_receipts(network: Network) -> None:
     header = get_object(store, tipset.block)
     _, signed = get_object(store, unlink(header[10]))
     message = unlink(get_object(store, unlink(signed))[2][2][0])
-    assert SignedMessage.from_cbor(store.get(message)) == receipt.execution.message
+    assert SignedMessage.from_cbor(store.get(message)) == receipt.candidate.message
     found: Receipt = receipt.execution.receipt
     assert tipset.receipts == put_receipts(MemoryStore(), [found])
     assert get_object(store, tipset.receipts)[2][2][0][2] == found.gas_used
@@ -133,7 +132,7 @@ class TestGoingBack:
         network.revert(snapshot)
         receipt = network.send(network.accounts[1], 6)
         assert receipt.block_number == other.block_number
-        assert network.receipt(receipt.hash).execution.message.message.value == 6
+        assert network.receipt(receipt.hash).execution.candidate.bare.value == 6
         assert network.block(receipt.block_number) == receipt.tipset
         assert network.chain.index.by_hash(other.tipset.hash) is None
         with pytest.raises(UnknownTransaction):
@@ -393,10 +392,9 @@ def test_cron_that_fails_stops_the_tipset(official: Network) -> None:
     tree.set_actor(CRON_ACTOR, replace(cron, code=official.machine.manifest.code("storageminer")))
     try:
         with pytest.raises(Fatal, match="f03 exited with"):
-            begin_epoch(
-                official.machine, official.chain.record, official.head, official.block_number + 2, START,
-                official.head.next_settings,
-            )  # fmt: skip
+            official.chain.next_block(
+                official.machine, official.head, ChainEpoch(official.block_number + 2), START
+            ).begin()
     finally:
         tree.rollback(mark)
 

@@ -108,9 +108,9 @@ class Counted:
             self.heights += 1
             return decode_height(data)
 
-        def execution(data: bytes) -> object:
+        def execution(data: bytes, chain_id: int) -> object:
             self.executions += 1
-            return decode(data)
+            return decode(data, chain_id)
 
         def mask(item: bytes) -> int:
             self.hashes += 1

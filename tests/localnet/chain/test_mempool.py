@@ -14,8 +14,7 @@ from hypervisor.messages.message import Message, Signature, SignatureType, Signe
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet import Network, TransactionRefused
 from localnet.chain.mempool import Mempool
-from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import IMPERSONATED
+from localnet.ledger.candidates import IMPERSONATED, Candidate
 from tests.conftest import bundle_file, with_data
 from tests.localnet.conftest import Clock
 from tests.runtimes.evm.assembler import assemble, deployer

@@ -153,7 +153,7 @@ def test_writing_function_is_simulated_then_sent_by_its_request(stage: Stage, vi
     before, height = stage.network.balance(stage.inbox), stage.network.block_number
     sent = Client(visit.node)(method, *params)
     receipt = stage.network.receipt(bytes.fromhex(sent[2:]))
-    assert (receipt.succeeded, receipt.execution.sender) == (True, account)
+    assert (receipt.succeeded, receipt.candidate.sender) == (True, account)
     assert (stage.network.balance(stage.inbox) - before, receipt.block_number) == (2 * FIL, height + 1)
     assert stage.inbox.call("greetings") == 2
 

@@ -48,7 +48,7 @@ def test_out_of_gas_in_nested_call_is_first_message(stage: Stage, visit: Visitor
 
 def test_a_message_has_one_page_under_its_hash_and_its_cid(stage: Stage, visit: Visitor) -> None:
     receipt = stage.network.receipt(bytes.fromhex(stage.messages["native"][2:]))
-    by_cid = visit(f"/message/{show(receipt.execution.message.cid())}")
+    by_cid = visit(f"/message/{show(receipt.candidate.message.cid())}")
     assert by_cid.status == 200
     assert by_cid.text.split("Calls")[0] == visit(f"/tx/{stage.messages['native']}").text.split("Calls")[0]
 

@@ -107,7 +107,7 @@ def test_search_redirects_to_page_of_query(stage: Stage, visit: Visitor) -> None
         "3": "/epoch/3",
         stage.messages["deposit"]: f"/tx/{stage.messages['deposit']}",
         f"0x{tipset.hash.hex()}": f"/epoch/{tipset.height}",
-        show(receipt.execution.message.cid()): f"/message/{show(receipt.execution.message.cid())}",
+        show(receipt.candidate.message.cid()): f"/message/{show(receipt.candidate.message.cid())}",
         show(tipset.block): f"/block/{show(tipset.block)}",
         "f04": "/actor/f04",
         "t04": "/actor/f04",

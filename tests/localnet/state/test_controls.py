@@ -122,7 +122,7 @@ class TestNonce:
 
     def test_set_nonce_is_used_by_the_next_transaction(self, either: Network) -> None:
         either.set_nonce(either.accounts[0], 7)
-        assert either.send(NOBODY, 1).execution.message.message.nonce == 7
+        assert either.send(NOBODY, 1).execution.candidate.bare.nonce == 7
         assert either.nonce(either.accounts[0]) == 8
 
     def test_new_account_sends_from_a_set_nonce(self, either: Network) -> None:
@@ -153,7 +153,7 @@ class TestImpersonation:
     def test_an_account_without_a_key_pays_as_any_other(self, either: Network) -> None:
         either.set_balance(NOBODY, 10**18)
         receipt = either.send(either.accounts[1], 5, sender=NOBODY)
-        assert receipt.execution.sender == NOBODY
+        assert receipt.candidate.sender == NOBODY
         assert either.balance(NOBODY) == 10**18 - 5 - receipt.execution.paid
         assert receipt.execution.paid > 0
         assert either.nonce(NOBODY) == 1
@@ -182,7 +182,7 @@ class TestImpersonation:
     def test_a_built_in_actor_acts(self, either: Network) -> None:
         receipt = either.send_native(either.accounts[2], sender="f06")
         assert (receipt.exit_code, str(receipt.from_)) == (ExitCode.OK, "f06")
-        assert receipt.execution.sender == masked_id(ActorID(6))
+        assert receipt.candidate.sender == masked_id(ActorID(6))
 
     def test_only_registry_root_key_can_add_verifiers(self, before_nv29: Network) -> None:
         # builtin-actors verifreg: AddVerifier (2) is the root key's, AddVerifiedClient (4) a verifier's.
@@ -309,7 +309,7 @@ class TestTimeAndFees:
         network.set_next_base_fee(0)
         receipt = network.send(NOBODY, 1)
         assert receipt.tipset.base_fee == 0
-        assert receipt.execution.paid < 10**5 * receipt.execution.message.message.gas_limit + 1
+        assert receipt.execution.paid < 10**5 * receipt.candidate.bare.gas_limit + 1
 
     def test_uncreatable_address_is_refused(self, network: Network) -> None:
         for change in (network.set_balance, network.set_nonce):

@@ -181,7 +181,7 @@ def test_a_tipsets_distribution_equals_the_balances_that_it_changed() -> None:
         assert amounts["MinerPaid"] == network.balance(miner.address) - before
         assert amounts["MinerPaid"] == amounts["MinerReward"] + amounts["MessageReward"]
         execution = receipt.execution
-        tip = execution.message.message.gas_limit * execution.message.message.gas_premium
+        tip = execution.candidate.bare.gas_limit * execution.candidate.bare.gas_premium
         assert amounts["MessageReward"] == tip
         assert amounts["BurnPaid"] == network.balance("f099") - burnt - (execution.paid - tip)
         assert amounts["MintedReward"] == sum(

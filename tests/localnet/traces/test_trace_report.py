@@ -12,7 +12,6 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data import PROJECT
 from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
@@ -20,6 +19,7 @@ from localnet import Network, TransactionFailed
 from localnet.traces.console_log import MAX_CHARACTERS, log_line
 from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
 from store.keccak import keccak
+from tests.harness.paths import PROJECT
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces.lookup import found, plain_call
 from tests.patience import slowness
@@ -73,7 +73,7 @@ def test_total_gas_is_all_calls_plus_message_inclusion(network: Network) -> None
     trace = receipt.trace.report()
     parts = trace["milligas"]
     assert sum(parts.values()) == receipt.gas_used * 1000
-    carried = network.machine.context.network.prices.message_inclusion(receipt.execution.message.chain_length())
+    carried = network.machine.context.network.prices.message_inclusion(receipt.candidate.message.chain_length())
     assert 0 <= parts["message"] - carried < 1000  # the receipt's gas is rounded up
     assert gas_summary(trace).startswith(f"{next(iter(parts))} ")
 

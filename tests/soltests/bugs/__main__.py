@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.recorded import NOT_RUN, RunRecord, finish, options
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 from tests.soltests.runners import PACKAGE, SOLC
 from tests.soltests.stage import INSTALLED, PROJECT
 

@@ -124,7 +124,7 @@ def stored(network: Network, tipset: Tipset) -> list[Receipt]:
 
 def tips_of(network: Network, tipset: Tipset) -> int:
     """Return the tips of a tipset's only message: its premium for its whole gas limit."""
-    message = network.chain.index.receipt_at(tipset, 0).execution.message.message
+    message = network.chain.index.receipt_at(tipset, 0).execution.candidate.bare
     return min(message.gas_premium, message.gas_fee_cap - tipset.base_fee) * message.gas_limit
 
 
@@ -175,7 +175,7 @@ def test_cron_of_null_rounds_comes_first(network: Network, null_rounds: int) -> 
     tipset = mine_transfer(network, null_rounds)
     last = first + null_rounds
     before = [str(cid_of(implicit(CRON, epoch))) for epoch in range(first, last)]
-    sent = show(network.chain.index.receipt_at(tipset, 0).execution.message.cid())
+    sent = show(network.chain.index.receipt_at(tipset, 0).execution.candidate.message.cid())
     after = [str(cid_of(each)) for each in (award(last, tips_of(network, tipset)), implicit(CRON, last))]
     assert tipset.height == last
     assert cids_of(stored(network, tipset)) == [*before, sent, *after]
@@ -238,7 +238,7 @@ def test_codec_is_that_of_the_returned_block(network: Network) -> None:
         [
             0, codecs["bytecode of a contract"].execution.receipt.return_data,
             codecs["bytecode of a contract"].gas_used, None, DAG_CBOR,
-            CID.decode(show(codecs["bytecode of a contract"].execution.message.cid())),
+            CID.decode(show(codecs["bytecode of a contract"].execution.candidate.message.cid())),
         ]
     )  # fmt: skip
 

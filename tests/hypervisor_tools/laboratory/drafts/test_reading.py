@@ -443,7 +443,7 @@ def test_module_of_a_draft_leaves_the_other_recorded_actors(tmp_path: Path) -> N
 @pytest.mark.slow
 def test_vector_runs_with_the_module_of_a_draft(tmp_path: Path) -> None:
     with Network(tmp_path / "chain", bundle=SmallActor().bundle(tmp_path / "small.car"), clock=Clock()) as network:
-        message = show(network.send_native(ADDRESS, METHOD).execution.message.cid())
+        message = show(network.send_native(ADDRESS, METHOD).execution.candidate.message.cid())
     vector = tmp_path / "vector.json"
     bundles = "--bundle-dir", tmp_path
     done = run("extract", message, "--state", tmp_path / "chain", "--out", vector, *bundles)

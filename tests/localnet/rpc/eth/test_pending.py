@@ -1,16 +1,13 @@
 """The tag `pending`: the next block under Ethereum's rules, as in anvil; the head under Filecoin's, as in Lotus."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from hypervisor.machine.machine import Hypervisor
 from localnet import Network
 from localnet.chain import block_production
-from localnet.chain.execution import execute
-from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Execution
+from localnet.chain.block_production import PendingBlock
 from localnet.rpc.node import Node
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.asking import ALICE, BOB, FUNDS, NOBODY
@@ -87,11 +84,11 @@ def test_pending_block_is_executed_once_until_changes(
 ) -> None:
     executed: list[int] = []
 
-    def counted(machine: Hypervisor, candidates: Iterable[Candidate]) -> Iterator[tuple[Execution, int]]:
+    def counted(*parts: Any) -> PendingBlock:
         executed.append(1)
-        return execute(machine, candidates)
+        return PendingBlock(*parts)
 
-    monkeypatch.setattr(block_production, "execute", counted)
+    monkeypatch.setattr(block_production, "PendingBlock", counted)
     clock.now = START + 5
     reader, override = "0x" + "cc" * 20, {NOBODY: {"balance": "0x63"}}
     rpc("anvil_setCode", reader, READER_CODE)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet import Account, Network
-from localnet.chain.execution import execute_one
+from localnet.chain.execution import apply
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import from_exception
 from localnet.rpc.method_table import method_table
@@ -309,7 +309,7 @@ def test_message_that_arrives_as_a_batch_ends_starts_after_those_that_wait() -> 
         node, order, end = Node(network), RequestOrder(), asyncio.get_running_loop().create_future()
 
         async def on_chain(change: Any) -> Any:
-            started.append(change.args[1][1])
+            started.append(change.keywords["amount"])
             if len(started) == 1:
                 await end
             return change()
@@ -335,7 +335,7 @@ def test_message_that_arrives_as_a_batch_ends_starts_after_those_that_wait() -> 
 
     with Network() as network:
         asyncio.run(exchange_messages(network))
-    assert started == [hex(value) for value in range(1, 12)]
+    assert started == list(range(1, 12))
 
 
 def test_batch_with_a_subscription_precedes_later_messages(server: Server) -> None:
@@ -474,12 +474,12 @@ def test_message_breaking_the_machine_affects_no_other_message(rpc: Client, monk
     alice, bob, carol = network.accounts[:3]
     broken = raw(network, bob, network.nonce(bob), carol, 13)
 
-    def breaking(rules: Any, machine: Any, candidate: Any, **options: Any) -> Any:
+    def breaking(rules: Any, machine: Any, candidate: Any) -> Any:
         if candidate.bare.value == 13:
             raise OSError("disk error")
-        return execute_one(rules, machine, candidate, **options)
+        return apply(rules, machine, candidate)
 
-    monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
+    monkeypatch.setattr("localnet.chain.execution.apply", breaking)
     raws = [
         raw(network, alice, network.nonce(alice), carol),
         broken,

@@ -302,7 +302,7 @@ def test_execution_and_block_range_queries_run_beside_the_chain(network: Network
         ("eth_feeHistory", [4, "latest", [50]]),
         ("eth_getTransactionBySenderAndNonce", [ALICE, "0x0"]),
         ("Filecoin.StateCall", [message]),
-        ("Filecoin.StateReplay", [[tipset], {"/": show(receipt.execution.message.cid())}]),
+        ("Filecoin.StateReplay", [[tipset], {"/": show(receipt.candidate.message.cid())}]),
         ("Filecoin.StateCompute", [height, None, [tipset]]),
         ("Filecoin.StateListMessages", [{"From": str(owner.delegated)}, None, 0]),
         ("Filecoin.StateListActors", []),
