@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic hops bench-store bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -102,7 +102,7 @@ conformance: environment ## run all official and golden message vectors; BOUNDAR
 	@FVM_BOUNDARY=$(firstword $(BOUNDARIES)) $(RUN)/python -m pytest -q tests/conformance
 
 oracle: environment ## build ref-fvm's oracle once (needs Rust; some minutes, 1 GB in build/oracle); it is kept in the cache folder
-	@$(RUN)/python -m bench.reference
+	@$(RUN)/python -m tests.harness.reference
 
 oracle-diff: environment ## regenerate 20 golden vectors with ref-fvm and compare (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)
@@ -151,12 +151,6 @@ engines: environment ## compare the EVM engines and pyrevm on generated programs
 bench: environment ## measure performance and compare with bench/targets.toml
 	@$(RUN)/python -m bench $(ARGS)
 
-hops: environment ## count function calls per request and compare with bench/hops.toml; ARGS="--top 30" lists functions
-	@$(RUN)/python -m bench.hops $(ARGS)
-
-bench-store: environment ## measure the store with up to 1,000,000 actors; fails if messages become more expensive
-	@$(RUN)/python -m bench store growth $(ARGS)
-
 crash: environment ## test a thousand kills, faults below RocksDB and failing writes; ARGS="--count 50" for a shorter run
 	@$(RUN)/python -m tests.crash $(ARGS)
 
@@ -187,22 +181,25 @@ lane: environment ## test attacks of users' actors on cron and rewards, on our b
 streams: environment ## test the reward actor with random programs of governance, awards and claims; ARGS="--count 10000" for a longer run
 	@$(RUN)/python -m tests.streams --count 500 $(ARGS)
 
-labs: environment ## run the labs on 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
-	@$(RUN)/python -m tests.labs.accounts $(ARGS)
-	@$(RUN)/python -m tests.labs.lanes $(ARGS)
-	@$(RUN)/python -m tests.labs.outbox $(ARGS)
-	@$(RUN)/python -m tests.labs.rent $(ARGS)
-	@$(RUN)/python -m tests.labs.libraries $(ARGS)
-	@$(RUN)/python -m tests.labs.flood $(ARGS)
+labs: environment ## run the tests and the examples of the labs (integrations/labs)
+	@$(RUN)/python -m pytest -q -n logical --max-worker-restart 0 --dist worksteal -m "not long" integrations/labs $(ARGS)
+
+lab-programs: environment ## run the labs on 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
+	@$(RUN)/python -m lab_tests.accounts $(ARGS)
+	@$(RUN)/python -m lab_tests.lanes $(ARGS)
+	@$(RUN)/python -m lab_tests.outbox $(ARGS)
+	@$(RUN)/python -m lab_tests.rent $(ARGS)
+	@$(RUN)/python -m lab_tests.libraries $(ARGS)
+	@$(RUN)/python -m lab_tests.flood $(ARGS)
 
 fuzz: environment ## fuzz every decoder and the machine for a minute each; ARGS="--targets codec rlp" selects targets
 	@$(RUN)/python -m tests.fuzz --seconds 60 $(ARGS)
 
-records: environment ## repeat one per cent of each recorded run and compare with bench/records; ARGS="fuzz" selects one
-	@$(RUN)/python -m bench.recorded $(ARGS)
+records: environment ## repeat one per cent of each recorded run and compare with its record; ARGS="fuzz" selects one
+	@$(RUN)/python -m tests.harness.recorded $(ARGS)
 
 slices: environment ## continue recorded runs with new seeds: ARGS="crash kill-node --for 20m"
-	@$(RUN)/python -m bench.slices $(ARGS)
+	@$(RUN)/python -m tests.harness.slices $(ARGS)
 
 equality: environment ## compare our built-in actors with the official ones message by message, including long tests and gas
 	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/hypervisor/builtin_actors $(ARGS)
@@ -212,15 +209,15 @@ boot: environment ## compare our actors and the official ones over 1,000 epochs 
 	@$(RUN)/python examples/boot.py $(ARGS)
 
 bundle: environment ## rebuild the built-in actors and compare with the committed ones (needs Rust)
-	@$(RUN)/python hypervisor/builtin_actors/build.py $(ARGS)
+	@$(RUN)/python scripts/build_guests.py $(ARGS)
 	@$(RUN)/python -m tests.hypervisor.constructed_states
 
 engine: environment ## rebuild the EVM engine's guests and compare with the committed ones (needs Rust)
-	@$(RUN)/python -m hypervisor_tools.bindings.actors
-	@$(RUN)/python hypervisor/builtin_actors/build.py --engine $(ARGS)
+	@$(RUN)/python -m scripts.actor_bindings
+	@$(RUN)/python scripts/build_guests.py --engine $(ARGS)
 
 bindings: environment ## regenerate what derives from the actors' schemas: Python, Solidity, the table of docs/bridge.md
-	@$(RUN)/python -m hypervisor_tools.bindings.actors
+	@$(RUN)/python -m scripts.actor_bindings
 
 actors-page: environment ## regenerate the table of docs/actors.md from the actors
 	@$(RUN)/python -m tests.docs.actors_page

@@ -20,4 +20,4 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # generic for th
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the bindings."""
-        subprocess.run([sys.executable, "-m", "hypervisor_tools.bindings.actors.python"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-m", "scripts.actor_bindings.python"], cwd=ROOT, check=True)

@@ -1,8 +1,7 @@
-"""Our built-in actors compared with the official ones: gas and time of each method, bundle size; awards of streams.
+"""Our built-in actors compared with the official ones: gas and time of each method, and the size of the bundle.
 
 Each method's example (`tests.hypervisor.builtin_actors.examples`) is called on two machines with the same state,
-one with the official code and one with ours; nothing is committed. `make equality` tests that the results are equal. No
-official actor has the streams of network version 29: `bench.stream_methods` measures these.
+one with the official code and one with ours; nothing is committed. `make equality` tests that the results are equal.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import process_time
 
-from bench import stream_methods
 from bench.rows import Row
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.builtin_actors import loader
@@ -30,7 +28,6 @@ SHOWN = 5
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    yield from stream_methods.rows()
     gas, time, size = "gas of a method, the worst", "time of a method, the worst", "bytes of the bundle"
     if fvm_data() is None:
         yield from (Row(name, None, "no official bundle: set FVM_DATA") for name in (gas, time, size))

@@ -1,4 +1,4 @@
-"""The fast EVM engine compared with revm (pyrevm, in the same process), with py-evm, and over RPC with anvil.
+"""The fast EVM engine compared with revm (pyrevm, in the same process), and over RPC with anvil.
 
 Rows measure the processor time of a transaction's call including nested calls, without fees, checks and the writing of
 actors (their parts show the whole transaction). Separate transfers are whole transactions, on the state that the one
@@ -15,14 +15,12 @@ from tempfile import TemporaryDirectory
 from time import monotonic, process_time
 from typing import Final
 
-from bench.bench_evm import PyEvmCalling
 from bench.bench_node import node
 from bench.peers import PeerConnection, Running, anvil
 from bench.rows import Row, seconds
-from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
+from bench.workloads import RULES, Workload, accounts, batch, calling, compute
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.session import session_of
 from runtimes.evm.fast.pool import TIERED, Pool, guest_module
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import Batch, Call
@@ -36,7 +34,6 @@ _RPC_GAS: Final = hex(16_700_000)
 _EMPTY_ACCOUNT: Final = EthAddress(b"\x88" * 20)
 _RECEIVER: Final = 4 + 32 - ETH_ADDRESS_LENGTH
 """Position of the receiver's address in the calldata of a transfer."""
-MEBIBYTE: Final = 1 << 20
 REVM: Final = "pyrevm is not there"
 
 
@@ -50,12 +47,8 @@ def rows() -> Iterator[Row]:
         for name in ("ten compute workloads", "the slowest of them", *(work.name for work in calling())):
             yield Row(name, None, REVM)
     yield beside_anvil()
-    yield beside_py_evm(fast)
     guest_module()
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
-    session = session_of(fast.machine)
-    assert session._guest is not None
-    yield Row("memory of an instance", session._guest.memory_bytes / MEBIBYTE, "a session's, after all workloads")
 
 
 def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:
@@ -101,19 +94,6 @@ def _call_seconds(running: Running, connection: PeerConnection, call: Call) -> f
     assert call.to is not None
     fields = {"from": f"0x{SENDER.hex()}", "to": f"0x{call.to.hex()}", "data": f"0x{call.data.hex()}", "gas": _RPC_GAS}
     return seconds(lambda: connection.request("eth_call", fields, "latest"), clock=running.processor_time)
-
-
-def beside_py_evm(fast: TimedMachine) -> Row:
-    """Return our times as multiples of py-evm's on its own state, for workloads of a single contract."""
-    ratios = {}
-    for work in compute():
-        if work.call.to == WORK:
-            peer = PyEvmCalling(accounts()[WORK].code, work.short.data)
-            start = process_time()
-            peer.increment()
-            theirs = process_time() - start
-            ratios[work.name] = fast.time(work.short, ROUNDS)[0] / theirs
-    return Row("workloads beside py-evm", mean(ratios.values()), "geometric mean", ratios)
 
 
 @dataclass(frozen=True, slots=True)

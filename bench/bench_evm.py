@@ -1,63 +1,63 @@
-"""The EVM runtime: a warm call of a Solidity contract by parts; a frame, a loop and transactions compared with py-evm.
+"""The readable engine compared with py-evm alone, transaction by transaction, under Ethereum's rules (Cancun).
 
-py-evm's own call is its `apply_message` on its state in memory: without a message around it and without writing actors.
-So the ratio of the frame shows the cost of dispatch by code CID, the actor's state and the bridge together.
+Both sides start from the same accounts in memory, apply one transaction and write the state; creating the accounts is
+not timed. A case of Ethereum's state tests counts if both sides reach the expected state root.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from statistics import median
+from time import process_time
+from typing import Any
 
+from eth.abc import StateAPI
+from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.db.atomic import AtomicDB
+from eth.exceptions import VMError
 from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.cancun import CancunVM
 from eth.vm.forks.cancun.state import CancunState
-from eth.vm.forks.cancun.transaction_context import CancunTransactionContext
-from eth.vm.message import Message as EthMessage
-from eth_typing import Address as EthAddressBytes
-from eth_typing import BlockNumber, Hash32
+from eth.vm.spoof import SpoofTransaction
+from eth_typing import Address, BlockNumber, Hash32
+from eth_utils.exceptions import ValidationError
 
-from bench.py_evm_alone import STATE_TESTS, call_heavy, sampled
-from bench.rows import Row, seconds
-from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.cbor import byte_string
-from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
-from bridge.gas import GasBudget
-from hypervisor import Address, Genesis, Hypervisor, Message
-from hypervisor.gas import GasTracker
-from hypervisor.types import EAM_ACTOR, METHOD_SEND, MethodNumber, TokenAmount
-from hypervisor.versions.network_versions import LATEST
-from hypervisor_tools.cli.demo.scenario import contract
-from runtimes.evm.code import Code
-from runtimes.evm.engine import Frame
-from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.rules import filecoin_evm_rules
+from bench.rows import Row
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.patricia import EMPTY_ROOT
+from bridge.ethereum.transactions import LEGACY, Transaction
+from hypervisor.context import MachineContext
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts
+from hypervisor_tools.laboratory.vectors.statetest import (
+    Case,
+    FixtureExterns,
+    base_machine,
+    read_case,
+    read_context,
+    read_sender,
+    read_transaction,
+)
+from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
+from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.ethereum.validation import InvalidTransaction
+from tests.harness.paths import VECTORS
 
-CALLS = 300
-LOOP_ROUNDS = 20_000
 STATE_TEST_STEP = 10
-LOOP = bytes.fromhex("614e20") + bytes.fromhex("5b60019003806003600702506100035700")
-"""Loop 20,000 times: subtract, multiply, drop, jump back."""
-
-SENDER = Address.delegated(10, bytes(19) + b"\x01")
-PEER_CALLER, PEER_CONTRACT = EthAddressBytes(b"\x01" * 20), EthAddressBytes(b"\x02" * 20)
+STATE_TESTS = VECTORS / "GeneralStateTests"
+FORK = "Cancun"
+MAX_GAS = 5_000_000
+CASES_A_TEST = 3
+Accounts = Mapping[EthAddress, AllocAccount]
 
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
-    counting = CountingComputation()
-    call = seconds(counting.increment, calls=CALLS)
-    around = seconds(counting.send_nothing, calls=CALLS)
-    frame = (call - around) * 1e6
-    parts = {"the frame": frame, "the message around it": around * 1e6}
-    yield Row("warm call of a Solidity contract (increment)", call * 1e6, "one explicit message", parts)
-    peer = PyEvmCalling(counting.code, counting.calldata)
-    alone = seconds(peer.increment, calls=CALLS) * 1e6
-    yield Row("a frame, state included", frame / alone, f"{frame:.0f} us, py-evm's call {alone:.0f} us")
-    ours, theirs = seconds(loop), seconds(PyEvmCalling(LOOP, b"").increment)
-    note = f"{ours / LOOP_ROUNDS * 1e6:.2f} us a round of eleven opcodes, py-evm {theirs / LOOP_ROUNDS * 1e6:.2f} us"
-    yield Row("a loop of bytecode", ours / theirs, note)
     yield state_tests()
     parts = {timed.name: timed.ours / timed.theirs for timed in call_heavy()}
     yield Row("call-heavy code", max(parts.values()), "500 calls a transaction; the way to call that is worst", parts)
@@ -75,89 +75,173 @@ def state_tests() -> Row:
     return Row(name, ours / theirs, note)
 
 
-class CountingComputation:
-    """The deployed example counter and its increment."""
+class BareCancunState(CancunState):
+    """py-evm's state without the system contracts that it would add."""
 
-    def __init__(self) -> None:
-        artifact = contract("Counter")
-        self.machine = Hypervisor.open(genesis=Genesis(accounts={SENDER: TokenAmount(10**24)}))
-        self.nonce = 0
-        created = self._send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(artifact.bytecode))
-        self.address: EthAddress = CreateReturn.decode(created).eth_address
-        self.calldata = artifact.interface.encode_call("increment")
-        self.code = self._code()
-
-    def increment(self) -> None:
-        """Send one message, with checks and fees."""
-        self._send(to_filecoin(self.address), INVOKE_EVM, byte_string(self.calldata))
-
-    def send_nothing(self) -> None:
-        """Send one message without a contract's frame: to the sender itself."""
-        self._send(SENDER, METHOD_SEND, b"")
-
-    def _send(self, to: Address, method: int, params: bytes) -> bytes:
-        message = Message(to=to, from_=SENDER, nonce=self.nonce, method=MethodNumber(method), params=params)
-        self.nonce += 1
-        result = self.machine.apply(message)
-        if result.exit_code != 0:
-            raise RuntimeError(f"exit {result.exit_code}: {result.message}")
-        return result.return_data
-
-    def _code(self) -> bytes:
-        from bridge.filecoin.evm_state import EvmState
-
-        state = self.machine.actor(to_filecoin(self.address))
-        if state is None:
-            raise RuntimeError("the counter was not created")
-        return self.machine.store.get(EvmState.decode(self.machine.store.get(state.head)).bytecode)
+    def set_system_contracts(self) -> None:
+        """Do nothing: Ethereum's state tests include them."""
 
 
-class PyEvmCalling:
-    """The same code on py-evm's own state."""
+@cache
+def our_machine() -> Hypervisor:
+    """Return the initial state of every case."""
+    return base_machine("py-evm")
 
-    def __init__(self, code: bytes, calldata: bytes) -> None:
-        context = ExecutionContext(
-            coinbase=EthAddressBytes(bytes(20)),
-            timestamp=1,
-            block_number=BlockNumber(1),
+
+class PyEvmPair:
+    """One transaction on both sides."""
+
+    def __init__(
+        self, pre: Accounts, context: MachineContext, random: bytes, transaction: Transaction, sender: EthAddress
+    ) -> None:
+        assert isinstance(context.block, EthereumBlock)
+        self.transaction, self.sender = transaction, sender
+        self._machine = our_machine().fork()
+        self._machine.context = context
+        self._machine.externs = FixtureExterns(random)
+        install_alloc(self._machine, pre)
+        self._before = self._machine.snapshot()
+        self._context = ExecutionContext(
+            coinbase=Address(context.block.coinbase),
+            timestamp=context.timestamp,
+            block_number=BlockNumber(context.epoch),
             difficulty=0,
-            mix_hash=Hash32(bytes(32)),
-            gas_limit=10**9,
+            mix_hash=Hash32(random),
+            gas_limit=context.block.gas_limit,
             prev_hashes=(),
-            chain_id=1,
-            base_fee_per_gas=1,
-            excess_blob_gas=0,
+            chain_id=context.chain_id,
+            base_fee_per_gas=context.base_fee,
+            excess_blob_gas=context.block.excess_blob_gas,
         )
-        self._state = CancunState(AtomicDB(), context, Hash32(bytes.fromhex(_EMPTY_TRIE)))
-        self._state.set_code(PEER_CONTRACT, code)
-        self._code, self._calldata = code, calldata
+        self._store = AtomicDB()
+        self._root = self._their_accounts(pre)
 
-    def increment(self) -> None:
-        """Make one call."""
-        message = EthMessage(10**9, PEER_CONTRACT, PEER_CALLER, 0, self._calldata, self._code)
-        transaction = CancunTransactionContext(1, PEER_CALLER)
-        computation = self._state.computation_class.apply_message(self._state, message, transaction)
-        computation.raise_if_error()
-        self._state.lock_changes()
+    def _their_accounts(self, pre: Accounts) -> Hash32:
+        state = BareCancunState(self._store, self._context, Hash32(EMPTY_ROOT))
+        for key, account in pre.items():
+            address = Address(key)
+            state.set_balance(address, account.balance)
+            state.set_nonce(address, account.nonce)
+            state.set_code(address, account.code)
+            for slot, word in account.storage.items():
+                state.set_storage(address, slot, word)
+        return _write_state(state)
+
+    def ours(self) -> tuple[float, bytes]:
+        """Return the processor time in seconds of the transaction on our machine, and the state root."""
+        machine = self._machine
+        machine.restore(self._before)
+        start = process_time()
+        EthereumExecutor(machine).apply_transaction(self.transaction, self.sender)
+        machine.state_tree.flush()
+        return process_time() - start, state_root(dict(read_alloc(machine)))
+
+    def theirs(self) -> tuple[float, bytes]:
+        """Return the seconds of the transaction on py-evm, and the state root."""
+        state = BareCancunState(self._store, self._context, self._root)
+        sent = self.transaction
+        bare = CancunVM.create_unsigned_transaction(
+            nonce=sent.nonce,
+            gas_price=sent.max_fee,
+            gas=sent.gas_limit,
+            to=CREATE_CONTRACT_ADDRESS if sent.to is None else Address(sent.to),
+            value=sent.value,
+            data=sent.data,
+        )
+        transaction = SpoofTransaction(bare, from_=Address(self.sender))
+        start = process_time()
+        state.apply_transaction(transaction)  # type: ignore[arg-type]  # signed, as far as py-evm looks
+        root = _write_state(state)
+        return process_time() - start, root
 
 
-_EMPTY_TRIE = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+def _write_state(state: StateAPI) -> Hash32:
+    state.lock_changes()
+    root = state.make_state_root()
+    state.persist()
+    return root
 
 
-class _BareHost:
-    """A host for code that makes no host calls."""
+@dataclass(frozen=True, slots=True)
+class TimedCase:
+    """The best times of a case, in seconds."""
 
-    def __init__(self) -> None:
-        self.gas = GasBudget(GasTracker(10**15))
-        self.steps = None
-
-
-_RULES = filecoin_evm_rules(LATEST)
-_TABLE = PyEvmTable(_RULES)
+    name: str
+    ours: float
+    theirs: float
 
 
-def loop() -> None:
-    """Run the loop on our engine."""
-    caller = EthAddress(bytes(20))
-    frame = Frame(_RULES, Code(LOOP), b"", caller, caller, 0, static=False)
-    PyEvmEngine(_TABLE).start(frame, _BareHost())  # type: ignore[arg-type]  # the loop needs gas alone
+def time_pair(name: str, pair: PyEvmPair, expected: bytes | None = None, rounds: int = 3) -> TimedCase | None:
+    """Return the best of some alternating rounds; None if one side does not reach the expected root."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(rounds):
+        for times, run in ((ours, pair.ours), (theirs, pair.theirs)):
+            seconds, root = run()
+            if expected is not None and root != expected:
+                return None
+            times.append(seconds)
+    return TimedCase(name, min(ours), min(theirs))
+
+
+def sampled(step: int) -> Iterator[TimedCase]:
+    """Yield timed cases of every n-th file under Cancun: legacy transactions of at most five million gas.
+
+    The curve of precompiles 6 to 8 is skipped, because py-evm implements it in Python.
+    """
+    for path in sorted(STATE_TESTS.rglob("*.json"))[::step]:
+        if "stZeroKnowledge" in path.parts[-2]:
+            continue
+        for name, test in json.loads(path.read_text()).items():
+            for index, outcome in enumerate(test["post"].get(FORK, [])[:CASES_A_TEST]):
+                timed = _time_case(f"{path.name} {name} {index}", test, read_case("", name, FORK, index, outcome))
+                if timed is not None:
+                    yield timed
+
+
+def _time_case(name: str, test: Any, case: Case) -> TimedCase | None:
+    """Return None if the case is not suitable, or py-evm alone cannot run it."""
+    transaction = None if case.exception else read_transaction(test["transaction"], case.indexes)
+    if transaction is None or transaction.type != LEGACY or transaction.gas_limit > MAX_GAS:
+        return None
+    env = test["env"]
+    random = bytes.fromhex(env.get("currentRandom", "").removeprefix("0x").rjust(64, "0"))
+    context = read_context(env, test.get("config", {}), FORK)
+    try:
+        pre = read_accounts(test["pre"], "pre")
+        return time_pair(
+            name, PyEvmPair(pre, context, random, transaction, read_sender(test["transaction"])), case.root
+        )
+    except (VMError, ValidationError, InvalidTransaction):
+        return None
+
+
+CALLER, CALLEE, SENDER = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
+_LOOP = "6101f45b60205f5f5f{}73" + CALLEE.hex() + "5a{}5060019003806100035700"
+_ANSWER, _COUNT = "602a5f5260205ff3", "5f546001015f5500"
+CALL_HEAVY = {
+    "CALL": (_LOOP.format("5f", "f1"), _ANSWER),
+    "STATICCALL": (_LOOP.format("", "fa"), _ANSWER),
+    "DELEGATECALL": (_LOOP.format("", "f4"), _ANSWER),
+    "CALL that writes": (_LOOP.format("5f", "f1"), _COUNT),
+}
+"""A loop of 500 calls of a contract that returns a word, or of one that counts; the results are dropped."""
+
+
+def call_heavy() -> Iterator[TimedCase]:
+    """Yield a transaction of 500 calls for each call opcode."""
+    block = EthereumBlock(fork=FORK, gas_limit=10**9, filecoin_addresses=False)
+    context = MachineContext(
+        epoch=ChainEpoch(1), timestamp=1, base_fee=TokenAmount(10), chain_id=1, rules="ethereum", block=block
+    )
+    for name, (caller, callee) in CALL_HEAVY.items():
+        pre = {
+            CALLER: AllocAccount(code=bytes.fromhex(caller)),
+            CALLEE: AllocAccount(code=bytes.fromhex(callee)),
+            SENDER: AllocAccount(balance=10**24),
+        }
+        pair = PyEvmPair(pre, context, bytes(32), Transaction(LEGACY, None, 0, CALLER, 0, b"", 10**8, 10, 0), SENDER)
+        timed = time_pair(name, pair, pair.theirs()[1])
+        if timed is None:
+            raise RuntimeError(f"{name}: the two sides do not reach one state root")
+        yield timed

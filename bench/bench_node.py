@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import perf_counter, process_time
 
-from bench.data import BUNDLES
 from bench.peers import TRANSFERS, PeerConnection, Running, Transactions, signed_transaction, titanoboa
 from bench.rows import Row, seconds
 from bridge.filecoin.method_numbers import INVOKE_EVM
@@ -19,11 +19,11 @@ from hypervisor.types import Gas, TokenAmount
 from localnet import Network
 from localnet.chain import admission
 from localnet.ledger.records import Tipset
+from tests.harness.paths import BUNDLES
 
 BUNDLE = BUNDLES / "v18-testing-fake-proofs.car"
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
 WAITING = "eth_chainId while a call runs, 99th percentile"
-WAITING_NATIVE = "eth_chainId while a native actor computes, 99th percentile"
 IN_PROCESS = "a transfer and its receipt, in this process"
 ENDLESS = "0x5b5f56"
 """Code that jumps to itself."""
@@ -31,40 +31,30 @@ ENDLESS = "0x5b5f56"
 
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
+    yield help_row()
+    with TemporaryDirectory() as folder:
+        yield start_row("a node in memory ready", Path(folder), None, "--rules", "filecoin")
     if not BUNDLE.is_file():
         yield Row("warm start to ready", None, note=f"no bundle {BUNDLE.name}: set FVM_DATA")
         return
     with TemporaryDirectory() as folder:
         state = Path(folder) / "chain"
-        yield start_row(Path(folder), state)
+        yield start_row("warm start to ready", Path(folder), state)
         with node(Path(folder), state) as running:
             connection = PeerConnection(running.port)
             stored = Transactions(connection, running.processor_time).transfers(connection.send_with_receipts)
         yield waiting_row(Path(folder))
-        yield waiting_row_native(Path(folder))
     yield transfer_row(stored / 1e3)
     yield in_process_row()
     yield snapshot_row()
 
 
 def waiting_row(folder: Path) -> Row:
-    """Return how long eth_chainId takes while a contract runs on py-evm: see `_latency_during_a_loop`."""
-    worst = _latency_during_a_loop(folder / "looping", "--evm", "py-evm")
-    return Row(WAITING, worst, note="a hundred requests, 10 ms apart, while a contract computes")
-
-
-def waiting_row_native(folder: Path) -> Row:
-    """Return the same for the official EVM actor, a native guest that makes no syscall."""
-    worst = _latency_during_a_loop(folder / "looping-natively", "--bundle", str(BUNDLE), "--evm", "official")
-    return Row(WAITING_NATIVE, worst, note="the official EVM actor computes meanwhile")
-
-
-def _latency_during_a_loop(state: Path, *options: str) -> float:
-    """Return milliseconds of eth_chainId during a contract's endless loop, 99th percentile: the best of five runs.
+    """Return milliseconds of eth_chainId during a contract's endless loop on py-evm: the best of five runs.
 
     A call ends when it reaches its gas limit or timeout, after 0.5 to 5 seconds, and the next one begins.
     """
-    with node(state.parent, state, *options) as running:
+    with node(folder, folder / "looping", "--evm", "py-evm") as running:
         connection, contract = PeerConnection(running.port), f"0x{bytes(19).hex()}77"
         connection.request("anvil_setCode", contract, ENDLESS)
         over, failures = Event(), []
@@ -81,7 +71,7 @@ def _latency_during_a_loop(state: Path, *options: str) -> float:
         over.set()
         calling.join()
     assert all("out of gas" in failure or "timeout" in failure for failure in failures), failures
-    return min(worst)
+    return Row(WAITING, min(worst), note="a hundred requests, 10 ms apart, while a contract computes")
 
 
 def _percentile_99(connection: "PeerConnection") -> float:
@@ -94,19 +84,34 @@ def _percentile_99(connection: "PeerConnection") -> float:
     return sorted(taken)[98]
 
 
-def start_row(folder: Path, state: Path) -> Row:
-    """Return milliseconds of processor time from the command to the ready file, with an existing folder.
+def help_row() -> Row:
+    """Return milliseconds of processor time of the command's help, the best of some runs."""
 
-    The first start fills the caches and does not count.
+    def run() -> None:
+        subprocess.run([HYPERVISOR, "--help"], stdout=subprocess.DEVNULL, check=True)
+
+    return Row("hypervisor --help", 1e3 * seconds(run, clock=_of_ended))
+
+
+def _of_ended() -> float:
+    """Return seconds of processor time of all ended child processes."""
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def start_row(name: str, folder: Path, state: Path | None, *options: str) -> Row:
+    """Return milliseconds of processor time from the command to the ready file.
+
+    The first start fills the caches and makes the folder, and does not count.
     """
     taken, busy = [], []
     for _ in range(6):
         start = perf_counter()
-        with node(folder, state) as running:
+        with node(folder, state, *options) as running:
             taken.append(1e3 * (perf_counter() - start))
             busy.append(1e3 * running.processor_time())
     parts = {"with what other programs took": min(taken[1:])}
-    return Row("warm start to ready", min(busy[1:]), note="hypervisor node --state, modules cached", parts=parts)
+    return Row(name, min(busy[1:]), note="hypervisor node, modules cached", parts=parts)
 
 
 def transfer_row(full: float) -> Row:

@@ -62,24 +62,18 @@ TOKEN = assemble("""
 def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
     yield row("500 native messages that compute", computing())
-    for rules in ("filecoin", "ethereum"):
-        yield row(f"1,000 ERC-20 transfers of 100 tokens, {rules}", transfers(rules, TOKENS))
-        yield row(f"1,000 ERC-20 transfers of one token, {rules}", transfers(rules, 1))
+    yield row("1,000 ERC-20 transfers of 100 tokens", transfers())
     yield row("500 messages that all change one actor", conflicting())
-    yield row("50 short messages that all change one contract, ethereum", counting(50))
-    yield row("2,000 messages that all change one contract, ethereum", counting(2_000))
 
 
 class TimedBlock:
     """A machine, and messages that form a block on it."""
 
-    def __init__(self, rules: str = "filecoin", senders: int = 0) -> None:
+    def __init__(self, senders: int) -> None:
         addresses = [EthAddress((0xA << 152 | number).to_bytes(20, "big")) for number in range(senders)]
         accounts = {to_filecoin(address): TokenAmount(1_000_000 * FIL) for address in addresses}
         self.senders = addresses
-        self.machine = Hypervisor.open(
-            rules=None if rules == "filecoin" else rules, genesis=Genesis(accounts=accounts), evm="fast"
-        )
+        self.machine = Hypervisor.open(genesis=Genesis(accounts=accounts), evm="fast")
         self.messages: list[Message] = []
 
     def run(self, workers: int) -> tuple[float, Parallel, object]:
@@ -128,7 +122,7 @@ def row(name: str, block: TimedBlock) -> Row:
 
 def computing() -> TimedBlock:
     """Return native messages of different senders to one actor, which computes for some milliseconds without effect."""
-    block = TimedBlock(senders=COMPUTING)
+    block = TimedBlock(COMPUTING)
     actor = _create_actor(block.machine, COMPUTE)
     block.messages = [
         Message(
@@ -141,7 +135,7 @@ def computing() -> TimedBlock:
 
 def conflicting() -> TimedBlock:
     """Return messages of different senders, each to a different actor that sends value to the same account."""
-    block = TimedBlock(senders=COMPUTING)
+    block = TimedBlock(COMPUTING)
     block.messages = [
         Message(
             to_filecoin(block.senders[0]),
@@ -156,45 +150,24 @@ def conflicting() -> TimedBlock:
     return block
 
 
-def counting(senders: int) -> TimedBlock:
-    """Return calls of different senders to one contract, which counts them: no two can be executed independently."""
-    block = TimedBlock("ethereum", senders)
-    counter = _deploy(block, assemble("1 0 SLOAD ADD 0 SSTORE"), 0)
-    for number, sender in enumerate(block.senders):
-        nonce, chain_id = int(number == 0), block.machine.context.chain_id
-        transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, counter, 0, b"", 10**5, FEE, FEE)
-        block.messages.append(message_from(transaction, to_filecoin(sender)))
+def transfers() -> TimedBlock:
+    """Return transfers of different senders to different receivers, of a hundred tokens."""
+    block = TimedBlock(TRANSFERS)
+    tokens = [_deploy(block, TOKEN, number) for number in range(TOKENS)]
     block.machine.flush()
-    return block
-
-
-def transfers(rules: str, tokens: int) -> TimedBlock:
-    """Return transfers of different senders to different receivers, of this number of tokens."""
-    block = TimedBlock(rules, TRANSFERS)
-    machine = block.machine
-    found = [_deploy(block, TOKEN, number, 10**9 if rules == "filecoin" else 10**6) for number in range(tokens)]
-    block.machine.flush()
+    chain_id = block.machine.context.chain_id
     for number, sender in enumerate(block.senders):
         data = bytes(4) + bytes(12) + bytes(18) + number.to_bytes(2, "big") + (10**15).to_bytes(32, "big")
-        transaction = Transaction(
-            DYNAMIC_FEE,
-            machine.context.chain_id,
-            tokens if number == 0 else 0,
-            found[number * tokens // TRANSFERS],
-            0,
-            data,
-            10**8 if rules == "filecoin" else 10**5,
-            FEE,
-            FEE,
-        )
+        nonce, token = TOKENS if number == 0 else 0, tokens[number * TOKENS // TRANSFERS]
+        transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, token, 0, data, 10**8, FEE, FEE)
         block.messages.append(message_from(transaction, to_filecoin(sender)))
     return block
 
 
-def _deploy(block: TimedBlock, code: bytes, nonce: int, gas: int = 10**6) -> EthAddress:
+def _deploy(block: TimedBlock, code: bytes, nonce: int) -> EthAddress:
     """Deploy code from the first sender and return its address."""
     chain_id, deploying = block.machine.context.chain_id, to_filecoin(block.senders[0])
-    creation = Transaction(DYNAMIC_FEE, chain_id, nonce, None, 0, deployer(code), gas, FEE, FEE)
+    creation = Transaction(DYNAMIC_FEE, chain_id, nonce, None, 0, deployer(code), 10**9, FEE, FEE)
     result = block.machine.apply(message_from(creation, deploying))
     assert result.exit_code == 0, result
     return CreateReturn.decode(result.return_data).eth_address
@@ -205,8 +178,3 @@ def _create_actor(machine: Hypervisor, module: bytes, actor: int = 1_000_000) ->
     machine.store.put(code, module)
     machine.state_tree.set_actor(ActorID(actor), ActorState(code))
     return Address.id(actor)
-
-
-if __name__ == "__main__":
-    for each in rows():
-        print(each.name, each.value, each.note, flush=True)

@@ -1,29 +1,43 @@
 """The native runtime compared with the reference implementation, ref-fvm: the same messages, alternately, in one run.
 
 The rows use a sample of the golden vectors (tests/golden) of network version 28, the reference's newest, and the heavy
-ones, in processor time; `python -m bench.messages` runs all. Official vectors of network version 18 are measured
-without a comparison, because ref-fvm 4 does not support that version. Without the reference (`bench.reference`)
-nothing is compared.
+ones. Without the reference (`tests.harness.reference`) nothing is compared.
+
+A variant is applied repeatedly, each time to a fresh machine over a fresh copy of its state, with shared runtimes so
+that modules are loaded; only `apply` is timed, as in tests/oracle. Times are processor times to reduce the effect of
+other programs. A single message applied on the main thread takes 13 us more, because a thread with a large stack must
+be woken.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count as count_from
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import process_time_ns
 from typing import Any
 
-from bench.data import BUNDLES, VECTORS
-from bench.messages import GOLDEN, Wanted, microseconds, name_of, some, variants
-from bench.reference import NoReference, Reference
 from bench.rows import Row
 from bench.syscalls import CALLS, write_vectors
-from hypervisor_tools.laboratory.vectors.conformance import SKIPPED_BY_THE_REFERENCE, find_vectors
+from hypervisor.errors import MessageError
+from hypervisor.machine.machine import Hypervisor
+from hypervisor.messages.message import Message
+from hypervisor_tools.laboratory.vectors.conformance import VectorVariant, apply_message, open_vector, read_message
+from hypervisor_tools.laboratory.vectors.files import BundleFolder
+from tests.harness.paths import BUNDLES, PROJECT
+from tests.harness.reference import NoReference, Reference
 
-OFFICIAL = VECTORS / "fvm-nv18"
+Wanted = Callable[[str, Mapping[str, Any]], bool]
+"""Selects variants, by name and postconditions."""
+
+FEWEST_ROUNDS = 3
+GOLDEN = sorted((PROJECT / "tests" / "golden").glob("*.jsonl.gz"))
+"""Golden vectors of messages. Those in folders are of tipsets, and of features that the reference is built without."""
 NEWEST_OF_REFERENCE = "nv28"
 EVERY = 20
 HEAVY_GAS = 20_000_000
@@ -34,7 +48,6 @@ LONG = 1000.0  # microseconds
 MESSAGE = "a message of the golden vectors, median"
 WORST = "a message that takes the reference over 1 ms, the worst"
 SYSCALL = "a syscall, median"
-OFFICIAL_MESSAGE = "a message of the official vectors (network version 18), median"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +76,9 @@ def rows() -> Iterator[Row]:
         yield message_row(pairs)
         yield worst_row(pairs)
     yield syscall_row()
-    yield official_row()
 
 
-NAMES = (MESSAGE, WORST, SYSCALL, OFFICIAL_MESSAGE)
+NAMES = (MESSAGE, WORST, SYSCALL)
 
 
 def sample() -> Wanted:
@@ -140,17 +152,59 @@ def syscall_row() -> Row:
     return Row(SYSCALL, median(parts.values()), note, parts)
 
 
-def official_row() -> Row:
-    """Return microseconds of a message of the official vectors, by actor."""
-    by_folder: dict[str, list[float]] = {}
-    for path in find_vectors([OFFICIAL]):
-        if SKIPPED_BY_THE_REFERENCE not in path.as_posix():
-            for variant in variants([path], BUNDLES, some()):
-                times = microseconds(variant, MILLISECONDS)
-                by_folder.setdefault(path.relative_to(OFFICIAL).parts[0], []).extend(times)
-    everything = [taken for times in by_folder.values() for taken in times]
-    if not everything:
-        return Row(OFFICIAL_MESSAGE, None, f"no vectors at {OFFICIAL}: set FVM_DATA")
-    parts = {f"{folder}: {len(times)}, median": median(times) for folder, times in sorted(by_folder.items())}
-    parts["the slowest"] = max(everything)
-    return Row(OFFICIAL_MESSAGE, median(everything), "ours alone: ref-fvm 4 has no network version 18", parts)
+# --- the messages of vectors ---
+
+
+def name_of(variant: VectorVariant) -> str:
+    """Return the name by which the reference knows a variant."""
+    return f"{variant.vector}:{variant.name}"
+
+
+def microseconds(variant: VectorVariant, milliseconds: float = 20) -> list[float]:
+    """Return the best time of each message over rounds that take this long in total.
+
+    All run on one thread with a large stack, like the messages of a block (`Chain.produce`).
+    """
+    stacks = variant.machine.stacks
+    try:
+        rounds = stacks.on_one_thread(lambda: _rounds(variant, milliseconds))
+    finally:
+        stacks.dismiss()
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def _rounds(variant: VectorVariant, milliseconds: float) -> list[list[float]]:
+    messages = [read_message(applied) for applied in variant.messages]
+    _round(variant.machine, messages)  # fills the caches
+    rounds: list[list[float]] = []
+    spent = 0.0
+    while len(rounds) < FEWEST_ROUNDS or spent < milliseconds * 1e3:
+        rounds.append(_round(variant.machine, messages))
+        spent += sum(rounds[-1])
+    return rounds
+
+
+def _round(machine: Hypervisor, messages: list[tuple[Message, int | None]]) -> list[float]:
+    """Return microseconds of each message on a machine with the same state."""
+    fork = machine.fork()
+    fork.stacks = machine.stacks
+    times = []
+    for message, raw_length in messages:
+        start = process_time_ns()
+        with suppress(MessageError):  # the reference rejects the same ones
+            apply_message(fork, message, raw_length)
+        times.append((process_time_ns() - start) / 1e3)
+    return times
+
+
+def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[VectorVariant]:
+    """Yield the selected variants of vectors that apply messages; those of tipsets are omitted."""
+    folder = BundleFolder(bundles)
+    for path in files:
+        yield from (variant for variant in open_vector(path, folder, wanted=wanted) if variant.messages)
+
+
+def some(part: str = "", every: int = 1) -> Wanted:
+    """Select every n-th variant whose name contains `part`."""
+    count = count_from(0)
+    return lambda name, _after: part in name and next(count) % every == 0

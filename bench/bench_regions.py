@@ -18,7 +18,6 @@ from time import process_time
 from typing import Final
 
 from bench.bench_engines import ROUNDS, TimedMachine
-from bench.bench_memory import resident
 from bench.rows import Row, seconds
 from bench.workloads import RULES as FORK
 from bench.workloads import WORK, accounts, artifacts
@@ -36,6 +35,7 @@ from tests.differential.grammar import SENDER
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import Batch, Call
 from tests.engines.side_by_side import INTERPRETED, InlineCompiler
+from tests.harness.memory import resident
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF, RULES
 

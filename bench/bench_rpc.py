@@ -15,12 +15,12 @@ from typing import Final
 
 from bench import workloads
 from bench.bench_node import node
-from bench.data import PROJECT
-from bench.peers import TRANSFERS, PeerConnection, Running, Step, Transactions, anvil, hardhat
+from bench.peers import TRANSFERS, PeerConnection, Running, Step, Transactions, anvil
 from bench.rows import Row, seconds
 from bridge.ethereum.addresses import EthAddress
 from localnet.accounts import accounts
 from store.keccak import keccak
+from tests.harness.paths import PROJECT
 from tests.runtimes.evm.assembler import deployer
 
 VIEM: Final = {
@@ -57,20 +57,19 @@ def rows() -> Iterator[Row]:
     with TemporaryDirectory() as folder:
         ethereum, filecoin = (partial(node, Path(folder), None, "--rules", rules) for rules in ("ethereum", "filecoin"))
         for measure in (_costs, _durations):
-            peers = {"anvil": measure(anvil), "Hardhat": measure(hardhat)}
-            yield from beside_anvil("Ethereum's rules", measure(ethereum), peers)
-            yield from beside_anvil("Filecoin's rules", measure(filecoin), peers)
+            theirs = measure(anvil)
+            yield from beside_anvil("Ethereum's rules", measure(ethereum), theirs)
+            yield from beside_anvil("Filecoin's rules", measure(filecoin), theirs)
 
 
-def beside_anvil(rules: str, ours: Microseconds, peers: dict[str, Microseconds]) -> Iterator[Row]:
-    """Yield our microseconds as multiples of anvil's; the parts show all nodes' microseconds."""
+def beside_anvil(rules: str, ours: Microseconds, theirs: Microseconds) -> Iterator[Row]:
+    """Yield our microseconds as multiples of anvil's; the parts show both."""
     for name, microseconds in ours.items():
-        theirs = peers["anvil"].get(name)
-        if not microseconds or not theirs:
+        if not microseconds or not theirs.get(name):
             yield Row(f"{name}, {rules}", None, "anvil or viem is not installed: run scripts/clients")
             continue
-        parts = {"ours, us": microseconds} | {f"{peer}, us": found[name] for peer, found in peers.items() if found}
-        yield Row(f"{name}, {rules}", microseconds / theirs, parts=parts)
+        parts = {"ours, us": microseconds, "anvil's, us": theirs[name]}
+        yield Row(f"{name}, {rules}", microseconds / theirs[name], parts=parts)
 
 
 class RequestCosts:

@@ -10,20 +10,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 from bench import solidity_projects as projects
-from bench.data import PROJECT
 from bench.rows import Row, seconds
+from tests.harness.paths import PROJECT
 from tests.soltests.folder import SuitesMissing, public_suites
 from tests.soltests.runners import PACKAGE, SOLC, Chosen, forge, hypervisor
 from tests.soltests.stage import SUITES, PublicSuite
 
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
-THOUSAND = "1,000 trivial tests, py-evm"
-QUICKLY = "1,000 trivial tests, fast"
+THOUSAND = "1,000 trivial tests"
 START = "from the command to the end of one test"
 EDITED = "a test of a project of 76 files edited and run, compiled anew"
 SOLADY = "solady's 906 tests, fast"
@@ -46,7 +46,7 @@ def rows() -> Iterator[Row]:
     """Yield the rows of this area, in the order of targets.toml."""
     if not PACKAGE.is_dir():
         for name in (
-            *(THOUSAND, QUICKLY, START, EDITED, *_SUITES),
+            *(THOUSAND, START, EDITED, *_SUITES),
             *(FUZZED, SEQUENCES, HANDLED, WARM, GAS_REPORT, COVERAGE, MEMORY),
         ):
             yield Row(name, None, note="no npm's solc: scripts/clients tests/soltests")
@@ -54,16 +54,19 @@ def rows() -> Iterator[Row]:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         projects.write_trivial(root)
-        yield Row(THOUSAND, seconds(lambda: run(root), rounds=2), note="ten contracts")
-        yield Row(QUICKLY, seconds(lambda: run(root, "--evm", "fast"), rounds=2), note="ten contracts")
+        yield Row(THOUSAND, seconds(lambda: run(root, "--evm", "fast"), rounds=2), note="ten contracts")
         one = ["--match-contract", "^T0$", "--match-test", "^test_0"]
         yield Row(START, seconds(lambda: run(root, *one), rounds=3) * 1e3, note="compiled before")
     yield edit_row()
     for name, (suite, fuzz_runs) in _SUITES.items():
         yield suite_beside_forge(name, suite, fuzz_runs)
-    yield beside_forge(FUZZED, projects.write_fuzzed, PublicSuite("", fuzz_runs=10_000))
-    yield beside_forge(SEQUENCES, projects.write_sequences, PublicSuite("", invariant_runs=64, depth=500))
-    yield beside_forge(HANDLED, projects.write_handled, PublicSuite("", invariant_runs=64, depth=500))
+    yield beside_forge(FUZZED, partial(projects.write_single, name="Fuzzed"), PublicSuite("", fuzz_runs=10_000))
+    yield beside_forge(
+        SEQUENCES, partial(projects.write_single, name="Sequences"), PublicSuite("", invariant_runs=64, depth=500)
+    )
+    yield beside_forge(
+        HANDLED, partial(projects.write_single, name="Handled"), PublicSuite("", invariant_runs=64, depth=500)
+    )
     yield beside_forge(WARM, projects.write_ledgers)
     yield beside_forge(GAS_REPORT, projects.write_ledgers, ours=["--gas-report"], theirs=["test", "--gas-report"])
     yield beside_forge(COVERAGE, projects.write_ledgers, ours=["--coverage"], theirs=["coverage"])

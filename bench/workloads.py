@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from bench.data import PROJECT
 from bridge.ethereum.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
 from store.keccak import keccak
@@ -20,6 +19,7 @@ from tests.differential.grammar import SENDER
 from tests.differential.scenarios import Artifacts
 from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumMachine
+from tests.harness.paths import PROJECT
 from tests.runtimes.evm.assembler import deployer
 
 RULES: Final = "Cancun"

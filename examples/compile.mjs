@@ -1,4 +1,4 @@
-// Compiles the contracts of the examples, those in the folders beside this file that have a README.md, each to
+// Compiles the contracts of the examples, those in folders with a README.md beside this file and of the labs, each to
 // <folder>/<Contract>.json: ABI, creation bytecode, compiler, packages, and the sha-256 of every source of the folder,
 // so that a stale artifact is found without a compiler.
 //
@@ -11,7 +11,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -30,11 +30,13 @@ const digest = (content) => createHash("sha256").update(content).digest("hex");
 const imported = (path) => ({ contents: readFileSync(packages.resolve(path), "utf8") });
 
 let different = 0;
-for (const folder of readdirSync(here).filter((name) => existsSync(join(here, name, "README.md")))) {
-  const names = readdirSync(join(here, folder)).filter((name) => name.endsWith(".sol")).sort();
+const roots = [here, join(here, "../integrations/labs/examples")];
+const folders = roots.flatMap((root) => readdirSync(root).map((name) => join(root, name)));
+for (const folder of folders.filter((name) => existsSync(join(name, "README.md")))) {
+  const names = readdirSync(folder).filter((name) => name.endsWith(".sol")).sort();
   if (names.length === 0) continue; // an example without a contract of its own
   const sources = Object.fromEntries(
-    names.map((name) => [name, { content: readFileSync(join(here, folder, name), "utf8") }]),
+    names.map((name) => [name, { content: readFileSync(join(folder, name), "utf8") }]),
   );
   const hashes = Object.fromEntries(names.map((name) => [name, digest(sources[name].content)]));
   const output = compile(sources);
@@ -45,11 +47,11 @@ for (const folder of readdirSync(here).filter((name) => existsSync(join(here, na
     if (abi.length === 0 || !abi.some(({ type }) => type === "function")) continue; // a library of internal functions
     const artifact = { contract, abi, bytecode: `0x${object}`, compiler: `solc ${solc.version()}`, settings };
     const text = `${JSON.stringify({ ...artifact, packages: dependencies, sources: hashes }, null, 2)}\n`;
-    const path = join(here, folder, `${contract}.json`);
+    const path = join(folder, `${contract}.json`);
     if (!check) {
       writeFileSync(path, text);
     } else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
-      console.log(`${folder}/${contract}.json differs`);
+      console.log(`${basename(folder)}/${contract}.json differs`);
       different += 1;
     }
   }

@@ -369,10 +369,6 @@ class Network(AccountChain):
             except BaseException:
                 self.close()
                 raise
-        if chosen.facade:
-            from bridge.actors.facade_runtime import enable_facade
-
-            enable_facade(self.chain.machine)
         if chosen.precompiles:
             from localnet.contracts.registered_precompiles import offer_precompiles
 

@@ -120,8 +120,6 @@ class NetworkSettings:
     """Source of the current time in Unix seconds."""
     deferred: bool = False
     """True if receipts are available one block later, as on the Filecoin network."""
-    facade: bool = False
-    """True if contracts can call built-in actors through Solidity interfaces (`bridge.actors.facade_runtime`)."""
     precompiles: Iterable[Precompile | str] = ()
     """Additional precompiles, or names of installed ones (docs/precompiles.md)."""
     keep_states: int | None = None
@@ -172,7 +170,7 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "upgrades": ((Mapping,), "a mapping of epochs to network versions"),
     "streams": ((StreamSettings,), "StreamSettings, as returned by stream_settings"),
     "precompiles": ((Iterable,), "a list of precompiles or their names"),
-    **dict.fromkeys(("bare", "deferred", "facade", "read_only", "actor_debugging"), ((bool,), "True or False")),
+    **dict.fromkeys(("bare", "deferred", "read_only", "actor_debugging"), ((bool,), "True or False")),
 }
 """Accepted types of the settings that are not numbers, and their description."""
 _OPTIONAL: Final = ("bundle", "network", "overlay", "rules", "streams")

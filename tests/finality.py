@@ -16,7 +16,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-from bench.recorded import NOT_RUN, RunRecord, finish, options
 from hypervisor_tools.laboratory.proofs.f3 import (
     InvalidCertificate,
     TrustedState,
@@ -27,6 +26,7 @@ from hypervisor_tools.laboratory.proofs.f3 import (
     read_power_table,
 )
 from store.cid import show
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 
 
 @dataclass(frozen=True, slots=True)

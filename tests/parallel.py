@@ -18,7 +18,6 @@ from time import monotonic
 from typing import Any, Final
 from unittest.mock import patch
 
-from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
 from bridge.filecoin.messages import message_from
@@ -37,6 +36,7 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, Gas, MethodNumber,
 from hypervisor_tools.cli.demo.scenario import counter_module
 from store.cid import Cid
 from store.codec import encode
+from tests.harness.recorded import RunRecord, finish, options
 from tests.runtimes.evm.assembler import assemble, deployer
 
 ACCOUNTS: Final = 8

@@ -2,8 +2,8 @@
 
 `eth-abi` and solc's decoder accept several encodings of a value: tails in any order, shared or with gaps. Here every
 tail must start where the previous one ends, padding must be zero, numbers in range and nothing may follow, as in solc's
-output. An array's length is compared with the available data before anything is allocated. The meaning of a value in an
-actor's parameters is defined in `bridge.actors.facade`. Source: the Solidity ABI specification, "strict encoding mode".
+output. An array's length is compared with the available data before anything is allocated. Source: the Solidity ABI
+specification, "strict encoding mode".
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class RefusedTransaction(MessageError):
         self.details = message
 
 
-class SimulatedCall(NamedTuple):
+class CallMessage(NamedTuple):
     """A call to simulate (`eth_call`): sender and nonce are not checked, and fees are zero by default.
 
     `to` is None for a contract creation.
@@ -130,7 +130,7 @@ class EthereumExecution(Protocol):
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction of any type, signed by `sender`. Raises RefusedTransaction."""
 
-    def simulate(self, call: SimulatedCall) -> ApplyResult:
+    def simulate(self, call: CallMessage) -> ApplyResult:
         """Execute a simulated call; the caller rolls it back. Raises RefusedTransaction."""
 
     def apply_unpaid(self, message: Message, transaction: Transaction | None = None) -> ApplyResult:

@@ -1,6 +1,6 @@
 """The embedded bundle, the states that its constructors write, and the official releases.
 
-`hypervisor/builtin_actors/build.py` writes the bundle and its record, `tests/hypervisor/constructed_states.py` the
+`scripts/build_guests.py` writes the bundle and its record, `tests/hypervisor/constructed_states.py` the
 states. `hypervisor.bundles.bundle` parses the CAR.
 
 `releases.json` has the name and the manifest root of each official release, as shipped by Lotus for its tag. Versions

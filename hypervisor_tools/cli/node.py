@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 _server_option, _chain_option = in_panel("Server"), in_panel("Chain and state")
 _account_option, _block_option = in_panel("Accounts"), in_panel("Blocks")
-_FACADE = "Let contracts call built-in actors through Solidity interfaces. No public network supports this."
 _FOLDER = "Folder of the chain; an existing chain is continued (default: in memory)."
 _LOAD = "Load the state from a file written by --dump-state or anvil_dumpState; with --rules ethereum also by anvil."
 _DUMP = "Write the state to this file on exit; with --rules ethereum in anvil's JSON format."
@@ -203,7 +202,6 @@ def node(
     precompile: Precompiles = None,
     verify_proofs: VerifyProofs = None,
     actor_logs: Annotated[bool, filecoin_option("--actor-logs", help=_ACTOR_LOGS)] = False,
-    abi_facade: Annotated[bool, filecoin_option("--abi-facade", help=_FACADE)] = False,
 ) -> None:
     """Run a local network that serves JSON-RPC for Ethereum and Filecoin tools.
 
@@ -277,7 +275,6 @@ def node(
             evm=evm or AUTO,
             rules=rules_of_options(rules, lab),
             hardfork=hardfork or "",
-            facade=abi_facade,
             mnemonic=words,
             derivation_path=derivation_path,
             account_count=accounts,

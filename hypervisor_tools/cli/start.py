@@ -8,15 +8,12 @@ import atexit
 import gc
 import signal
 import sys
-from contextlib import suppress
 from typing import Any, Final
 
 from hypervisor_tools.cli.commands import FAILED, INTERRUPTED, TERMINATED
 
 _LOADED: Final = 250_000
 """Threshold of the first garbage collection, above the number of objects that any command allocates while loading."""
-_HELP: Final = frozenset(("--help", "-h"))
-"""Options with which `test` only prints help, so no workers are prepared."""
 
 
 def _delay_first_collection() -> None:
@@ -50,11 +47,6 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _terminate)
         _delay_first_collection()
         atexit.register(gc.freeze)  # skip the final collection: the process is about to end
-        if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
-            from hypervisor_tools.jobs.fork_server import WORKER_MODULES, prepare_workers
-
-            with suppress(OSError):  # the command tries again later and reports the error
-                prepare_workers(WORKER_MODULES)  # early: workers import their modules while this process does
         from hypervisor_tools.cli.main import main as run
 
         run()

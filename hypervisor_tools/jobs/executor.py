@@ -30,7 +30,7 @@ class ClusterUnavailable(InvalidInput):
     """The cluster's scheduler does not respond or has ended, or has no workers; jobs may succeed later."""
 
 
-class Executor(Protocol):
+class JobExecutor(Protocol):
     """Runs jobs on its workers."""
 
     @property
@@ -80,7 +80,7 @@ class LocalExecutor:
 
 
 @contextmanager
-def stopped_early(executor: Executor) -> Iterator[None]:
+def stopped_early(executor: JobExecutor) -> Iterator[None]:
     """Stop the executor if the block raises."""
     try:
         yield
@@ -90,7 +90,7 @@ def stopped_early(executor: Executor) -> Iterator[None]:
 
 
 def completed(
-    executor: Executor,
+    executor: JobExecutor,
     work: Work[T, R],
     items: Iterable[T],
     lost: Callable[[T, JobLost], R] | None = None,

@@ -1,98 +1,176 @@
-"""The process from which workers are forked (`forkserver`), safe to start in an untrusted folder.
+"""The server process that forks workers.
 
-`multiprocessing` starts its processes as `python -c`, which first searches the working directory for modules. In an
-untrusted project, the project's `signal.py` would run. The processes started here do not search that folder, and they
-end with their parent.
+Threads drive the workers, and a process with threads cannot be forked safely. So a server forks the workers on request:
+a fork of this process from before its first thread, with all modules that are loaded here, or a new interpreter. The
+latter does not search the working directory for modules, since an untrusted project may have a `signal.py` there.
 
-The server can load the modules of workers, so that they start in milliseconds. That takes longer than all else before
-the first test, so this module imports nothing of the program that is not needed to start it.
+A request is a worker's end of a pipe, or the number of a process whose exit status is wanted. The server ends when this
+process does, because the other end of its socket is closed then; a worker ends with the other end of its pipe.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import forkserver, get_context, process, resource_tracker
-from multiprocessing.context import ForkServerProcess
-from multiprocessing.process import parent_process
-from threading import RLock, Thread
-from typing import Any, Final, cast
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from threading import Lock, Thread
+from typing import Final, NoReturn
 
-WORKER_MODULES: Final = ("hypervisor_tools.soltest.run.worker_modules",)
-"""Modules of workers that run Solidity tests."""
-_SAFE_PATH: Final = "PYTHONSAFEPATH"
-_environment: Final = RLock()
-
-
-@contextmanager
-def safe_module_path() -> Iterator[None]:
-    """Start interpreters, while in this context, without the working directory on their module path.
-
-    The environment is the process's, so one thread at a time is in this context.
-    """
-    with _environment:
-        before = os.environ.get(_SAFE_PATH)
-        os.environ[_SAFE_PATH] = "1"
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[_SAFE_PATH]
-            else:
-                os.environ[_SAFE_PATH] = before
+Serve = Callable[[Connection], None]
+"""Function of a worker process, which is called with its end of the pipe."""
+_SIZE: Final = 8
+"""Size of a request and of a reply in bytes."""
 
 
-def when_parent_ends(leave: Callable[[], None]) -> None:
-    """Call `leave` on another thread when the parent of this `multiprocessing` process ends."""
-    parent = parent_process()
-    if parent is None:
-        return
+class ForkServer:
+    """A server process. Safe for threads. Its workers call `serve`, which is a function of a module."""
 
-    def watch() -> None:
-        parent.join()
-        leave()
+    def __init__(self, serve: Serve, *, is_forked: bool) -> None:
+        """Start the server, as a fork of this process or as a new interpreter."""
+        self._lock = Lock()
+        self._control, theirs = socket.socketpair()
+        with theirs, _interrupt_blocked():
+            if not is_forked:
+                self._pid = _spawn(theirs.fileno(), serve)
+                return
+            sys.stdout.flush()  # the server has copies of the buffers
+            sys.stderr.flush()
+            self._pid = os.fork()
+            if not self._pid:
+                self._control.close()
+                run_server(theirs, serve)
 
-    Thread(target=watch, daemon=True).start()
+    def fork(self, pipe: Connection) -> int:
+        """Fork a worker with this end of a pipe, and return its number. Raises OSError if the server has ended."""
+        return self._request(0, pipe.fileno())
+
+    def wait(self, pid: int) -> int:
+        """Wait for a worker that is ending, and return its exit status in the form of `Popen.returncode`."""
+        return self._request(pid)
+
+    def _request(self, number: int, *descriptors: int) -> int:
+        with self._lock:
+            socket.send_fds(self._control, [_bytes(number)], descriptors)
+            reply = self._control.recv(_SIZE)
+        if not reply:
+            raise ConnectionResetError("the process that forks workers has ended")
+        return int.from_bytes(reply, "big", signed=True)
+
+    def close(self) -> None:
+        """End the server."""
+        self._control.close()
+        os.waitpid(self._pid, 0)
 
 
-def prepare_workers(modules: Sequence[str] = ()) -> None:
-    """Start the fork server unless it is running, without waiting for it. It loads the modules at its start."""
-    if modules:
-        get_context("forkserver").set_forkserver_preload([*modules])
-    with safe_module_path():
-        resource_tracker.ensure_running()  # its own start unblocks the signal
-    with _signals_blocked(), safe_module_path():
-        forkserver.ensure_running()
+def _bytes(number: int) -> bytes:
+    return number.to_bytes(_SIZE, "big", signed=True)
 
 
-def start_without_interrupt(started: ForkServerProcess) -> None:
-    """Start a process that ignores Ctrl-C until it has set its own handler.
+def _spawn(descriptor: int, serve: Serve) -> int:
+    """Start a server as a new interpreter, with its end of the socket as standard input."""
+    program = (
+        f"import os, socket, sys; sys.path[:] = {sys.path!r}; from {__name__} import run_server; "
+        f"from {serve.__module__} import {serve.__name__}; "
+        f"run_server(socket.socket(fileno=os.dup(0)), {serve.__name__})"
+    )
+    command = [sys.executable, "-P", "-c", program]
+    return os.posix_spawn(sys.executable, command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, 0)])
 
-    The fork server blocks the signal from its start, and its forks inherit that.
-    """
-    prepare_workers()
-    with _signals_blocked(), _environment, _as_parent():
-        started.start()
 
-
-@contextmanager
-def _as_parent() -> Iterator[None]:
-    """Let a daemonic process, such as a worker of Dask, start processes; these end with it (`when_parent_ends`)."""
-    settings = cast("dict[str, Any]", process.current_process()._config)  # type: ignore[attr-defined]  # no public name
-    before = settings.pop("daemon", None)
+def run_server(control: socket.socket, serve: Serve) -> NoReturn:
+    """Reply to requests until the other end of the socket is closed."""
     try:
-        yield
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        while True:
+            request, descriptors, _, _ = socket.recv_fds(control, _SIZE, 1)
+            if not request:
+                os._exit(0)
+            if descriptors:
+                reply = os.fork()
+                if not reply:
+                    control.close()
+                    os.set_inheritable(descriptors[0], False)
+                    serve(Connection(descriptors[0]))
+                    os._exit(0)
+                os.close(descriptors[0])
+            else:
+                reply = os.waitstatus_to_exitcode(os.waitpid(int.from_bytes(request, "big"), 0)[1])
+            control.sendall(_bytes(reply))
+    except BaseException:  # noqa: BLE001  # a fork must not go on as its parent
+        with suppress(Exception):
+            traceback.print_exc()
     finally:
-        if before is not None:
-            settings["daemon"] = before
+        os._exit(1)
 
 
 @contextmanager
-def _signals_blocked() -> Iterator[None]:
+def _interrupt_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class WorkerProcess:
+    """A process that a server has forked; `pipe` is this process's end of its pipe."""
+
+    def __init__(self, server: ForkServer, pipe: Connection, pid: int) -> None:
+        self._server, self._pipe, self.pid = server, pipe, pid
+        self._lock = Lock()
+        self.exitcode: int | None = None
+        """Exit status in the form of `Popen.returncode`; None until `join` has seen the end."""
+
+    def is_alive(self) -> bool:
+        """Return True unless the process has ended."""
+        return self.exitcode is None and not is_closed(self._pipe, 0)
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        with self._lock, suppress(ProcessLookupError):
+            if self.exitcode is None:  # until then its number is not used again
+                os.kill(self.pid, number)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the process, for up to this time."""
+        if not is_closed(self._pipe, seconds):
+            return
+        with self._lock, suppress(OSError):  # the server has ended
+            if self.exitcode is None:
+                self.exitcode = self._server.wait(self.pid)
+
+
+def is_closed(pipe: Connection, seconds: float | None = None) -> bool:
+    """Return True if an end of a pipe is closed within this time; None waits until one is."""
+    watched = select.poll()
+    try:
+        watched.register(pipe, 0)  # reports that the other end is closed, but no data
+    except OSError:  # this end is closed
+        return True
+    return bool(watched.poll(None if seconds is None else seconds * 1000))
+
+
+def when_closed(pipe: Connection, leave: Callable[[], None]) -> None:
+    """Call `leave` on another thread when the other end of a pipe is closed."""
+
+    def watch() -> None:
+        is_closed(pipe)
+        leave()
+
+    Thread(target=watch, daemon=True).start()

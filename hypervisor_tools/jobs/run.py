@@ -8,28 +8,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from hypervisor_tools.jobs.cluster import open_cluster
-from hypervisor_tools.jobs.executor import Executor, LocalExecutor, completed, in_order, stopped_early
-from hypervisor_tools.jobs.fork_server import prepare_workers
+from hypervisor_tools.jobs.executor import JobExecutor, LocalExecutor, completed, in_order, stopped_early
 from hypervisor_tools.jobs.pickles import Archive
-from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool
+from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool, prepare_workers
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @contextmanager
-def open_executor(workers: int, dask: str | None = None) -> Iterator[Executor]:
+def open_executor(workers: int, dask: str | None = None) -> Iterator[JobExecutor]:
     """Yield an executor: `workers` processes, or the Dask cluster with the scheduler's address; `local` starts one.
 
     If the block raises, its jobs are stopped. Raises InvalidInput if Dask is not installed or its scheduler does not
     respond.
     """
     if dask is not None:
+        from hypervisor_tools.jobs.cluster import open_cluster
+
         with open_cluster(workers, dask) as cluster:
             yield cluster
         return
-    prepare_workers()  # on this thread, before others need it
+    prepare_workers()  # before there are threads
     executor = LocalExecutor(workers, WorkerPool())
     try:
         with stopped_early(executor):

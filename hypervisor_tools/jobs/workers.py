@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.connection import Connection, Pipe
 from threading import Lock
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from hypervisor.errors import HypervisorError
-from hypervisor_tools.jobs.fork_server import start_without_interrupt, when_parent_ends
+from hypervisor_tools.jobs.fork_server import ForkServer, WorkerProcess, when_closed
 from hypervisor_tools.jobs.pickles import Archive, dump, load
 
 T = TypeVar("T")
@@ -77,15 +75,48 @@ class Work(Generic[T, R]):
         return cls(sha256(data).hexdigest(), data, drive, archive)
 
 
+_servers: Final[list[ForkServer]] = []
+_starting: Final = Lock()
+
+
+def prepare_workers() -> None:
+    """Start the server unless there is one; call it on the first thread.
+
+    If this process has one thread, counting those of libraries, the server is its fork, so that workers have the
+    modules that are loaded here.
+    """
+    if not _servers:
+        _servers.append(ForkServer(_serve, is_forked=_is_single_threaded()))
+
+
+def _is_single_threaded() -> bool:
+    """Return True if the system says that this process has one thread."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+def _fork(ours: Connection, theirs: Connection) -> WorkerProcess:
+    with _starting:
+        for server in _servers:
+            with suppress(OSError):
+                return WorkerProcess(server, ours, server.fork(theirs))
+            _servers.remove(server)
+            server.close()
+        server = ForkServer(_serve, is_forked=False)
+        _servers.append(server)
+        return WorkerProcess(server, ours, server.fork(theirs))
+
+
 class Worker:
     """A worker process. `owner` names the run that uses it."""
 
     def __init__(self, owner: str = "") -> None:
-        context = get_context("forkserver")
-        self._pipe, theirs = context.Pipe()
-        self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
-        start_without_interrupt(self.process)
-        theirs.close()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self.process = _fork(self._pipe, theirs)
+        self._pipe.send(dict(os.environ))
         self.owner = owner
         self.is_new = True
         """True until its first call."""
@@ -222,18 +253,17 @@ def send_event(kind: str, payload: object = None) -> None:
         _events.send((kind, payload))
 
 
-def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """Execute calls until the pipe is closed. Exits soon after the parent process."""
+def _serve(pipe: Connection) -> None:
+    """Execute calls until the pipe is closed, which begin with the environment. Exits soon after the parent process."""
     global _events
-    os.environ.clear()
-    os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it and ends its workers
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: _leave())
-    when_parent_ends(_leave)
+    when_closed(pipe, _leave)
     _events = pipe
     function: Callable[[Any], Any] | None = None
     with suppress(EOFError, OSError):  # the parent has closed the pipe
+        environment = pipe.recv()
+        os.environ.clear()
+        os.environ.update(environment)
         while True:
             data, item, folders = pipe.recv()
             try:

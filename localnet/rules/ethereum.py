@@ -28,11 +28,11 @@ from bridge.ethereum.block import (
 )
 from bridge.ethereum.execution import (
     BlobRules,
+    CallMessage,
     EthereumExecution,
     ForkFacts,
     ForkTable,
     RefusedTransaction,
-    SimulatedCall,
 )
 from bridge.ethereum.patricia import EMPTY_ROOT
 from bridge.ethereum.reverts import reverted_with
@@ -448,7 +448,7 @@ class EthereumStateCalls:
         if 0 < request.max_fee < base_fee:
             reason = f"max fee per gas less than block base fee: maxFeePerGas: {request.max_fee}, baseFee: {base_fee}"
             raise TransactionRefused("fee", reason)
-        call = SimulatedCall(
+        call = CallMessage(
             sender=request.sender,
             to=request.to,
             gas_limit=self._call_gas(request) if limit is None else limit,

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
-from bridge.actors.facade import interface
+from bridge.actors.exported_methods import interface
 from bridge.actors.interfaces import Interface
 from bridge.actors.schemas import ActorMethod, EventValue, actor_method, actor_schema, meaning, native_event, term_below
 from bridge.ethereum.block import SYSTEM_ADDRESS

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.reference import NoReference, reference_program
 from hypervisor_tools.laboratory.vectors.conformance import find_vectors, read_vectors
 from tests.conftest import fvm_data
 from tests.golden_cases import MESSAGE_FILES
+from tests.harness.reference import NoReference, reference_program
 
 NOT_RUN = 2
 

@@ -25,8 +25,6 @@ from random import Random
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from bench.data import PROJECT
-from bench.recorded import RunRecord, finish, options
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import HypervisorError, MessageError
 from hypervisor.machine.executor import ApplyResult
@@ -53,6 +51,8 @@ from tests.conformance.random_messages import (
 )
 from tests.conftest import bundle_folder
 from tests.golden_cases import VERSIONS
+from tests.harness.paths import PROJECT
+from tests.harness.recorded import RunRecord, finish, options
 
 Answers = dict[str, Any]
 """Receipts and the final state root as printed by `oracle run`, without the reference's error texts."""

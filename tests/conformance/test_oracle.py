@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-from bench.recorded import RunRecord
-from bench.reference import cached_program
 from hypervisor import Address, Message
 from hypervisor.types import Gas, MethodNumber
 from hypervisor_tools.laboratory.vectors.conformance import VectorResult, run_vector
@@ -38,6 +36,8 @@ from tests.conformance.oracle_messages import (
 from tests.conformance.random_messages import RELAY, Relayed
 from tests.conftest import bundle_folder, data_file
 from tests.golden_cases import MESSAGE_FILES
+from tests.harness.recorded import RunRecord
+from tests.harness.reference import cached_program
 from tests.hypervisor.builtin_actors.people import ALICE
 
 
@@ -302,7 +302,7 @@ def test_the_reference_answers_a_short_run_alike(tmp_path: Path, monkeypatch: py
         pytest.skip("tests/oracle is not built: `make oracle` builds it")
     file = tmp_path / "record.json"
     monkeypatch.setattr(sys, "argv", ["oracle-messages", "--count", "500", "--seed", "7", "--record", str(file)])
-    monkeypatch.setattr("bench.recorded._module", lambda: "tests.conformance.oracle_messages")
+    monkeypatch.setattr("tests.harness.recorded._module", lambda: "tests.conformance.oracle_messages")
     if oracle_messages.main() == NOT_RUN:
         pytest.skip("there is no Rust here, or no official bundles")
     assert RunRecord.read(file).problems() == []

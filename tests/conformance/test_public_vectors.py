@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import pytest
 
-from bench.reference import cached_program
 from hypervisor_tools.laboratory.vectors.conformance import manifest_of
 from hypervisor_tools.laboratory.vectors.run_files import run_file
 from store.car.files import read_car, write_car
@@ -35,6 +34,7 @@ from tests.conformance.public_vectors import (
 )
 from tests.conformance.tipset_corpus import ACTORS, SOURCE
 from tests.conftest import bundle_folder, data_file
+from tests.harness.reference import cached_program
 
 pytestmark = pytest.mark.slow
 

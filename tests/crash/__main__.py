@@ -1,6 +1,6 @@
 """The complete crash tests: `make crash`. The exit code is 1 if data was lost.
 
-The run consists of kills, faults below RocksDB, and failing writes. The result is a record (bench.recorded).
+The run consists of kills, faults below RocksDB, and failing writes. The result is a record (tests.harness.recorded).
 """
 
 import sys
@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
-from bench.recorded import RunRecord, finish, options
 from store.rocks.database import RocksStore
 from tests.crash import faults
 from tests.crash.states import commit_next
+from tests.harness.recorded import RunRecord, finish, options
 
 
 def main() -> int:

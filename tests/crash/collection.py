@@ -3,7 +3,7 @@
 A folder holds a state, a million blocks whose pin has just been removed, and a writer that commits continuously. After
 the collection, and a second one when the writer has stopped, the store must hold exactly the blocks that a full
 traversal finds, and the folder may take at most 1.2 times the space of the same state exported and imported into a new
-folder. The result is a record (bench.recorded).
+folder. The result is a record (tests.harness.recorded).
 """
 
 import random
@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from bench.recorded import RunRecord, finish, options
 from store.blocks.buffered import BufferedStore
 from store.blockstore import StoreError
 from store.car.transfer import export_car, import_car
@@ -26,6 +25,7 @@ from store.rocks.database import RocksStore
 from store.roots import HEAD, pin, unpin
 from store.trees.hamt import Hamt
 from tests.crash.states import collector, commit_next
+from tests.harness.recorded import RunRecord, finish, options
 
 FANOUT = 500
 LARGEST = 1.2

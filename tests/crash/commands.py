@@ -12,7 +12,7 @@ a record continues with `--resume`, also in the following kills of the round.
 - The tests have the results of an undisturbed run.
 - Each transaction was executed once, and the record has the receipts of all.
 
-The result is a record (bench.recorded).
+The result is a record (tests.harness.recorded).
 """
 
 import json
@@ -28,12 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.recorded import RunRecord, finish, options
 from localnet import Network
 from localnet.fork.node_client import NodeClient
 from localnet.fork.response_values import quantity
 from localnet.rpc.server.server import serving
 from tests.command import Program
+from tests.harness.recorded import RunRecord, finish, options
 from tests.hypervisor_tools.soltest.contracts import FAIL, PASS, artifact, forge_out
 from tests.hypervisor_tools.soltest.scripts.script_runs import BROADCAST, KEY, SENDER, TRANSFER, assembled_script
 

@@ -6,7 +6,7 @@ There are `count` kills, ten in each run. A run is a chain of 1,000 epochs (test
 in a folder that the next process reopens. A process is killed while it opens the folder, right after it has reported a
 block, or at any other time. After reopening, the head must be a tipset of the uninterrupted chain, not before the last
 reported one, and each run must end with the uninterrupted chain, tipset for tipset. A kill loses nothing that the
-operating system holds, so the folders are in memory if possible. The result is a record (bench.recorded).
+operating system holds, so the folders are in memory if possible. The result is a record (tests.harness.recorded).
 """
 
 import random
@@ -22,9 +22,9 @@ from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from typing import Any
 
-from bench.recorded import RunRecord, finish, options
 from localnet import Network
 from tests.crash import states
+from tests.harness.recorded import RunRecord, finish, options
 from tests.localnet.conftest import Clock
 from tests.store.stores import scratch
 

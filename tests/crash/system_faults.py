@@ -25,13 +25,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from bench.data import PROJECT
-from bench.recorded import NotRun, RunRecord, finish, options
 from localnet import Network
 from store.rocks.database import RocksStore
 from tests.crash import faulty_process, states
 from tests.crash.faulty_process import FAULTS, KINDS, RUNS, TIME_LIMIT, Case
 from tests.crash.states import StateRoots, check
+from tests.harness.paths import PROJECT
+from tests.harness.recorded import NotRun, RunRecord, finish, options
 from tests.localnet.conftest import Clock
 from tests.store.stores import scratch_folder
 

@@ -6,9 +6,9 @@ A tree is identified by the seed and a number: `python -m tests.crossing --tree 
 import sys
 from time import monotonic
 
-from bench.recorded import RunRecord, finish, options
 from tests.crossing.trees import STAGES, Tree, compare, machines
 from tests.differential.comparison import show
+from tests.harness.recorded import RunRecord, finish, options
 
 MAX_FINDINGS = 20
 

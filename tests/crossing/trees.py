@@ -25,7 +25,6 @@ from typing import Any, Final
 
 from eth_abi.abi import encode as encode_abi
 
-from bench.recorded import Tally
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
@@ -39,6 +38,7 @@ from store.codec import encode
 from tests.conftest import fvm_data
 from tests.differential.comparison import BUNDLE
 from tests.differential.twins import RUNNERS, CallOf, Case, Compared, Twin, Twins
+from tests.harness.recorded import Tally
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import imports, install_actor, wasm
 

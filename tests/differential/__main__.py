@@ -6,9 +6,9 @@ A case is identified by the seed and a number: `python -m tests.differential --c
 import sys
 from time import monotonic
 
-from bench.recorded import RunRecord, finish, options
 from tests.differential.comparison import STAGES, compare, official_actor, show, twins
 from tests.differential.grammar import generate
+from tests.harness.recorded import RunRecord, finish, options
 
 MAX_FINDINGS = 20
 

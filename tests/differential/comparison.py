@@ -13,7 +13,6 @@ from functools import cache, partial
 from statistics import median
 from typing import Any, Final
 
-from bench.recorded import Tally
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, Recorder
@@ -22,6 +21,7 @@ from runtimes.evm.opcodes import FILECOIN_OPCODES
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.grammar import generate
 from tests.differential.twins import ENGINES, LOOKED, RAN_OUT, RUNNERS, Case, Compared, Outcome, Twins
+from tests.harness.recorded import Tally
 
 RAN, FINISHED, LEFT = "ran on both", "came to an end of its own", "left something to see"
 STAGES: Final = (RAN, FINISHED, LEFT)

@@ -1,4 +1,4 @@
-"""Generator of the tables in docs/reliability.md, from the records of long runs (bench/records).
+"""Generator of the tables in docs/reliability.md, from the records of long runs (`tests.harness.recorded.RECORDS`).
 
 python -m tests.docs.reliability_page     regenerate them (`make reliability-page`)
 """
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench.recorded import RECORDS, RunRecord, names_of_records
 from tests.docs.page_shell import between
+from tests.harness.recorded import RunRecord, record_files
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "reliability.md"
 BEGIN: Final = "<!-- the table: make reliability-page -->\n"
@@ -46,7 +46,6 @@ PROMISES: Final = {
     "fuzz-targets": "No promise, only a comparison: bugs that fuzzing finds in public targets, beside forge's.",
     "symbolic": "Symbolic tests have halmos' verdicts except documented ones, in at most 1.5 times its processor time.",
     "mutation": "Mutation tests list exactly the gaps of a suite.",
-    "offline-forks": "A fork that was read once needs no network.",
     "explorer-load": "The explorer's pages take at most 1.6 times as long on a chain ten times as long.",
     "f3-certificates": "Finality certificates are accepted and refused as by go-f3.",
     "lab-accounts": "Delegated accounts keep their invariants.",
@@ -68,7 +67,7 @@ def replaced(page: str) -> str:
 
 def lines() -> Iterator[str]:
     """Return a row per record, in the order of `PROMISES`."""
-    records = {name: RunRecord.read(RECORDS / f"{name}.json") for name in names_of_records()}
+    records = {name: RunRecord.read(file) for name, file in record_files().items()}
     yield "| promise | record | inputs | open findings | last commit | date |"
     yield "|---|---|---|---|---|---|"
     for name in sorted(records, key=[*PROMISES].index):
@@ -84,7 +83,7 @@ def curves() -> Iterator[str]:
     points = " | ".join(f"at {at:,}" for at in POINTS)
     yield f"| target | edges {points} | inputs | edges | last new edge at | saturated |"
     yield "|---" * (len(POINTS) + 5) + "|"
-    for name, target in sorted(RunRecord.read(RECORDS / "fuzz.json").details.items()):
+    for name, target in sorted(RunRecord.read(record_files()["fuzz"]).details.items()):
         if not isinstance(target, dict):  # in older records, how soon a defect was found
             continue
         edges = {int(line.split()[0]): line.split()[1] for line in target["curve"]}

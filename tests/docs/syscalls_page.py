@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor_tools.bindings.actors.tables import HEADER, NEWEST, OLDEST, description, header, members, prototype
 from runtimes.wasm.syscalls.table import STRUCTURES, Syscall
+from scripts.actor_bindings.tables import HEADER, NEWEST, OLDEST, description, header, members, prototype
 from tests.docs.page_shell import between
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "syscalls.md"

@@ -4,9 +4,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from hypervisor_tools.bindings.actors.tables import HEADER, NEWEST, OLDEST, header
 from runtimes.wasm.module.parser import FunctionType, parse_module
 from runtimes.wasm.syscalls.abi import Revision
+from scripts.actor_bindings.tables import HEADER, NEWEST, OLDEST, header
 from tests.compilers import C_FLAGS, needed_zig
 from tests.runtimes.wasm.guests import IMPORTS
 

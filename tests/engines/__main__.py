@@ -9,9 +9,9 @@ import sys
 from math import inf
 from time import monotonic
 
-from bench.recorded import RunRecord, finish, options
 from tests.engines import worlds
 from tests.engines.compare import STAGES, compare, watched
+from tests.harness.recorded import RunRecord, finish, options
 
 MAX_FINDINGS = 20
 

@@ -11,7 +11,6 @@ from random import Random
 from time import monotonic
 from typing import Final
 
-from bench.recorded import Tally
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from hypervisor_tools.jobs.run import run_all
@@ -20,6 +19,7 @@ from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.side_by_side import BOTH
 from tests.engines.worlds import EngineMachine, EthereumMachine, Outcome, machine_for
+from tests.harness.recorded import Tally
 
 ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"

@@ -16,7 +16,6 @@ from random import Random
 from time import monotonic
 from typing import Final
 
-from bench.recorded import RunRecord, Tally, finish, options
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
@@ -29,6 +28,7 @@ from tests.differential.grammar import THEMES, known_only
 from tests.engines.grammar import EngineGrammar
 from tests.engines.scenes import FILECOIN, rules_by_name
 from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED, EnginesDiffer, pair_engines
+from tests.harness.recorded import RunRecord, Tally, finish, options
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.machines import CALLER, MYSELF, OTHER, FakeHost
 

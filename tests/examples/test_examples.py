@@ -137,7 +137,9 @@ def test_missing_official_actors_boot_nothing_and_name_remedy(
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = PROJECT / "examples"
-ARTIFACTS = sorted(path for path in EXAMPLES.glob("*/*.json") if "abi" in json.loads(path.read_text()))
+FOLDERS = (EXAMPLES, PROJECT / "integrations" / "labs" / "examples")
+FILES = sorted(path for folder in FOLDERS for path in folder.glob("*/*.json"))
+ARTIFACTS = [path for path in FILES if "abi" in json.loads(path.read_text())]
 
 
 @pytest.mark.parametrize("path", ARTIFACTS, ids=lambda path: path.stem)

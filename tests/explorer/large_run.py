@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from bench.recorded import RunRecord, finish, options
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.messages.address import Address
 from localnet import Network
@@ -26,6 +25,7 @@ from localnet.ledger.records import MAX_GAS_LIMIT
 from localnet.rpc.node import Node
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS
+from tests.harness.recorded import RunRecord, finish, options
 from tests.localnet.explorer.conftest import Visitor
 
 MAX_TIME: Final = 0.1

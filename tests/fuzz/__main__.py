@@ -26,9 +26,9 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Final
 
-from bench.data import PROJECT
-from bench.recorded import RunRecord, finish, options
-from tests.fuzz.target import load, names, store_inputs, stored_inputs
+from tests.fuzz.target import lab_names, load, names, store_inputs, stored_inputs
+from tests.harness.paths import PROJECT
+from tests.harness.recorded import RunRecord, finish, options
 
 LEAST: Final = 100_000
 """Minimum number of inputs of a saturated target."""
@@ -87,8 +87,10 @@ class Outcome:
 
 def main() -> int:
     """Run the fuzzer and return the exit code."""
-    parser = options(__doc__, COUNT)
-    parser.add_argument("--targets", nargs="+", choices=names(), default=names(), metavar="TARGET", help="some of them")
+    parser, all_names = options(__doc__, COUNT), sorted([*names(), *lab_names()])
+    parser.add_argument(
+        "--targets", nargs="+", choices=all_names, default=all_names, metavar="TARGET", help="some of them"
+    )
     parser.add_argument("--seconds", type=float, help="of processor time for each target")
     parser.add_argument("--saturate", action="store_true", help="end saturated targets; --seconds is a limit")
     parser.add_argument("--keep", action="store_true", help="store inputs with new coverage, up to 50 per target")

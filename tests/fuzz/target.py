@@ -1,6 +1,6 @@
 """Definition of a fuzz target, and the sources of its inputs.
 
-A target NAME is `NAME_TARGET` in a module of `targets/`, which `MODULES` lists. Its `run` passes an input to the code
+A target NAME is `NAME_TARGET` in a module that `MODULES` or `LABS` lists. Its `run` passes an input to the code
 under test and returns True if it was decoded. Documented errors are expected. Any other exception is a finding, and so
 are a hang, a crash, and memory use above the worker's limit (`worker`).
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
@@ -23,16 +24,18 @@ target may have two machines; the memory in use at the end is limited for every 
 
 CORPUS = Path(__file__).with_name("corpus")
 MODULES = {
-    "store": ("car", "car_index", "cid", "codec", "dag_json"),
-    "trees": ("amt", "hamt", "kamt", "schema", "selector"),
-    "messages": ("absurd", "address", "certificate", "message", "vector"),
-    "machines": ("bytecode", "machine", "module"),
-    "code": ("libraries", "upgrade"),
-    "bridge": ("abi", "facade", "params", "rlp"),
-    "ethereum": ("apply_and_call", "transaction", "transition"),
-    "node": ("explorer", "rent", "rpc"),
+    "tests.fuzz.targets.store": ("car", "car_index", "cid", "codec", "dag_json"),
+    "tests.fuzz.targets.trees": ("amt", "hamt", "kamt", "schema", "selector"),
+    "tests.fuzz.targets.messages": ("absurd", "address", "certificate", "message", "vector"),
+    "tests.fuzz.targets.machines": ("bytecode", "machine", "module"),
+    "tests.fuzz.targets.code": ("upgrade",),
+    "tests.fuzz.targets.bridge": ("abi", "params", "rlp"),
+    "tests.fuzz.targets.ethereum": ("transaction", "transition"),
+    "tests.fuzz.targets.node": ("explorer", "rpc"),
 }
-"""Names of the targets, by module of `targets/`."""
+"""Names of the targets, by module."""
+LABS = {f"lab_tests.fuzz_targets.{name}": (name,) for name in ("apply_and_call", "facade", "libraries", "rent")}
+"""The same of the labs, which are a distribution of their own (integrations/labs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,14 @@ def names() -> list[str]:
     return sorted(name for module in MODULES.values() for name in module)
 
 
+def lab_names() -> list[str]:
+    """Return the names of the labs' targets; empty if they are not installed."""
+    return sorted(name for module in LABS.values() for name in module) if find_spec("lab_tests") else []
+
+
 def load(name: str) -> Target:
-    module = next(module for module, targets in MODULES.items() if name in targets)
-    target = getattr(import_module(f"tests.fuzz.targets.{module}"), f"{name.upper()}_TARGET")
+    module = next(module for module, targets in (MODULES | LABS).items() if name in targets)
+    target = getattr(import_module(module), f"{name.upper()}_TARGET")
     assert isinstance(target, Target)
     return target
 

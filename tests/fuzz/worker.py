@@ -26,7 +26,7 @@ LONGEST = 60
 """Maximum time of one input in seconds, on a busy machine."""
 FORMED = 0.6
 """Probability of a mutation by the target, which keeps the input decodable; otherwise libFuzzer mutates the bytes."""
-OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet"]
+OURS = ["store", "hypervisor", "runtimes", "bridge", "localnet", "hypervisor_labs"]
 
 with atheris.instrument_imports(include=OURS):  # the packages' modules are imported here, and with the target
     from tests.fuzz.__main__ import LEAST, read_coverage

@@ -2,7 +2,7 @@
 
 Exits with 1 if memory grows. Messages are rejected, run out of gas, trap, abort, revert, make invalid kernel calls and
 name missing items; every thousand is rolled back. After a warm-up, the process may grow by at most 2 %. The result is a
-record (bench.recorded).
+record (tests.harness.recorded).
 """
 
 import sys
@@ -14,8 +14,6 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
-from bench.bench_memory import resident
-from bench.recorded import NOT_RUN, RunRecord, finish, options
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address, Genesis, Hypervisor, Message, fil
@@ -24,6 +22,8 @@ from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from store.blockstore import StoreError
 from store.cid import CidError, cid_of
 from store.codec import CodecError, decode_strict, encode
+from tests.harness.memory import resident
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 from tests.runtimes.wasm.guests import guest, install_actor, probe
 
 MORE: Final = 0.02

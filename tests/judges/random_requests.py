@@ -13,7 +13,7 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
-from bench.recorded import NOT_RUN, RunRecord, finish, options
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 from tests.judges.differences import Difference, beside_list, known_differences
 from tests.judges.geth_node import Geth, OurEthereumNode
 from tests.judges.nodes import NoJudge, make_chain

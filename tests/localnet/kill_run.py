@@ -9,7 +9,7 @@ receipt, where a late write is certainly lost. Before one kill in ten the node i
 
 The next node on the folder is asked for every receipt of that round and some earlier ones; every hundredth one and the
 last one for all. Each must exist, unchanged, in a block of the chain, and block timestamps must ascend. The result is a
-record (bench.recorded). Ctrl-C ends the run after its next kill.
+record (tests.harness.recorded). Ctrl-C ends the run after its next kill.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from tests.conftest import fvm_data
+from tests.harness.recorded import RunRecord, finish, options
 from tests.localnet.clients import Client, Load, run_load
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bench.recorded import RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, Account, accounts
+from tests.harness.recorded import RunRecord, finish, options
 from tests.localnet.clients import Client, Load, run_load
 from tests.localnet.kill_run import Node, Run
 

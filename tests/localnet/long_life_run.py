@@ -32,8 +32,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
 
-from bench.recorded import NOT_RUN, RunRecord, finish, options
 from localnet.accounts import TEST_MNEMONIC, accounts
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 from tests.localnet.kill_run import start_node
 from tests.localnet.long_life_node import ACCOUNTS, RULES, SUBSCRIPTIONS, serve
 from tests.localnet.long_life_traffic import ROUND, SHORTEST, Traffic

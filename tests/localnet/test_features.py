@@ -164,14 +164,3 @@ def test_the_feature_takes_an_init_actor_that_installs(version: int) -> None:
 def test_features_are_for_filecoins_rules() -> None:
     with pytest.raises(InvalidInput, match="upgrade-actor requires Filecoin's rules, not 'ethereum'"):
         Network(rules="ethereum", overlay=with_features(["upgrade-actor"]))
-
-
-@pytest.mark.slow
-def test_labs_go_with_them_and_a_folder_keeps_both(tmp_path: Path) -> None:
-    both = with_features(["m2-native", "upgrade-actor"])
-    with Network(tmp_path, rules="lab:async,libraries", overlay=both) as network:
-        contract = forwarder(network)
-        actor = create_actor(network, contract, constant_actor(b"hello"))
-    with Network(tmp_path, rules="lab:async,libraries", overlay=both) as network:
-        assert actor_answer(network, actor) == b"hello"
-        assert network.rules.name == "lab:async,libraries"

@@ -17,13 +17,15 @@ import pytest
 from tests.packaging import PROJECT
 
 TOOLS = ("cat", "cmp", "dirname", "grep", "head", "mktemp", "mv", "rm", "sed", "sh", "tail", "uname")
-SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "hypervisor_tools/bindings/actors/*.py")
+SOURCES = ("hypervisor/builtin_actors/schemas/*.ipldsch", "scripts/actor_bindings/*.py")
 INPUTS = [
     *("requirements.lock", "pyproject.toml", "integrations/labs/pyproject.toml"),
     *(str(path.relative_to(PROJECT)) for part in SOURCES for path in sorted(PROJECT.glob(part))),
 ]
 """Files whose contents the script records in its stamp, in its order."""
 BINDINGS = "bridge/bindings/common.py"
+LABS = "lib/python3/site-packages/fvm_hypervisor_labs-0.1.0.dist-info"
+"""Folder that the labs' installation leaves in an environment."""
 THIS_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -90,6 +92,7 @@ class Checkout:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
         inputs = "".join((self.folder / name).read_text() for name in INPUTS)
         self.stamp.write_text(f"{self.folder.resolve()}\n{inputs}")
+        (venv / LABS).mkdir(parents=True)
 
     @property
     def stamp(self) -> Path:
@@ -212,6 +215,14 @@ def test_missing_bindings_are_generated_by_another_installation(checkout: Checko
 
 
 @pytest.mark.slow
+def test_missing_labs_are_installed(checkout: Checkout) -> None:
+    checkout.ready_environment()
+    checkout.uv_that_fails("because a==1 has no usable wheels")
+    (checkout.folder / ".venv" / LABS).rmdir()
+    assert "setting up .venv" in checkout.run().stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml", INPUTS[-1]])
 def test_a_changed_lock_or_project_file_makes_it_install_again(checkout: Checkout, name: str) -> None:
     checkout.ready_environment()
@@ -246,6 +257,7 @@ case $1 in
         echo half >.venv/$step
         kill_at "half of $step"
         echo whole >.venv/$step
+        {shutil.which("mkdir")} -p .venv/{LABS}
         kill_at "$step"
         ;;
 esac
@@ -323,6 +335,7 @@ case $1 in
         echo "$*" >>asked
         [ -z "${{KILL:-}}" ] || kill -9 "$PPID"
         while [ ! -e go ]; do {shutil.which("sleep")} 0.05; done
+        {shutil.which("mkdir")} -p .venv/{LABS}
         case "$*" in *requirements.lock*) echo whole >.venv/packages ;; esac
         ;;
 esac

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from bench.recorded import RunRecord, finish, options
+from tests.harness.recorded import RunRecord, finish, options
 from tests.soltests.differences import KNOWN
 from tests.soltests.folder import SuitesMissing, public_suites
 from tests.soltests.gas import compare_gas

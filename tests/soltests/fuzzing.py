@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.recorded import NOT_RUN, RunRecord, finish, options
 from store.keccak import keccak
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.runners import SOLC, Chosen, forge_results, own_results
 from tests.soltests.stage import INSTALLED, PublicSuite, stage_suite

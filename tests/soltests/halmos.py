@@ -22,7 +22,6 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from bench.recorded import NOT_RUN, RunRecord, commit_of_code, finish, options
 from hypervisor_tools.soltest.execution.discovery import SuiteFilter
 from hypervisor_tools.soltest.execution.job import Options
 from hypervisor_tools.soltest.execution.results import CaseStatus
@@ -30,6 +29,7 @@ from hypervisor_tools.soltest.project.project import load_project
 from hypervisor_tools.soltest.project.test_settings import SymbolicSettings
 from hypervisor_tools.soltest.run.serving import SuiteServer
 from hypervisor_tools.soltest.run.session import SuiteSession
+from tests.harness.recorded import NOT_RUN, RunRecord, commit_of_code, finish, options
 from tests.soltests.folder import SuitesMissing
 from tests.soltests.runners import SOLC, Chosen
 from tests.soltests.stage import INSTALLED, PROJECT, PublicSuite, stage_suite

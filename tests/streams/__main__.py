@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from time import monotonic
 from typing import Final
 
-from bench.recorded import RunRecord, Tally, finish, options
+from tests.harness.recorded import RunRecord, Tally, finish, options
 from tests.streams import programs
 from tests.streams.programs import Play, play
 

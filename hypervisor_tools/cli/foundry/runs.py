@@ -103,7 +103,7 @@ class SuiteRuns:
         try:
             for suite in session.run():
                 suites.append(suite)
-                self._show_suite(suite)
+                self._show_suite(suite, is_first=len(suites) == 1)
                 if reports.fail_fast and suite.count(CaseStatus.FAILURE):
                     break
         except KeyboardInterrupt:  # print the results so far
@@ -127,7 +127,10 @@ class SuiteRuns:
             typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
         return int((has_failed and not reports.allow_failure) or not is_same)
 
-    def _show_suite(self, suite: SuiteResult) -> None:
+    def _show_suite(self, suite: SuiteResult, *, is_first: bool) -> None:
+        if self.reports.form == "json" and self.options.report != "gas":  # as in forge, print only the report then
+            member = _json(json_report([suite], self.options.verbosity))[1:-1]
+            typer.echo(f"{'{' if is_first else ','}{member}")
         if self.reports.form != "text":
             return
         if self.reports.at_end:
@@ -140,8 +143,8 @@ class SuiteRuns:
         if self.options.report == "gas":
             self._print_gas(suites)
         if reports.form == "json":
-            if self.options.report != "gas":  # as in forge, print only the report
-                typer.echo(_json(json_report(suites, self.options.verbosity)))
+            if self.options.report != "gas":
+                typer.echo("}" if suites else "{}")
         elif reports.form == "junit":
             from hypervisor_tools.soltest.report.report import junit
 

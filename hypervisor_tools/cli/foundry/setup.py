@@ -22,8 +22,8 @@ def solidity(
 
     FilecoinFork.sol lets forge tests and scripts call actors on a fork of a node. FilecoinVm.sol declares the
     cheatcodes that `hypervisor test` adds to forge's (docs/cheatcodes.md). The interfaces are for nodes with
-    --abi-facade (docs/bridge.md). In a Foundry project, remappings.txt gets a line for `hypervisor/` unless it has
-    one.
+    the lab `facade` (docs/labs/facade.md). In a Foundry project, remappings.txt gets a line for `hypervisor/` unless
+    it has one.
 
     Example: hypervisor solidity lib/filecoin && forge test --fork-url http://127.0.0.1:8545
     """
@@ -90,7 +90,7 @@ def bindings(
 
     Example: hypervisor bindings Vault out/Coin.sol/Coin.json --out contracts
     """
-    from hypervisor_tools.bindings.contracts import modules
+    from hypervisor_tools.bindings import modules
 
     different = []
     for module in modules(artifact, artifacts):

@@ -1,6 +1,7 @@
-"""`hypervisor test`: run a Foundry project's Solidity tests."""
+"""`hypervisor test`: run a Foundry project's Solidity tests.
 
-from __future__ import annotations
+Annotations are not postponed: typer would evaluate them, and so make all options, three times.
+"""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -374,7 +375,7 @@ def run_tests(
     settings, seed = command_line_settings(context), _seed(fuzz_seed)
     check_folders(context, home)
 
-    def load() -> Project:
+    def load() -> "Project":
         project = load_project(home, profile, settings)
         project = with_consent(context, project, ffi=ffi)
         default = SEED if snapshot and project.fuzz.seed is None else None
@@ -480,7 +481,7 @@ def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -
         raise typer.BadParameter("--tolerance applies to --snapshot check and --compare: add one of them")
 
 
-def _compared_rules(context: typer.Context, rules: str, sides: tuple[Side, Side], network: str | None) -> str:
+def _compared_rules(context: typer.Context, rules: str, sides: "tuple[Side, Side]", network: str | None) -> str:
     """Return the name of the rules of both sides. Raises BadParameter for options that name others."""
     from bridge.ethereum.block import ETHEREUM
 
@@ -524,7 +525,7 @@ def _seed(text: str | None) -> int | None:
         raise typer.BadParameter(f"--fuzz-seed '{text}' is not a number") from None
 
 
-def _isolates(project: Project, rules: str, *, gas_report: bool, is_plain: bool) -> bool | None:
+def _isolates(project: "Project", rules: str, *, gas_report: bool, is_plain: bool) -> bool | None:
     """Return True if each call of a test is a transaction; None for the default of the rules.
 
     A mode that `is_plain` executes a test as one transaction by default.
@@ -537,8 +538,8 @@ def _isolates(project: Project, rules: str, *, gas_report: bool, is_plain: bool)
 
 
 def _with_options(
-    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None]
-) -> Project:
+    project: "Project", fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None]
+) -> "Project":
     runs, seed = fuzz
     sequences, depth = invariant
     return replace(

@@ -60,7 +60,7 @@ class _Frame:
     """Gas of the rows before it, of charges, and of calls."""
 
 
-class StepTracer(CostTracer):
+class InstructionTracer(CostTracer):
     """A tracer that records the instructions of one call with their gas. Raises OutOfTime after MAX_STEPS."""
 
     def __init__(self) -> None:
@@ -246,18 +246,18 @@ class StepComparison:
 
 @dataclass(slots=True)
 class _Comparison:
-    one: StepTracer
-    other: StepTracer
+    one: InstructionTracer
+    other: InstructionTracer
     changes: Mapping[str, RuleChange]
     precompiles: Mapping[EthAddress, str]
     ends: tuple[int, int] = (0, 0)
     """Rows at which the runs diverge, or their lengths."""
 
-    def spot(self, side: StepTracer, row: int) -> Spot:
+    def spot(self, side: InstructionTracer, row: int) -> Spot:
         place = side.places[row]
         return Spot(side.frames[side.numbers[row]], None if place == _CHARGE else place, side.names[row])
 
-    def changes_of(self, side: StepTracer, row: int) -> tuple[RuleChange, ...]:
+    def changes_of(self, side: InstructionTracer, row: int) -> tuple[RuleChange, ...]:
         """Return the changes that the instruction or charge of a row depends on."""
         name, found = side.names[row], self.new_precompile(side, row)
         if found or name == PRECOMPILE:
@@ -270,7 +270,7 @@ class _Comparison:
         """Return the name of a called precompile of either side."""
         return self.precompiles.get(address_of(frame), "")
 
-    def new_precompile(self, side: StepTracer, row: int) -> str:
+    def new_precompile(self, side: InstructionTracer, row: int) -> str:
         """Return the name of the precompile that an instruction calls, if only one side has it."""
         callee = side.callee(row)
         name = "" if callee is None else self.precompile(callee)
@@ -323,7 +323,10 @@ class _Comparison:
 
 
 def compare_steps(
-    one: StepTracer, other: StepTracer, changes: Mapping[str, RuleChange], precompiles: Mapping[EthAddress, str]
+    one: InstructionTracer,
+    other: InstructionTracer,
+    changes: Mapping[str, RuleChange],
+    precompiles: Mapping[EthAddress, str],
 ) -> StepComparison:
     """Compare the instructions of a call. `precompiles` are the names of both forks' by address."""
     both = _Comparison(one, other, changes, precompiles)

@@ -15,8 +15,8 @@ from hypervisor_tools.laboratory.compare.instructions import (
     KEEPING_GAS,
     CountedGas,
     GasRow,
+    InstructionTracer,
     Spot,
-    StepTracer,
     compare_steps,
     explain,
     gas_rows,
@@ -56,7 +56,7 @@ class SourcePlaces:
 
 def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str], places: SourcePlaces) -> Explanation:
     """Execute a transaction on both sides and compare its instructions. Raises NotCompared."""
-    tracers, used = (StepTracer(), StepTracer()), []
+    tracers, used = (InstructionTracer(), InstructionTracer()), []
     for run, tracer in zip(runs, tracers, strict=True):
         run.machine.tracer = tracer  # its gas is Ethereum's, not thousandths
         try:
@@ -76,20 +76,22 @@ def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str], place
     return _with_transfers(explained._replace(rows=rows), tracers, changes)
 
 
-def _head(tracer: StepTracer) -> Mapping[str, CountedGas]:
+def _head(tracer: InstructionTracer) -> Mapping[str, CountedGas]:
     """Return the charges of a transaction before its first call, by name."""
     if not tracer.messages:
         return {}
     return {name: (count, gas) for (_, name), (count, gas) in costs_of(tracer.messages[-1].head).own.items()}
 
 
-def _head_rows(one: StepTracer, other: StepTracer, changes: Mapping[str, RuleChange]) -> tuple[GasRow, ...]:
+def _head_rows(
+    one: InstructionTracer, other: InstructionTracer, changes: Mapping[str, RuleChange]
+) -> tuple[GasRow, ...]:
     of_transaction = changes_of_transaction(changes)
     return gas_rows(_head(one), _head(other), lambda _, delta: explain(of_transaction, delta)[0])
 
 
 def _with_transfers(
-    found: Explanation, tracers: tuple[StepTracer, StepTracer], changes: Mapping[str, RuleChange]
+    found: Explanation, tracers: tuple[InstructionTracer, InstructionTracer], changes: Mapping[str, RuleChange]
 ) -> Explanation:
     """Return an explanation that names the rule by which transfers of value emit events (EIP-7708)."""
     counts = [

@@ -26,7 +26,7 @@ from hypervisor.versions.network_versions import LATEST, network_version
 from hypervisor_tools.bundles import build
 from hypervisor_tools.jobs.run import run_all
 from hypervisor_tools.laboratory.compare.explanation import Explanation, explain_steps
-from hypervisor_tools.laboratory.compare.instructions import StepTracer, compare_steps
+from hypervisor_tools.laboratory.compare.instructions import InstructionTracer, compare_steps
 from hypervisor_tools.laboratory.compare.message_reasons import SourcePlaces, explain_charges
 from hypervisor_tools.laboratory.compare.tally import CallNames, CostTracer
 from hypervisor_tools.laboratory.sides import Side
@@ -314,7 +314,7 @@ class _Pair:
         return f"{name if read is None else read[0]['name']} of {checksummed(emitter)}"
 
     def tracer(self) -> CostTracer:
-        return StepTracer() if self.is_ethereum else CostTracer()
+        return InstructionTracer() if self.is_ethereum else CostTracer()
 
     def explain_test(
         self, stages: tuple[SuiteStage, SuiteStage], ready: tuple[ExecutorSnapshot, ExecutorSnapshot],
@@ -341,7 +341,7 @@ class _Pair:
         """Compare two traced runs; `ends` is the gas that was charged after each."""
         one, other = tracers
         names = None if stage is None else self.viewer.names(stage, by_code=True)
-        if isinstance(one, StepTracer) and isinstance(other, StepTracer):
+        if isinstance(one, InstructionTracer) and isinstance(other, InstructionTracer):
             found = compare_steps(one, other, self.changes, {**self.forks[0].precompiles, **self.forks[1].precompiles})
             return explain_steps(found, self.changes, ends, self.places.text)
         call_names = _TestNames(stage, names) if stage is not None and names is not None else None
@@ -368,7 +368,7 @@ def _run(
 
 def _after_call(tracer: CostTracer, used: int) -> int:
     """Return what a traced call of `used` gas was charged after it: refunds, or the minimum for its calldata."""
-    if not isinstance(tracer, StepTracer) or not used or not tracer.frames:
+    if not isinstance(tracer, InstructionTracer) or not used or not tracer.frames:
         return 0
     end = tracer.frames[0].end
     return 0 if end is None else used - end.gas_used

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,15 @@ class CompileError(HypervisorError):
     """A compiler error, with the compiler's messages."""
 
     has_lines = True
+
+
+class SourcesRefused(CompileError):
+    """Errors in the sources, as in the compiler's output."""
+
+    def __init__(self, version: str, errors: Sequence[Mapping[str, Any]]) -> None:
+        lines = (str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
+        super().__init__("\n".join((f"solc {version} refused the sources:", *lines)))
+        self.version, self.errors = version, errors
 
 
 class CompilerFailed(CompileError):

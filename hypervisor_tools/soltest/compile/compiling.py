@@ -23,7 +23,7 @@ import orjson
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, Artifacts
-from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc
+from hypervisor_tools.soltest.compile.compiler import CompilerRun, Solc, SourcesRefused
 from hypervisor_tools.soltest.project.consent import write_inside
 from hypervisor_tools.soltest.project.project import CompilerSettings, Project
 from hypervisor_tools.soltest.project.sources import Sources
@@ -293,9 +293,8 @@ def compile_json(solc: Solc, compiler_input: Mapping[str, Any]) -> dict[str, Any
 
 
 def check_output(version: str, output: dict[str, Any]) -> dict[str, Any]:
-    """Return a compiler's output. Raises CompileError if it contains errors."""
+    """Return a compiler's output. Raises SourcesRefused if it contains errors."""
     errors = [found for found in output.get("errors", ()) if found.get("severity") == "error"]
     if errors:
-        text = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
-        raise CompileError(f"solc {version} refused the sources:\n{text}")
+        raise SourcesRefused(version, errors)
     return output

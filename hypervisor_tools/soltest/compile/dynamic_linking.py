@@ -39,6 +39,8 @@ _TRY: Final = re.compile(r"\btry\s*$")
 _RETURNS: Final = re.compile(r"\s*returns\s*(?=\()")
 _FUNCTION: Final = re.compile(r"\b(function|modifier|constructor)\b")
 _CLOSING: Final = {"(": ")", "{": "}", "[": "]"}
+_LANGUAGE_ERRORS: Final = {"DeclarationError", "DocstringParsingError", "ParserError", "SyntaxError", "TypeError"}
+"""Kinds of errors in a line itself; whether the stack is too deep, for example, depends on others."""
 _HELPERS: Final = "foundry-pp"
 _VM: Final = "0x7109709ECfa91a80626fF3989D68f67F5b1DD12D"
 _INTERFACE: Final = """ interface {name} {{
@@ -80,6 +82,21 @@ class Linked:
     sources: Sources
     original: Sources
     edits: Mapping[str, Sequence[Edit]] = field(default_factory=dict)
+
+    def errors_of_project(self, errors: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return the errors in the compiler's output that the project's sources have too, with the same text.
+
+        They are errors of the language, in lines without an edit.
+        """
+        return [found for found in errors if found.get("type") in _LANGUAGE_ERRORS and self._is_in_project(found)]
+
+    def _is_in_project(self, error: Mapping[str, Any]) -> bool:
+        place = error.get("sourceLocation") or {}
+        text, made = (sources.texts.get(place.get("file", "")) for sources in (self.original, self.sources))
+        if text is None or made is None:
+            return False
+        line = made.encode().count(b"\n", 0, max(place["start"], 0))
+        return text.split("\n")[line : line + 1] == made.split("\n")[line : line + 1]
 
     def restore_maps(self, output: Mapping[str, Any], names: Iterable[str]) -> None:
         """Replace the source maps in the compiler's output for these sources by maps of the original texts.
@@ -230,7 +247,8 @@ class _Linking:
         self._src, self._folders = _prefix(project.src), (_prefix(project.test), _prefix(project.script))
         self._sources = sources
         self._parsed: dict[str, _Source] = {}
-        self._helpers: dict[tuple[str, str], int] = {}
+        self._helpers: dict[tuple[str, str], tuple[int, int]] = {}
+        """Number of the helper and count of the constructor's parameters, by contract."""
         self._created: dict[str, str] = {}
 
     def link(self) -> Linked:
@@ -241,7 +259,7 @@ class _Linking:
         imports = dict(self._sources.imports)
         for name in texts:
             imports[name] = (*imports.get(name, ()), *(path for path in self._created if path in texts[name]))
-        for (path, _), number in self._helpers.items():
+        for (path, _), (number, _) in self._helpers.items():
             imports[_helper_path(number)] = (path,)
         texts = dict(sorted({**self._sources.texts, **texts, **self._created}.items()))
         return Linked(replace(self._sources, texts=texts, imports=imports), self._sources, edits)
@@ -292,6 +310,8 @@ class _Linking:
         bases = {name: list(self._bases(path, each)) for name, each in source.contracts.items()}
         if any(base.startswith(self._src) for found in bases.values() for base, _ in found):
             return []  # a mock
+        if any(each.end == len(source.blank) for each in source.contracts.values()):
+            return []  # a closing bracket is missing, so the compiler names the source's end
         edits: list[Edit] = []
         tail = ""
         for number, (name, contract) in enumerate(source.contracts.items()):
@@ -311,8 +331,8 @@ class _Linking:
         found = self.resolve(path, name)
         return found if found is not None and found[0].startswith(self._src) else None
 
-    def helper(self, target: tuple[str, str]) -> int | None:
-        """Return the number of the helper for a contract's arguments; None if its constructor has none."""
+    def helper(self, target: tuple[str, str]) -> tuple[int, int]:
+        """Return the number of the helper for a contract's arguments, and their count, which is 0 without a helper."""
         if target in self._helpers:
             return self._helpers[target]
         path, name = target
@@ -322,14 +342,15 @@ class _Linking:
             begin = contract.start + found.end()
             parameters = _parameters(source, begin + 1, closing(source.blank, begin))
             if not parameters:
-                return None
-            number = self._helpers[target] = len(self._helpers)
+                break
+            number = len(self._helpers)
+            self._helpers[target] = number, len(parameters)
             values = ", ".join(f"args.{name}" for _, name in parameters)
             fields = "; ".join(text for text, _ in parameters)
             text = _HELPER.format(path=path, number=number, name=name, fields=fields, values=values)
             self._created[_helper_path(number)] = text
-            return number
-        return None
+            return self._helpers[target]
+        return 0, 0
 
 
 def _helper_path(number: int) -> str:
@@ -414,6 +435,9 @@ class _ContractEdits:
         if opening < 0:
             return
         close, name = closing(blank, opening), "".join(found[1].split())
+        helper, count = self._linking.helper(target)
+        if len(_split(blank[opening + 1 : close].strip().strip("{}"))) != count:
+            return  # the compiler names the error
         before, after = f"{name}(payable(", "})))"
         if _TRY.search(blank, self._contract.start, found.start()):
             self._skipped.append((opening, close))
@@ -424,13 +448,12 @@ class _ContractEdits:
                 before, after = f"this.addressTo{name.replace('.', '_')}{self._number}(", "}))"
         artifact = ":".join(target)
         text = f'{before}{self._vm}.deployCode({{_artifact: "{artifact}"{options}'
-        helper = self._linking.helper(target)
-        if helper is None:
+        if not count:
             self._replace(found.start(), close + 1, f"{text}{after}")
             return
         self._used[helper] = None
-        arguments = f", _args: encodeArgs{helper}(DeployHelper{helper}.FoundryPpConstructorArgs"
-        self._replace(found.start(), opening, f"{text}{arguments}")
+        encoded = f", _args: encodeArgs{helper}(DeployHelper{helper}.FoundryPpConstructorArgs"
+        self._replace(found.start(), opening, f"{text}{encoded}")
         self.edits.append(Edit(close + 1, close + 1, f"){after}"))
 
     def _options(self, start: int, end: int) -> str:

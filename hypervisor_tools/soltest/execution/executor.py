@@ -87,7 +87,7 @@ from store.cid import RAW, Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
 
-class CallOutcome(NamedTuple):
+class RawCallResult(NamedTuple):
     """Outcome of a call. `output` is the return or revert data, without CBOR; gas is counted by the rules.
 
     `error` is the machine's message about the call itself, `reason` the origin of its failure, if Filecoin's rules
@@ -112,7 +112,7 @@ class CallOutcome(NamedTuple):
     """False if the call is known not to have set the test's failure slot."""
 
 
-class ContractCall(NamedTuple):
+class ExecutorCall(NamedTuple):
     """A call of a contract by an account."""
 
     from_: EthAddress
@@ -315,23 +315,23 @@ class TestExecutor:
         value: int = 0,
         gas: int | None = None,
         commit: bool = True,
-    ) -> CallOutcome:
+    ) -> RawCallResult:
         """Call a contract and apply its effects; an unknown sender may be created.
 
         Without `commit`, restore a snapshot afterwards if `may_change_state` is True. Under Ethereum's rules the only
         effects are then the output and `State.has_failed`, and a rejected call (`vm.assume`) has no other ones either.
         """
         if self.is_ethereum:
-            return self._calls_in_session([ContractCall(from_, to, data)], value, gas, commit)[0]
+            return self._calls_in_session([ExecutorCall(from_, to, data)], value, gas, commit)[0]
         self.touch(from_)
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def call_or_undo(
-        self, calls: Sequence[ContractCall], check: ContractCall | None = None, always: bool = True
-    ) -> list[CallOutcome]:
+        self, calls: Sequence[ExecutorCall], check: ExecutorCall | None = None, always: bool = True
+    ) -> list[RawCallResult]:
         """Make the first calls, at least one; return their outcomes. A rejected call (`vm.assume`) has no effect.
 
-        After a call that succeeds, the check may be made too, without effect (`CallOutcome.has_passed`): unless
+        After a call that succeeds, the check may be made too, without effect (`RawCallResult.has_passed`): unless
         `always`, only if a call has changed the state since it has last passed. If it does not pass, it ends the calls.
         """
         if self.is_ethereum:
@@ -344,7 +344,7 @@ class TestExecutor:
             self.commit_snapshot()
         return [outcome]
 
-    def call_each(self, calls: Sequence[ContractCall]) -> list[CallOutcome]:
+    def call_each(self, calls: Sequence[ExecutorCall]) -> list[RawCallResult]:
         """Make the first calls, at least one, each in the current state; return their outcomes.
 
         If `may_change_state` is True for the last one, the caller must restore a snapshot, as after `call`.
@@ -354,9 +354,9 @@ class TestExecutor:
         return [self.call(*calls[0], commit=False)]
 
     def _calls_in_session(
-        self, calls: Sequence[ContractCall], value: int = 0, gas: int | None = None, commit: bool = True,
-        check: ContractCall | None = None, always: bool = True, nonce: int | None = None,
-    ) -> list[CallOutcome]:  # fmt: skip
+        self, calls: Sequence[ExecutorCall], value: int = 0, gas: int | None = None, commit: bool = True,
+        check: ExecutorCall | None = None, always: bool = True, nonce: int | None = None,
+    ) -> list[RawCallResult]:  # fmt: skip
         """Make the first calls in the machine's state session; the first one fails if it cannot run there.
 
         With `nonce`, that of its sender, the one call creates its contract.
@@ -444,15 +444,15 @@ class TestExecutor:
             machine.tracer = tracer
 
     def _outcome(
-        self, call: ContractCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
+        self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
         can_have_failed: bool = True, nonce: int | None = None,
-    ) -> CallOutcome:  # fmt: skip
+    ) -> RawCallResult:  # fmt: skip
         """Return the outcome of a call from its end in the session."""
         intrinsic, floor = _required_gas(call, nonce, fork)
         used, code = ended.gas_used + intrinsic, ended.exit_code
         used -= min(used // fork.refund_quotient, ended.refund)
         success = code == ExitCode.OK
-        return CallOutcome(
+        return RawCallResult(
             success,
             ended.output,
             max(used, floor) - intrinsic,
@@ -466,7 +466,7 @@ class TestExecutor:
             can_have_failed,
         )
 
-    def _check_message(self, observer: TestObserver, run: ObservedCall, check: ContractCall, always: bool) -> bytes:
+    def _check_message(self, observer: TestObserver, run: ObservedCall, check: ExecutorCall, always: bool) -> bytes:
         """Return the message of a check; empty if it must not be made in the session."""
         if not observer.is_idle:
             return b""
@@ -474,7 +474,7 @@ class TestExecutor:
         return run.check(check.from_, check.to, check.data, gas, always)
 
     def _following(
-        self, calls: Sequence[ContractCall], observer: TestObserver, fork: Fork, limit: int
+        self, calls: Sequence[ExecutorCall], observer: TestObserver, fork: Fork, limit: int
     ) -> Sequence[SessionCall]:
         """Return the calls that the guest may make after the first one."""
         following: list[SessionCall] = []
@@ -508,7 +508,7 @@ class TestExecutor:
         cheats.suppose(run)
         return observer, run
 
-    def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
+    def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, RawCallResult]:
         """Create a contract at the address that forge gives it; return None if the constructor failed.
 
         Its own code may exceed the size limit, but not that of contracts which its constructor creates.
@@ -517,7 +517,7 @@ class TestExecutor:
         self._nonces[from_] = nonce + 1
         address = create_address(from_, nonce)
         if self.is_ethereum:
-            (outcome,) = self._calls_in_session([ContractCall(from_, address, init_code)], value, nonce=nonce)
+            (outcome,) = self._calls_in_session([ExecutorCall(from_, address, init_code)], value, nonce=nonce)
             return address if outcome.success else None, outcome
         self.set_nonce(from_, nonce)
         with self._exempt(address):
@@ -536,7 +536,7 @@ class TestExecutor:
 
     def _send(
         self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int
-    ) -> tuple[CallOutcome, bytes]:
+    ) -> tuple[RawCallResult, bytes]:
         self._sent += 1  # robust addresses of created actors derive from the message's sender and nonce
         message = Message(
             to, Address.delegated(EAM_NAMESPACE, from_), self._sent, TokenAmount(value), method, params, _FILECOIN_GAS
@@ -547,7 +547,7 @@ class TestExecutor:
         ok, returned = result.exit_code == 0, result.receipt.return_data
         error = "" if ok else result.message or f"exit code {result.exit_code}"
         output, reason, gas = unwrap_return(returned), "" if ok else result.reason, result.gas_used
-        return CallOutcome(ok, output, gas, _logs(result.events), error, reason, execution_gas=gas), returned
+        return RawCallResult(ok, output, gas, _logs(result.events), error, reason, execution_gas=gas), returned
 
     @contextmanager
     def _exempt(self, account: EthAddress) -> Iterator[None]:
@@ -700,15 +700,15 @@ class TestExecutor:
         self.cheatcodes.close()
 
 
-def _unsupported(limit: str) -> CallOutcome:
+def _unsupported(limit: str) -> RawCallResult:
     """Return the outcome of a call that the session cannot run."""
-    return CallOutcome(False, b"", 0, (), "", limit or UNSUPPORTED, may_change_state=False)
+    return RawCallResult(False, b"", 0, (), "", limit or UNSUPPORTED, may_change_state=False)
 
 
 _filecoin_address: Final = lru_cache(to_filecoin)
 
 
-def _required_gas(call: ContractCall, nonce: int | None, fork: Fork) -> tuple[int, int]:
+def _required_gas(call: ExecutorCall, nonce: int | None, fork: Fork) -> tuple[int, int]:
     """Return the intrinsic gas and the floor of a transaction with a call, or a creation if it has a nonce."""
     if nonce is None:
         return call_gas(call.data, fork)
@@ -720,7 +720,7 @@ def _words(data: bytes) -> tuple[int, ...]:
     return tuple([int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)])
 
 
-def is_rejected(outcome: CallOutcome) -> bool:
+def is_rejected(outcome: RawCallResult) -> bool:
     """Return True if an assumption of the test rejected its inputs."""
     return not outcome.success and outcome.output == MAGIC_ASSUME
 

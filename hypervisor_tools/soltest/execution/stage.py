@@ -36,7 +36,7 @@ from hypervisor_tools.soltest.cheatcodes.table import (
 from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.compile.artifact import Artifacts, Bytecode, ContractArtifact
 from hypervisor_tools.soltest.execution.discovery import TestFunction, has_special, signature, special_functions
-from hypervisor_tools.soltest.execution.executor import LIBRARY_DEPLOYER, CallOutcome, ContractCall, TestExecutor
+from hypervisor_tools.soltest.execution.executor import LIBRARY_DEPLOYER, ExecutorCall, RawCallResult, TestExecutor
 from hypervisor_tools.soltest.execution.results import SVM, CaseStatus
 from hypervisor_tools.soltest.execution.values import types
 from hypervisor_tools.soltest.value_text import arguments_text
@@ -138,7 +138,7 @@ _CHEATCODES: Final = Address.delegated(EAM_NAMESPACE, VM_ADDRESS)
 class SetUpFailed(Exception):
     """Raised if the test contract could not be set up, with the step's name and its outcome."""
 
-    def __init__(self, step: str, outcome: CallOutcome) -> None:
+    def __init__(self, step: str, outcome: RawCallResult) -> None:
         super().__init__(step)
         self.step = step
         self.outcome = outcome
@@ -200,7 +200,7 @@ class SuiteStage:
             if not outcome.success or self.has_failed():
                 raise SetUpFailed("setUp()", outcome)
 
-    def _call_set_up(self) -> CallOutcome:
+    def _call_set_up(self) -> RawCallResult:
         """Call `setUp` from forge's default sender, whatever the project's `sender` is."""
         outcome = self.executor.call(DEFAULT_SENDER, self.address, selector("setUp()"))
         self.executor.create_touched()
@@ -229,7 +229,7 @@ class SuiteStage:
             self.executor.restore(built)
             self.defers_set_up = True
 
-    def call_test(self, data: bytes, commit: bool = True) -> CallOutcome:
+    def call_test(self, data: bytes, commit: bool = True) -> RawCallResult:
         """Call a test, after a deferred `setUp`; return the outcome of `setUp` if it fails."""
         if self.defers_set_up:
             outcome = self._call_set_up()
@@ -250,14 +250,14 @@ class SuiteStage:
             calls = []
         return all(self.call(bytes(data)).success for data in calls)
 
-    def call_each(self, data: Sequence[bytes]) -> list[CallOutcome]:
+    def call_each(self, data: Sequence[bytes]) -> list[RawCallResult]:
         """Call the test contract with the first of these, at least one, each in the current state.
 
         The caller must revert the state (`TestExecutor.call_each`).
         """
-        return self.executor.call_each([ContractCall(self.sender, self.address, each) for each in data])
+        return self.executor.call_each([ExecutorCall(self.sender, self.address, each) for each in data])
 
-    def call(self, data: bytes, commit: bool = True) -> CallOutcome:
+    def call(self, data: bytes, commit: bool = True) -> RawCallResult:
         """Call the test contract; unless `commit`, the caller must revert the state (`TestExecutor.call`)."""
         return self.executor.call(self.sender, self.address, data, commit=commit)
 
@@ -311,7 +311,7 @@ class SuiteStage:
         self._sound = state.head
         return False
 
-    def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
+    def verdict(self, outcome: RawCallResult, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
         """Return the status of a test's call, and the reason of a failure."""
         if self.is_skip(outcome):
             return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
@@ -322,12 +322,12 @@ class SuiteStage:
             return CaseStatus.SUCCESS, None
         return CaseStatus.FAILURE, None if outcome.success else self.reason(outcome)
 
-    def is_skip(self, outcome: CallOutcome) -> bool:
+    def is_skip(self, outcome: RawCallResult) -> bool:
         """Return True if the cheatcode, not other code with its revert data, requested to skip the test."""
         data = self.executor.cheatcodes.skip_data
         return bool(data) and not outcome.success and outcome.output == data
 
-    def reason(self, outcome: CallOutcome) -> str:
+    def reason(self, outcome: RawCallResult) -> str:
         """Return why a call failed; for a successful `setUp` that set the failure slot, forge's message."""
         if outcome.success:
             return "execution error"
@@ -358,6 +358,6 @@ def _fault(text: str) -> str:
     return "EvmError: Revert" if text in ("", "exit code 33", "contract reverted") else text
 
 
-def is_failed_assertion(outcome: CallOutcome) -> bool:
+def is_failed_assertion(outcome: RawCallResult) -> bool:
     """Return True if a call failed by an assertion, which fails an invariant test with any settings."""
     return not outcome.success and (is_assertion(outcome.output) or "INVALID_INSTRUCTION" in outcome.error)

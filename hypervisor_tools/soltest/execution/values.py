@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor_tools.soltest.execution.discovery import type_of
-from hypervisor_tools.soltest.execution.executor import CallOutcome
+from hypervisor_tools.soltest.execution.executor import RawCallResult
 from hypervisor_tools.soltest.project.project import DictionarySettings, Project
 from hypervisor_tools.soltest.project.remappings import resolve
 from hypervisor_tools.soltest.project.solidity_text import SourceText
@@ -143,7 +143,7 @@ class Dictionary:
             if len(self._found) == 1:
                 self._pools = self._nonempty_pools()
 
-    def add_outcome(self, outcome: CallOutcome) -> None:
+    def add_outcome(self, outcome: RawCallResult) -> None:
         """Remember what a call returned, emitted and wrote."""
         self._add_data(outcome.output)
         for log in outcome.logs:

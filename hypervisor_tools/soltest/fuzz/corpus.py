@@ -33,7 +33,7 @@ from hypervisor.machine.profile import ProfileRecorder, cover_actors
 from hypervisor.text import printable
 from hypervisor.tracing import StepTracer
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
-from hypervisor_tools.soltest.execution.executor import CallOutcome, is_rejected
+from hypervisor_tools.soltest.execution.executor import RawCallResult, is_rejected
 from hypervisor_tools.soltest.execution.results import read_delay
 from hypervisor_tools.soltest.fuzz.edges import EdgeMap, EdgeTracer, JumpCoverage
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall, bare_name, hex_bytes, write_corpus_file
@@ -131,8 +131,8 @@ class Corpus(Generic[Input]):
             self.machine.tracer = before
 
     def trace(
-        self, function: Hashable, call: Callable[[], CallOutcome], undo: Callable[[], None] = lambda: None
-    ) -> CallOutcome:
+        self, function: Hashable, call: Callable[[], RawCallResult], undo: Callable[[], None] = lambda: None
+    ) -> RawCallResult:
         """Execute a call of a function, and record its edges if they may be new; return its outcome.
 
         If jumps are recorded, which only a session does, the call runs once, without a tracer. Otherwise it runs
@@ -167,7 +167,7 @@ class Corpus(Generic[Input]):
         with self.tracing():
             return call()
 
-    def should_trace(self, function: Hashable, outcome: CallOutcome) -> bool:
+    def should_trace(self, function: Hashable, outcome: RawCallResult) -> bool:
         """Return True if the call is to be traced, and record its summary.
 
         Calls with the same result and gas have almost always executed the same edges. Tracing takes several times as

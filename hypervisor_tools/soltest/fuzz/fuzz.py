@@ -19,7 +19,7 @@ from hypervisor_tools.soltest.cheatcodes.state import VM_ADDRESS
 from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.cheatcodes.values import decode, encode
 from hypervisor_tools.soltest.execution.discovery import TestFunction
-from hypervisor_tools.soltest.execution.executor import CallOutcome, ExecutorSettings, ExecutorSnapshot, is_rejected
+from hypervisor_tools.soltest.execution.executor import ExecutorSettings, ExecutorSnapshot, RawCallResult, is_rejected
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
 from hypervisor_tools.soltest.execution.stage import SuiteStage
 from hypervisor_tools.soltest.execution.values import Dictionary, Values, simpler, types
@@ -52,7 +52,7 @@ class ShrinkLimit:
         fast = _SHRINK_GAS if setting.rules == ETHEREUM else _FILECOIN_SHRINK_GAS
         self._left = _SLOW_SHRINK_GAS if setting.evm == "py-evm" else fast
 
-    def count(self, outcome: CallOutcome) -> None:
+    def count(self, outcome: RawCallResult) -> None:
         """Count a call."""
         self._left -= max(outcome.gas_used, _LEAST_GAS)
 
@@ -156,7 +156,9 @@ class FuzzRun:
                 at += 1
         return None
 
-    def _take(self, arguments: list[Any], outcome: CallOutcome, of: CorpusInput[list[Any]] | None) -> TestResult | None:
+    def _take(
+        self, arguments: list[Any], outcome: RawCallResult, of: CorpusInput[list[Any]] | None
+    ) -> TestResult | None:
         """Count a run; return the result if it ends the test."""
         corpus = self._corpus
         if is_rejected(outcome):
@@ -215,7 +217,7 @@ class FuzzRun:
                 return self._failure(arguments, outcome, reason)
         return None
 
-    def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
+    def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> RawCallResult:
         """Execute a run, and record its edges if they may be new."""
         return corpus.trace(None, lambda: self._call([arguments])[0])
 
@@ -232,7 +234,7 @@ class FuzzRun:
         """Return the calldata of the test."""
         return self._selector + encode(self._types, arguments)
 
-    def _call(self, drawn: list[list[Any]]) -> list[CallOutcome]:
+    def _call(self, drawn: list[list[Any]]) -> list[RawCallResult]:
         """Execute the first runs, at least one."""
         if not self._is_ready:
             self.stage.executor.restore(self.ready)
@@ -241,7 +243,7 @@ class FuzzRun:
         self._is_ready = not outcomes[-1].may_change_state
         return outcomes
 
-    def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
+    def _verdict(self, arguments: list[Any], outcome: RawCallResult) -> tuple[CaseStatus, str | None]:
         """Return the status of a run, which succeeds if another contract reverted first, unless `fail_on_revert`.
 
         Rule: forge's.
@@ -263,7 +265,7 @@ class FuzzRun:
         first = next((frame for frame in frames_by_end(tracer.roots) if is_reverted_call(frame)), None)
         return first is not None and acts_as(first) not in (self.stage.address, VM_ADDRESS)
 
-    def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
+    def _failure(self, arguments: list[Any], outcome: RawCallResult, reason: str | None) -> TestResult:
         """Return the failure with the simplest inputs that still fail."""
         simple, outcome, reason = self._shrink(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
@@ -272,13 +274,13 @@ class FuzzRun:
         return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
 
     def _shrink(
-        self, arguments: list[Any], outcome: CallOutcome, reason: str | None
-    ) -> tuple[list[Any], CallOutcome, str | None]:
+        self, arguments: list[Any], outcome: RawCallResult, reason: str | None
+    ) -> tuple[list[Any], RawCallResult, str | None]:
         entry = {"type": "tuple", "components": self.test.entry["inputs"]}
 
         limit = ShrinkLimit(self.stage.executor.setting)
 
-        def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
+        def fails(candidate: tuple[Any, ...]) -> tuple[RawCallResult, str | None] | None:
             tried = self._call([list(candidate)])[0]
             limit.count(tried)
             if is_rejected(tried):

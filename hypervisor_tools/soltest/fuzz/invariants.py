@@ -29,7 +29,7 @@ from hypervisor_tools.soltest.cheatcodes.values import decode as decode_argument
 from hypervisor_tools.soltest.cheatcodes.values import encode
 from hypervisor_tools.soltest.compile.artifact import ContractArtifact
 from hypervisor_tools.soltest.execution.discovery import TestFunction, has_special, is_reserved, signature
-from hypervisor_tools.soltest.execution.executor import CallOutcome, ContractCall, ExecutorSnapshot, is_rejected
+from hypervisor_tools.soltest.execution.executor import ExecutorCall, ExecutorSnapshot, RawCallResult, is_rejected
 from hypervisor_tools.soltest.execution.results import (
     NO_DELAY,
     BlockDelay,
@@ -283,7 +283,7 @@ def is_maximizing(test: TestFunction) -> bool:
     return [output["type"] for output in test.entry.get("outputs", ())] == ["int256"]
 
 
-def returned_value(outcome: CallOutcome) -> int | None:
+def returned_value(outcome: RawCallResult) -> int | None:
     """Return the value of a maximizing test's call; None if it reverted or returned less than 32 bytes."""
     if not outcome.success or len(outcome.output) < 32:
         return None
@@ -360,9 +360,9 @@ class SequenceStep(NamedTuple):
         return self.target.selector + (encode(self.target.types, self.arguments) if self.arguments else b"")
 
     @property
-    def call(self) -> ContractCall:
+    def call(self) -> ExecutorCall:
         """The call without its delay."""
-        return ContractCall(self.sender, self.target.address, self.calldata)
+        return ExecutorCall(self.sender, self.target.address, self.calldata)
 
     def example(self) -> CounterExample:
         """Return the call in the form of results."""
@@ -393,7 +393,7 @@ class SequencePrefixes:
         self._seen: set[tuple[EthAddress, bytes, frozenset[int]]] = set()
         self._prefixes: list[tuple[SequenceStep, ...]] = []
 
-    def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
+    def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: RawCallResult) -> None:
         """Store the calls, all of which succeeded, if the last one reached something new."""
         target = steps[-1].target
         key = (target.address, target.selector, frozenset([word.bit_length() for word in outcome.touched_words]))
@@ -463,7 +463,7 @@ class InvariantRun:
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
     _best: BestSequence[SequenceStep] | None = None
     _is_maximizing: bool = False
-    _check_call: ContractCall | None = None
+    _check_call: ExecutorCall | None = None
     """The call of the invariant, which the executor may make together with a step; None for a maximizing test."""
     _holds: bool = False
     """True if the invariant was checked in the current state, or in one that no call has changed since."""
@@ -512,7 +512,7 @@ class InvariantRun:
         stage = self.stage
         self._is_maximizing = is_maximizing(self.test)
         if not self._is_maximizing:
-            self._check_call = ContractCall(stage.sender, stage.address, selector(self.test.signature))
+            self._check_call = ExecutorCall(stage.sender, stage.address, selector(self.test.signature))
         if self.test.entry["inputs"]:
             return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
         outcome = stage.call(selector(self.test.signature), commit=False)
@@ -655,7 +655,7 @@ class InvariantRun:
         self.stage.executor.restore(self.ready)
         self._holds = True
 
-    def _executed(self, batches: Iterable[Sequence[SequenceStep]]) -> Iterator[tuple[SequenceStep, CallOutcome]]:
+    def _executed(self, batches: Iterable[Sequence[SequenceStep]]) -> Iterator[tuple[SequenceStep, RawCallResult]]:
         """Execute steps, and yield each with its outcome; the steps after it may have run, too.
 
         A rejected one changes neither the state, nor the block, nor what cheatcodes set.
@@ -670,7 +670,7 @@ class InvariantRun:
                         self._holds = self._holds and step.delay == NO_DELAY and not outcome.may_change_state
                     yield step, outcome
 
-    def _execute(self, steps: Sequence[SequenceStep]) -> list[CallOutcome]:
+    def _execute(self, steps: Sequence[SequenceStep]) -> list[RawCallResult]:
         """Execute the first steps, at least one."""
         step, machine = steps[0], self.stage.executor.machine
         block = machine.context
@@ -685,7 +685,7 @@ class InvariantRun:
             machine.context = block
         return outcomes
 
-    def _traced(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> CallOutcome:
+    def _traced(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> RawCallResult:
         """Execute a step's call, and record its edges for the corpus; a rejected call has no effect."""
         executor, here = self.stage.executor, self.stage.executor.snapshot()
         function = step.target.address, step.target.selector
@@ -696,14 +696,14 @@ class InvariantRun:
             executor.commit_snapshot()
         return outcome
 
-    def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
+    def _count(self, step: SequenceStep, outcome: RawCallResult) -> None:
         counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
         is_discarded = is_rejected(outcome)
         counts[0] += 1
         counts[1] += not outcome.success and not is_discarded
         counts[2] += is_discarded
 
-    def _end_reason(self, outcome: CallOutcome) -> str | None:
+    def _end_reason(self, outcome: RawCallResult) -> str | None:
         """Return the reason to end the sequence, or None to continue."""
         if not outcome.success and (self.settings.fail_on_revert or is_failed_assertion(outcome)):
             return self.stage.reason(outcome)
@@ -730,7 +730,7 @@ class InvariantRun:
             if here is not None:
                 executor.drop(here)
 
-    def _defect(self, outcome: CallOutcome) -> str | None:
+    def _defect(self, outcome: RawCallResult) -> str | None:
         """Return the reason if the outcome of a check is a failure."""
         status, reason = self.stage.verdict(outcome)
         if status is CaseStatus.SKIPPED:

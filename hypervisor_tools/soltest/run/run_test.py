@@ -180,7 +180,7 @@ class CaseCollector(Protocol):
 
 
 @dataclass(slots=True)
-class SuiteRun:
+class ContractRunner:
     """Runs a contract's tests.
 
     `started` is called with each name before the test runs, `progress` about twice a second with the interim results of
@@ -220,7 +220,7 @@ class SuiteRun:
                     first_actor=stage.first_actor, libraries=stage.libraries,
                 )  # fmt: skip
                 comments = inline_settings(self._text(), self.suite.contract)
-                configure(executor, self.project, comments, "")
+                project = configure(executor, self.project, comments, "")
                 self.started("setUp()")
                 seen = self._set_up_tracer()
                 try:
@@ -238,7 +238,7 @@ class SuiteRun:
                 executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
                 yield _error_result("setUp()", CaseKind.UNIT, error)
                 return
-            yield from self._tests(stage, seen, comments)
+            yield from self._tests(stage, seen, comments, project)
         finally:
             executor.drop(base)
             executor.setting = setting
@@ -307,35 +307,43 @@ class SuiteRun:
             shown = replace(shown, stack=viewer.stack_of_loop(stage, loop) or shown.stack)
         return shown
 
-    def _tests(self, stage: SuiteStage, seen: Tracer | None, comments: Mapping[str, list[str]]) -> Iterator[TestResult]:
+    def _tests(
+        self, stage: SuiteStage, seen: Tracer | None, comments: Mapping[str, list[str]], own: Project
+    ) -> Iterator[TestResult]:
+        """Run the tests; `own` has the settings of the contract's comments, which are applied."""
         removed = [test for test in self.suite.tests if test.should_fail and not self.project.allow_test_fail]
         if removed:
             yield from (TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE, _REMOVED) for test in removed)
             return
-        ready, setting = self.executor.snapshot(), self.executor.setting
-        emitted_before = len(self.executor.cheatcodes.console.logs)
+        ready, setting, cheats = self.executor.snapshot(), self.executor.setting, self.executor.cheatcodes
+        settings, has_preparation = cheats.settings, bool(special_functions(stage.artifact, "beforeTestSetup"))
+        emitted_before = len(cheats.console.logs)
         warned: set[str] = set()
         state: StateWords | None = None
         sources = SourceLiterals()
         try:
             for test in self.suite.tests:
                 self.started(test.signature)
-                self.executor.cheatcodes.forget_outcomes()
+                cheats.forget_outcomes()
                 begin = perf_counter()
                 self.executor.restore(ready)
-                self.executor.setting = setting
+                self.executor.setting, cheats.settings = setting, settings
                 if test.kind is not CaseKind.UNIT and state is None:
                     state, sources = self._state_words(stage), own_literals(self.project, self.suite.file)
                 collector = self.collector
                 self.executor.machine.tracer = None if collector is None else collector.test_tracer(test, stage.address)
                 try:
-                    project = configure(self.executor, self.project, comments, test.name)
+                    project = own
+                    if test.name in comments:
+                        project = configure(self.executor, self.project, comments, test.name)
                     fuzz, invariant = project.fuzz, project.invariant
                     begun = ready if self.executor.setting == setting else self.executor.snapshot()
-                    here = self._prepare_test(stage, test, begun)
-                    if here is None:
-                        yield TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE)
-                        continue
+                    here = begun
+                    if has_preparation and not is_invariant(test.name):
+                        if not stage.before_test(test):
+                            yield TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE)
+                            continue
+                        here = self.executor.snapshot()
                     run = self._runner_of(stage, test, fuzz, invariant, here, state or StateWords(), sources)
                     try:
                         result = run()
@@ -349,12 +357,14 @@ class SuiteRun:
                     if replayed is not None and (result.counterexample or result.last_run):
                         self._repeat(stage, test, here, result, invariant.fail_on_revert, replayed)
                     result = self._with_output(stage, test, here, seen, result, invariant.fail_on_revert)
-                    result = replace(result, emitted_before=emitted_before if result.emitted else 0)
                     unknown = [warning for warning in project.unknown_keys if warning not in warned]
                     warned.update(unknown)
-                    result = replace(result, notices=(*unknown, *result.notices))
+                    result = replace(
+                        result, emitted_before=emitted_before if result.emitted else 0,
+                        notices=(*unknown, *result.notices),
+                    )  # fmt: skip
                 except (HypervisorError, StoreError) as error:
-                    self.executor.cheatcodes.inputs.add("nodes")  # perhaps the node of a fork
+                    cheats.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
                 yield replace(result, duration=perf_counter() - begin)
                 if self.ends_at_failure and result.status is CaseStatus.FAILURE:
@@ -362,12 +372,6 @@ class SuiteRun:
         finally:
             self.executor.machine.tracer = None
             self.executor.drop(ready)
-
-    def _prepare_test(self, stage: SuiteStage, test: TestFunction, ready: ExecutorSnapshot) -> ExecutorSnapshot | None:
-        """Return the initial state of a test, after the calls of `beforeTestSetup`; None if one of them failed."""
-        if is_invariant(test.name) or not special_functions(stage.artifact, "beforeTestSetup"):
-            return ready
-        return self.executor.snapshot() if stage.before_test(test) else None
 
     def _measure(self) -> tuple[tuple[str, str, int], ...]:
         found = self.executor.cheatcodes.state.measured

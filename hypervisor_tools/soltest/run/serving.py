@@ -20,7 +20,7 @@ from hypervisor_tools.soltest.execution.inline import with_project
 from hypervisor_tools.soltest.execution.job import Job
 from hypervisor_tools.soltest.execution.results import TestResult
 from hypervisor_tools.soltest.report.viewer import TestViewer
-from hypervisor_tools.soltest.run.run_test import SuiteRun
+from hypervisor_tools.soltest.run.run_test import ContractRunner
 from hypervisor_tools.soltest.trace.known_code import KnownCode
 from hypervisor_tools.soltest.value_text import value_text
 
@@ -60,7 +60,7 @@ class SuiteServer:
 
     def _run(self, suite: Suite) -> float:
         begin = perf_counter()
-        run = SuiteRun(
+        run = ContractRunner(
             self._executor, self._artifacts, self.job.project, suite,
             self.job.seed if suite.seed is None else suite.seed, self._send_started,
             self._send_known,
@@ -83,7 +83,9 @@ class SuiteServer:
         """Return the stack at which a test loops endlessly; empty if unknown."""
 
         def found() -> tuple[str, ...]:
-            run = SuiteRun(self._executor, self._artifacts, self.job.project, suite, self.job.seed, viewer=self._viewer)
+            run = ContractRunner(
+                self._executor, self._artifacts, self.job.project, suite, self.job.seed, viewer=self._viewer
+            )
             return run.loop_stack(name)
 
         try:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.jobs.fork_server import WORKER_MODULES, prepare_workers
 from hypervisor_tools.soltest.compile.artifact import Artifacts
-from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc
+from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc, SourcesRefused
 from hypervisor_tools.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
 from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
 from hypervisor_tools.soltest.compile.forge_cache import forge_artifacts, write_forge_cache
@@ -27,6 +26,7 @@ from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, Sui
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.project.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
 from hypervisor_tools.soltest.project.test_settings import evm_version
+from hypervisor_tools.soltest.run.worker_modules import load_worker_modules
 from hypervisor_tools.soltest.run.workers import Watch, run_suites
 
 if TYPE_CHECKING:
@@ -64,18 +64,19 @@ class SuiteSession:
     """URL of the node to fork from, and the block number."""
 
     def prepare(self) -> None:
-        """Compile and find the tests while workers' modules load. Raises InvalidInput, CompileError."""
+        """Compile and find the tests. Raises InvalidInput, CompileError."""
         self.wanted.check()
         self._report_settings()
         if self.project.isolate:
             check_isolation(self.options.rules)
-        prepare_workers(WORKER_MODULES)
         chosen = self.project.fuzz.seed
         self.seed = secrets.randbits(64) if chosen is None else chosen
         names = self._wanted_sources()
         if not names:
             return  # no source matches the filter
         waiting = self._compiler_in_advance(names)
+        if waiting is not None:
+            load_worker_modules()  # while the compiler starts
         try:
             sources = read_sources(self.project, names)
             self.artifacts = self._build(sources, waiting)
@@ -189,6 +190,8 @@ class SuiteSession:
                 linked.restore_maps,
             )  # fmt: skip
         except CompileError as error:
+            if isinstance(error, SourcesRefused) and (own := linked.errors_of_project(error.errors)):
+                raise SourcesRefused(error.version, own) from None
             if linked.edits:  # the messages are those of the project's sources
                 self.notify("Sources that load contracts by name do not compile, so dynamic_test_linking is off")
                 return self._compile(Linked(linked.original, linked.original), found, solc, None)

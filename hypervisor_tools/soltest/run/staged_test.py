@@ -24,7 +24,7 @@ from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.compile.artifact import Artifacts
 from hypervisor_tools.soltest.execution.discovery import Suite, TestFunction
-from hypervisor_tools.soltest.execution.executor import CallOutcome, ExecutorSnapshot, TestExecutor
+from hypervisor_tools.soltest.execution.executor import ExecutorSnapshot, RawCallResult, TestExecutor
 from hypervisor_tools.soltest.execution.inline import configure, inline_settings
 from hypervisor_tools.soltest.execution.job import Job
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus
@@ -57,7 +57,7 @@ class StagedTest:
     root: Cid
     calldata: bytes
 
-    def call(self, tracer: Tracer) -> CallOutcome:
+    def call(self, tracer: Tracer) -> RawCallResult:
         """Call the test from the state after `setUp`. The tracer gets gas in the unit of the rules."""
         machine = self.executor.machine
         self.executor.restore(self.ready)

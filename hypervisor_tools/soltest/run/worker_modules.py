@@ -1,4 +1,4 @@
-"""Modules that the process that forks workers preloads, and data that each worker would otherwise read again.
+"""Modules that are loaded before workers are forked, and data that each worker would otherwise read again.
 
 Both are permanent, so garbage collection is off while they load, and they are frozen: a collection in a worker would
 copy shared pages. Runtimes of native actors and the clients of nodes are not among the modules: most tests need
@@ -7,6 +7,7 @@ neither.
 
 import gc
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Final
 
@@ -17,20 +18,18 @@ MODULES: Final = (
 )
 
 
-def _read_data() -> None:
-    """Read the built-in actors."""
-    from hypervisor.bundles.bundle import Bundle
-    from hypervisor.versions.network_versions import LATEST
+@cache
+def load_worker_modules() -> None:
+    """Import the modules, and read the built-in actors."""
+    gc.disable()
+    try:
+        for module in MODULES:
+            import_module(module)
+        from hypervisor.bundles.bundle import Bundle
+        from hypervisor.versions.network_versions import LATEST
 
-    with suppress(Exception):  # a worker meets the same error, and reports it
-        Bundle.for_actors(LATEST.actors, LATEST.rules)
-
-
-gc.disable()
-try:
-    for module in MODULES:
-        import_module(module)
-    _read_data()
-finally:
-    gc.freeze()
-    gc.enable()
+        with suppress(Exception):  # a worker meets the same error, and reports it
+            Bundle.for_actors(LATEST.actors, LATEST.rules)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.jobs.executor import Executor, completed
+from hypervisor_tools.jobs.executor import JobExecutor, completed
 from hypervisor_tools.jobs.pickles import Archive, dump, load
 from hypervisor_tools.jobs.run import open_executor
 from hypervisor_tools.jobs.workers import JobLost, Work, Worker, WorkerEnded, WorkerPool, send_event
@@ -24,6 +24,7 @@ from hypervisor_tools.soltest.execution.job import Job
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor_tools.soltest.fuzz.stored_failures import write_corpus_file
 from hypervisor_tools.soltest.project.project import Project
+from hypervisor_tools.soltest.run.worker_modules import load_worker_modules
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
 REPORT_INTERVAL: Final = 1.0
@@ -254,6 +255,8 @@ def run_suites(
     created, and, with `ends_at_failure`, SuiteLost, since a lost process says nothing about a test.
     """
     dask = job.options.dask
+    if dask is None:
+        load_worker_modules()
     with open_executor(max(1, min(workers, len(suites))) if dask is None else workers, dask) as executor:
         for result in _run_on(executor, job, suites, watch or _ignore_progress, shows_interrupted=not keeps_corpus):
             if not keeps_corpus:
@@ -262,7 +265,7 @@ def run_suites(
 
 
 def _run_on(
-    executor: Executor, job: Job, suites: Sequence[Suite], report: Watch, *, shows_interrupted: bool
+    executor: JobExecutor, job: Job, suites: Sequence[Suite], report: Watch, *, shows_interrupted: bool
 ) -> Generator[SuiteResult]:
     drive = SuiteDrive(job)
     archive = Archive.of(files_of(job)) if executor.sends_files else None

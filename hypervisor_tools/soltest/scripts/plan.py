@@ -23,7 +23,7 @@ from hypervisor_tools.soltest.cheatcodes.table import selector, uses_fork_cheatc
 from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.compile.artifact import Artifacts, ContractArtifact
 from hypervisor_tools.soltest.execution.discovery import signature
-from hypervisor_tools.soltest.execution.executor import CallOutcome, TestExecutor, fork_of
+from hypervisor_tools.soltest.execution.executor import RawCallResult, TestExecutor, fork_of
 from hypervisor_tools.soltest.execution.job import Job
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, TestResult
 from hypervisor_tools.soltest.execution.stage import SetUpFailed, SuiteStage
@@ -163,7 +163,7 @@ class _ScriptRun:
             planned, keys, returned, lines, outcome.gas_used, trace, unsendable, tuple(self.linking.lines)
         )
 
-    def _run(self, stage: SuiteStage) -> CallOutcome:
+    def _run(self, stage: SuiteStage) -> RawCallResult:
         """Deploy the script and call it; return the outcome of the last step."""
         stage.executor.cheatcodes.state.broadcasts = Broadcasts(self.sender)
         refused = self._deploy_libraries(stage)
@@ -179,7 +179,7 @@ class _ScriptRun:
                 return outcome
         return stage.executor.call(self.sender, stage.address, self.calldata)
 
-    def _deploy_libraries(self, stage: SuiteStage) -> CallOutcome | None:
+    def _deploy_libraries(self, stage: SuiteStage) -> RawCallResult | None:
         """Deploy missing libraries as the script's first transactions; return the outcome of a failed one."""
         executor, broadcasts = stage.executor, stage.executor.cheatcodes.state.broadcasts
         assert broadcasts is not None, "a script broadcasts"
@@ -197,7 +197,7 @@ class _ScriptRun:
             broadcasts.calls.append(call)
         return None
 
-    def _view(self, base: Any, outcome: CallOutcome) -> TestResult:
+    def _view(self, base: Any, outcome: RawCallResult) -> TestResult:
         """Repeat the run with a tracer."""
         executor = self.executor
         executor.restore(base)

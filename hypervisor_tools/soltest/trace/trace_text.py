@@ -30,7 +30,7 @@ from localnet.rpc.values import as_data
 from localnet.traces.trace_report import native_text
 
 MAX_LINES: Final = 20_000
-MAX_CHARACTERS: Final = 32 << 20
+MAX_CHARACTERS: Final = 16 << 20
 """Maximum length of a text in lines and in characters; its last line counts the calls and events beyond."""
 _MAX_SHORT: Final = 999_999
 """Largest word of a slot that is printed as a decimal number."""

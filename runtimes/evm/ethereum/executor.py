@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
 from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
-from bridge.ethereum.execution import BlobRules, ForkFacts, HeldAccount, SimulatedCall
+from bridge.ethereum.execution import BlobRules, CallMessage, ForkFacts, HeldAccount
 from bridge.ethereum.transactions import (
     BLOB,
     DYNAMIC_FEE,
@@ -216,7 +216,7 @@ class EthereumExecutor:
         self._next_index()
         return result
 
-    def simulate(self, call: SimulatedCall) -> ApplyResult:
+    def simulate(self, call: CallMessage) -> ApplyResult:
         """Simulate a call by an external sender; the caller rolls back its effects. Raises InvalidTransaction.
 
         Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
@@ -236,7 +236,7 @@ class EthereumExecutor:
         finally:
             machine.context = context
 
-    def _simulate(self, call: SimulatedCall) -> ApplyResult:
+    def _simulate(self, call: CallMessage) -> ApplyResult:
         is_paid = bool(call.max_fee or call.max_priority_fee or call.max_fee_per_blob_gas)
         is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
         stores_events = is_traced or call.to is None
@@ -417,7 +417,7 @@ def _system_gas(fork: Fork) -> int:
     return SYSTEM_CALL_GAS + _SYSTEM_CALL_SLOTS * fork.gas.slot_bytes * fork.gas.state_byte
 
 
-def _transaction_of(call: SimulatedCall, nonce: int) -> Transaction:
+def _transaction_of(call: CallMessage, nonce: int) -> Transaction:
     return Transaction(
         type=SET_CODE if call.authorizations else BLOB if call.blob_hashes else DYNAMIC_FEE,
         chain_id=None,

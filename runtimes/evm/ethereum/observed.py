@@ -75,6 +75,8 @@ _CHARGES: Final = Struct("<QQQQ")
 _CHARGED: Final = Struct("<QQ")
 _PRICE_BITS: Final = 128
 _NO_LOGS: Final = bytes(4)
+_SAME_LOGS: Final = b"\xff" * 4
+"""Instead of the logs since the last border: they are those of the call (guests/session, session.rs)."""
 _CHECK: Final = Struct("<II")
 NO_CHECK: Final = bytes(_CHECK.size)
 _AS_SENDER, _UNSEEN, _ISOLATED = 1, 2, 4
@@ -298,7 +300,8 @@ class ObservedCall:
             at = words_at + 32 * _WORD.unpack_from(data, at)[0]
             words = data[words_at:at]
             logs, at = read_logs(data, at)
-            seen, at = read_logs(data, at)
+            same = data[at : at + _WORD.size] == _SAME_LOGS
+            seen, at = (logs, at + _WORD.size) if same else read_logs(data, at)
             if self._native is not None:
                 logs = self._native.logs(logs)
             if logs or seen:

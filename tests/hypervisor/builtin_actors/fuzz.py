@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pytest
 
-from bench.recorded import RunRecord, finish, options
 from bridge.actors.schemas import actor_schema, term_below
 from hypervisor import Address
 from store.schema.types import Bytes, Link, List, Simple, Struct, Term
+from tests.harness.recorded import RunRecord, finish, options
 from tests.hypervisor.builtin_actors import stage
 from tests.hypervisor.builtin_actors.bad_forms import BY_NAME
 from tests.hypervisor.builtin_actors.damage import damaged

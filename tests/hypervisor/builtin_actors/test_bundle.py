@@ -10,7 +10,8 @@ import dag_cbor
 import pytest
 from multiformats import CID, multihash, varint
 
-from hypervisor.builtin_actors import build, loader
+from hypervisor.builtin_actors import loader
+from scripts import build_guests
 from tests.conftest import bundle_file
 
 
@@ -106,15 +107,15 @@ def test_bundle_record_matches_bundle(manifest: list[Any], blocks: list[tuple[CI
 
 
 def test_the_bundle_was_built_from_the_sources_in_the_tree() -> None:
-    assert loader.bundle_record().source_hash == build.source_hash(build.GUESTS), "run `make bundle`"
+    assert loader.bundle_record().source_hash == build_guests.source_hash(build_guests.GUESTS), "run `make bundle`"
 
 
-@pytest.mark.parametrize("folder", build.STANDALONE, ids=attrgetter("name"))
+@pytest.mark.parametrize("folder", build_guests.STANDALONE, ids=attrgetter("name"))
 def test_a_module_that_stands_alone_is_the_recorded_one(folder: Path) -> None:
     record = json.loads((folder / f"{folder.name}.json").read_text())
-    assert record["source_hash"] == build.source_hash(folder), "run `make bundle`"
-    assert tuple(record.get("features", ())) == build.FEATURES.get(folder, ())
+    assert record["source_hash"] == build_guests.source_hash(folder), "run `make bundle`"
+    assert tuple(record.get("features", ())) == build_guests.FEATURES.get(folder, ())
     for feature, entry in {None: record, **record.get("features", {})}.items():
-        module = build.module_file(folder, feature).read_bytes()
+        module = build_guests.module_file(folder, feature).read_bytes()
         assert entry["size"] == len(module)
         assert CID.decode(entry["cid"]).digest == multihash.digest(module, "blake2b-256")

@@ -21,16 +21,16 @@ from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address, Genesis, Hypervisor
-from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.integers import encode_bigint
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, TokenAmount
+from scripts import build_guests
 from store.codec import decode, encode
 from tests.conftest import data_file, kinds
 from tests.hypervisor.builtin_actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World, interface
 from tests.runtimes.evm.assembler import assemble, deployer
 
-CRATE = Path(build.ACTORS) / "contract_calls"
+CRATE = Path(build_guests.ACTORS) / "contract_calls"
 OFFICIAL = "bundles/v18-testing-fake-proofs.car"
 RETURNED, NOT_SENT, NO_CONTRACT, REVERTED, EXITED, UNREADABLE = range(6)
 """Outcomes of a call, as the actor reports them."""
@@ -73,7 +73,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Hypervisor]:
 @pytest.fixture
 def caller(machine: Hypervisor) -> Caller:
     world = World(machine.fork())
-    code = world.machine.install((build.CALLER / "contract_caller.wasm").read_bytes())
+    code = world.machine.install((build_guests.CALLER / "contract_caller.wasm").read_bytes())
     return Caller(world, Address.id(world.machine.create(code).id), world.deploy("Inbox"))
 
 
@@ -179,7 +179,7 @@ def test_crate_tests_expect_bridge_behaviour() -> None:
 
 
 def test_contract_project_locks_same_sdk_versions_as_guests() -> None:
-    ours, theirs = (dict(locked(folder / "Cargo.lock")) for folder in (build.PROJECT, build.GUESTS))
+    ours, theirs = (dict(locked(folder / "Cargo.lock")) for folder in (build_guests.PROJECT, build_guests.GUESTS))
     shared = {"fvm_sdk", "fvm_shared", "fvm_ipld_encoding", "frc42_dispatch"}
     assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
 
@@ -194,8 +194,8 @@ def test_the_crates_own_tests_pass() -> None:
         pytest.skip(
             "this needs rustup and the pinned compiler: see hypervisor/builtin_actors/guests/rust-toolchain.toml"
         )
-    command = ["rustup", "run", build.toolchain(), "cargo", "test", "--quiet", "--locked"]
-    environment = os.environ | {"CARGO_TARGET_DIR": str(build.BUILD)}
+    command = ["rustup", "run", build_guests.toolchain(), "cargo", "test", "--quiet", "--locked"]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(build_guests.BUILD)}
     done = subprocess.run(command, cwd=CRATE, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert max(int(count) for count in re.findall(r"ok\. (\d+) passed", done.stdout)) > 15

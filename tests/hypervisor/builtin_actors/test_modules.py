@@ -5,17 +5,18 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from hypervisor.builtin_actors import build, loader
+from hypervisor.builtin_actors import loader
 from hypervisor.bundles.bundle import Bundle
 from runtimes.wasm.module.parser import parse_module
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.validate import validate_module
+from scripts import build_guests
 from tests.conftest import data_file, fvm_data
 
 
 def module_of(name: str) -> bytes:
     if name == "counter":
-        return (build.COUNTER / "counter.wasm").read_bytes()
+        return (build_guests.COUNTER / "counter.wasm").read_bytes()
     bundle = Bundle.embedded()
     return dict(bundle.blocks)[bundle.manifest.code(name)]
 
@@ -27,7 +28,7 @@ def quick_engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-NAMES = [*build.MANIFEST, "counter"]
+NAMES = [*build_guests.MANIFEST, "counter"]
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +66,9 @@ def test_module_has_no_start_function_and_at_most_five_pages(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_module_names_no_folder_of_the_machine_that_built_it(name: str) -> None:
     module = module_of(name)
-    for folder in (str(Path.home()), str(build.PROJECT), "/.cargo", "/.rustup", "/home/", "/Users/"):
+    for folder in (str(Path.home()), str(build_guests.PROJECT), "/.cargo", "/.rustup", "/home/", "/Users/"):
         assert folder.encode() not in module
 
 
 def test_the_record_names_the_pinned_compiler() -> None:
-    assert loader.bundle_record().compiler.startswith(f"rustc {build.toolchain()} ")
+    assert loader.bundle_record().compiler.startswith(f"rustc {build_guests.toolchain()} ")

@@ -13,12 +13,12 @@ import pytest
 from cbor2 import CBORTag
 
 from hypervisor import Address, Genesis, Hypervisor, Message
-from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import Gas, MethodNumber, TokenAmount
+from scripts import build_guests
 from store.blockstore import get_object
 from store.cid import Cid, show
 from store.codec import decode
@@ -182,7 +182,7 @@ def in_place_of(official: Bundle, own: Bundle, shared: frozenset[str] = frozense
     modules = dict(own.blocks)
     ours: Mapping[Cid, bytes] = {
         official.manifest.code(name): modules[own.manifest.code(name)]
-        for name, crate in build.MANIFEST.items()
+        for name, crate in build_guests.MANIFEST.items()
         if crate != "evm_marker" and name not in shared
     }
     return Bundle(official.root, official.manifest, tuple((cid, ours.get(cid, data)) for cid, data in official.blocks))

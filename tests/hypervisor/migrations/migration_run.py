@@ -4,7 +4,7 @@ Exits with 1 if a limit is exceeded. Nine in ten actors have a type whose code c
 tree is rewritten; their states are unchanged. The upgrade and its commit run in a separate process on a folder, with
 limits of a minute of CPU time for a million actors (wall-clock time depends on other programs), and of a fixed amount
 of memory plus some bytes per actor, for the store's caches. Afterwards each actor is read back. The result is a record
-(bench.recorded).
+(tests.harness.recorded).
 """
 
 import json
@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 from time import monotonic, process_time
 from typing import Final
 
-from bench.bench_memory import resident
-from bench.recorded import RunRecord, finish, options
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from hypervisor.versions.network_versions import NV28, NV29
 from store.rocks.database import RocksStore
+from tests.harness.memory import resident
+from tests.harness.recorded import RunRecord, finish, options
 
 FIRST: Final = 1_000_000
 """ID of the first actor, above those of a genesis."""

@@ -4,7 +4,7 @@ Nine in twenty actors are storage miners, as many are contracts, and a tenth are
 has a state of its own; a tenth of the miners have their own sector with a deal. The migration and its commit run in a
 process of their own on a folder, and store blocks at intervals, as a machine does. Exits with 1 if an actor has other
 code than expected, or if the process needs more memory than a fixed amount plus some bytes per actor, for the store's
-caches. The result is a record (bench.recorded).
+caches. The result is a record (tests.harness.recorded).
 """
 
 import json
@@ -18,8 +18,6 @@ from tempfile import TemporaryDirectory
 from time import monotonic, process_time
 from typing import Any, Final
 
-from bench.bench_memory import resident
-from bench.recorded import RunRecord, finish, options
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.integers import encode_bigint
 from hypervisor.migrations.migration import migrate_state
@@ -33,6 +31,8 @@ from store.codec import link
 from store.rocks.database import RocksStore
 from store.roots import SPILLED
 from store.trees.amt import Amt
+from tests.harness.memory import resident
+from tests.harness.recorded import RunRecord, finish, options
 from tests.hypervisor.migrations.migration_run import PROJECT, peak
 from tests.hypervisor.migrations.random_states import ACTORS, EPOCHS, States, manifest_of, random_state
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.actor_project import RUST, TEMPLATE, TEMPLATES, new_project, project_commands
 from localnet import Network
 from localnet.rpc.server.server import serving
+from scripts import build_guests
 from store.cid import RAW, cid_of, show
 from tests.command import Command, json_output, run, whole_command
 from tests.compilers import assemblyscript, needed_zig
@@ -22,7 +22,7 @@ from tests.runtimes.wasm.guests import guest
 PROJECT = Path(__file__).resolve().parents[3]
 FOLDER = PROJECT / "hypervisor" / "builtin_actors" / "template" / TEMPLATE
 MODULE, SCHEMA = FOLDER / f"{TEMPLATE}.wasm", FOLDER / "interface.ipldsch"
-UPGRADABLE = build.module_file(FOLDER, "upgradable")
+UPGRADABLE = build_guests.module_file(FOLDER, "upgradable")
 CODE = show(cid_of(MODULE.read_bytes(), RAW))
 FIL = 10**18
 
@@ -231,16 +231,16 @@ def test_new_project_is_the_template_under_another_name(hypervisor: Command, tmp
 @pytest.mark.slow
 def test_project_uses_flags_and_crates_of_built_in_actors() -> None:
     config = tomllib.loads((FOLDER / ".cargo" / "config.toml").read_text())["build"]
-    assert (config["target"], tuple(config["rustflags"])) == (build.TARGET, build.FLAGS)
+    assert (config["target"], tuple(config["rustflags"])) == (build_guests.TARGET, build_guests.FLAGS)
     assert (
         (FOLDER / "rust-toolchain.toml")
         .read_text()
-        .endswith((build.GUESTS / "rust-toolchain.toml").read_text().partition("[toolchain]")[2])
+        .endswith((build_guests.GUESTS / "rust-toolchain.toml").read_text().partition("[toolchain]")[2])
     )
-    shared = tomllib.loads((build.GUESTS / "Cargo.toml").read_text())["workspace"]["dependencies"]
+    shared = tomllib.loads((build_guests.GUESTS / "Cargo.toml").read_text())["workspace"]["dependencies"]
     for crate, wanted in tomllib.loads((FOLDER / "Cargo.toml").read_text())["dependencies"].items():
         assert wanted == shared[crate], crate
-    locked = _locked(build.GUESTS / "Cargo.lock")
+    locked = _locked(build_guests.GUESTS / "Cargo.lock")
     assert {name: version for name, version in _locked(FOLDER / "Cargo.lock").items() if name in locked} == {
         name: version for name, version in locked.items() if name in _locked(FOLDER / "Cargo.lock")
     }
@@ -254,19 +254,19 @@ def test_tests_of_the_template_pass_on_its_committed_module(tmp_path: Path) -> N
 @pytest.mark.long
 def test_new_project_compiles_and_its_tests_pass(tmp_path: Path) -> None:
     try:
-        build.find_compiler()
-    except build.ToolchainMissing as missing:
+        build_guests.find_compiler()
+    except build_guests.ToolchainMissing as missing:
         pytest.skip(f"not built: {missing}")
     run("actor", "new", "guest_book", "--into", tmp_path, catch_exceptions=False)
     project = tmp_path / "guest_book"
     target = PROJECT / "build" / "template"
     command = ["cargo", "build", "--release", "--locked", "--quiet"]
     subprocess.run(command, cwd=project, env=os.environ | {"CARGO_TARGET_DIR": str(target)}, check=True)
-    _run_its_tests(project, "guest_book", target / build.TARGET / "release" / "guest_book.wasm", tmp_path)
+    _run_its_tests(project, "guest_book", target / build_guests.TARGET / "release" / "guest_book.wasm", tmp_path)
 
 
 def _run_its_tests(project: Path, name: str, module: Path, scratch: Path) -> None:
-    place = scratch / "built" / build.TARGET / "release" / f"{name}.wasm"
+    place = scratch / "built" / build_guests.TARGET / "release" / f"{name}.wasm"
     place.parent.mkdir(parents=True)
     shutil.copy(module, place)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]

@@ -419,6 +419,6 @@ def test_ctrl_c_stops_command_and_workers_silently(
         errors = process.communicate(timeout=60)[1]
         assert time.monotonic() - began < 5 * slowness()
         assert (process.returncode, errors) == (130, "")
-        while has_processes(process.pid):  # those of `multiprocessing` itself end when no process holds their pipes
+        while has_processes(process.pid):  # the one that forks workers ends when it has seen that its parent has
             assert time.monotonic() - began < 5 * slowness()
             time.sleep(0.01)

@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from web3 import HTTPProvider, Web3
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.bindings.actors.solidity import abi
 from hypervisor_tools.cli.rpc_client import rpc_request
 from localnet.fork.node_client import NodeError
 from tests import command
@@ -268,11 +265,3 @@ def test_node_error_is_reported(tmp_path: Path) -> None:
         assert (done.returncode, "is not on this chain" in done.stderr) == (1, True)
     with pytest.raises(InvalidInput, match="is not a URL"):
         rpc_request("ftp://localhost", "eth_chainId")
-
-
-@pytest.mark.slow
-def test_web3_reads_builtin_actor_with_abi_facade(tmp_path: Path) -> None:
-    datacap = Web3.to_checksum_address("0xff" + "00" * 18 + "07")
-    with running(tmp_path / "ready", "--abi-facade") as (url, _):
-        token: Any = Web3(HTTPProvider(url)).eth.contract(address=datacap, abi=abi("datacap"))
-        assert (token.functions.name().call(), token.functions.granularity().call()) == ("DataCap", 10**18)

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from hypervisor_tools.jobs import cluster
 from hypervisor_tools.jobs.executor import LocalExecutor, completed
 from hypervisor_tools.jobs.run import run_all
 from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool
+from tests.hypervisor_tools.worker_processes import live_workers
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +64,12 @@ def test_lost_job_is_repeated_then_skipped(dask: str | None, tmp_path: Path, req
 
 @pytest.mark.slow
 def test_workers_end_with_an_error_or_an_interrupted_reader() -> None:
-    before = {*active_children()}
+    before = live_workers()
     with pytest.raises(InvalidInput, match=r"^\d is refused$"):
         list(run_all(refuse, range(8), 2, "numbers"))
     with closing(run_all(abs, range(100), 2, "numbers")) as running:  # type: ignore[type-var]  # a generator
         assert next(running) == 0
-    assert {*active_children()} <= before
+    assert live_workers() <= before
 
 
 @pytest.mark.slow

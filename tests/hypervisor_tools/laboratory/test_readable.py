@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.laboratory.readable import decode_value, encode_value
 from localnet.state.named_code import with_schema
+from scripts import build_guests
 from tests.command import run as run_command
 from tests.conftest import data_file
 
@@ -149,10 +149,10 @@ def test_exported_numbers_of_methods_keep_their_types() -> None:
 
 def test_schema_file_or_a_module_describes_users_actors(tmp_path: Path) -> None:
     schema, module = tmp_path / "interface.ipldsch", tmp_path / "jar.wasm"
-    schema.write_text((build.TEMPLATE / "interface.ipldsch").read_text())
-    module.write_bytes(with_schema(build.module_file(build.TEMPLATE).read_bytes(), schema.read_text()))
+    schema.write_text((build_guests.TEMPLATE / "interface.ipldsch").read_text())
+    module.write_bytes(with_schema(build_guests.module_file(build_guests.TEMPLATE).read_bytes(), schema.read_text()))
     plain = tmp_path / "plain.wasm"
-    plain.write_bytes(build.module_file(build.TEMPLATE).read_bytes())
+    plain.write_bytes(build_guests.module_file(build_guests.TEMPLATE).read_bytes())
 
     def run(*arguments: Any) -> Any:
         return run_command(*arguments)

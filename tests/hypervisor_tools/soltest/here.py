@@ -12,7 +12,7 @@ from hypervisor_tools.soltest.execution.executor import TestExecutor
 from hypervisor_tools.soltest.execution.job import Job
 from hypervisor_tools.soltest.execution.results import TestResult
 from hypervisor_tools.soltest.report.collecting import SuiteCoverage
-from hypervisor_tools.soltest.run.run_test import SuiteRun
+from hypervisor_tools.soltest.run.run_test import ContractRunner
 from hypervisor_tools.soltest.run.serving import executor_settings_of, settings_of, viewer_of
 
 
@@ -36,7 +36,7 @@ def run_suite(
     viewer, report = viewer_of(job, artifacts), job.options.report
     collector = viewer.collector(executor.machine, report, job.project) if report else None
     try:
-        run = SuiteRun(executor, artifacts, job.project, suite, job.seed, viewer=viewer, collector=collector)
+        run = ContractRunner(executor, artifacts, job.project, suite, job.seed, viewer=viewer, collector=collector)
         results = list(run.run())
         if collector is not None and collected is not None:
             collected.append(collector.collect())

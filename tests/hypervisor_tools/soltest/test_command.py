@@ -2,14 +2,17 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hypervisor.errors import InvalidInput
 from hypervisor_tools.soltest.compile.solc import SolcChoice
+from hypervisor_tools.soltest.execution.results import SuiteResult
 from hypervisor_tools.soltest.run import session
+from hypervisor_tools.soltest.run.session import SuiteSession
 from tests.command import run as run_command
 from tests.hypervisor_tools.soltest.contracts import FAIL, PASS, artifact, forge_out
 
@@ -213,6 +216,9 @@ def test_fuzz_seed_is_printed_on_failure_and_accepted_back(project: Path) -> Non
 def test_json_has_a_result_for_each_test(project: Path) -> None:
     status, text = run(project, "--json")
     suites: dict[str, Any] = json.loads(text)
+    *lines, last = text.splitlines()
+    assert {name for line in lines for name in json.loads(f"{{{line[1:]}}}")} == {*suites}  # a suite per line
+    assert (len(lines), last) == (2, "}")
     assert (status, set(suites)) == (1, {"test/P.t.sol:Good", "test/P.t.sol:Bad"})
     good, bad = suites["test/P.t.sol:Good"], suites["test/P.t.sol:Bad"]
     assert set(good) == {"duration", "warnings", "test_results"}
@@ -231,6 +237,20 @@ def test_json_has_a_result_for_each_test(project: Path) -> None:
     call = tests["testBroken(uint8)"]["counterexample"]["Single"]
     assert (call["args"], call["raw_args"]) == ("0", "0")
     assert call["sender"] is call["contract_name"] is call["warp"] is None
+
+
+@pytest.mark.slow
+def test_json_has_the_suites_that_ended_before_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_suites = SuiteSession.run
+
+    def run_one(session: SuiteSession) -> Iterator[SuiteResult]:
+        yield next(run_suites(session))
+        raise InvalidInput("the node does not answer")
+
+    monkeypatch.setattr(SuiteSession, "run", run_one)
+    done = run_command("test", str(project), "--json")
+    assert len(json.loads(f"{done.stdout}}}")) == 1
+    assert (done.exit_code, done.stderr) == (2, "error: the node does not answer\n")
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SENDER, VM_ADDRESS, Mock, Prank
 from hypervisor_tools.soltest.cheatcodes.table import selector, table
-from hypervisor_tools.soltest.execution.executor import CallOutcome, ContractCall, ExecutorSettings, TestExecutor
+from hypervisor_tools.soltest.execution.executor import ExecutorCall, ExecutorSettings, RawCallResult, TestExecutor
 from runtimes.evm.ethereum import AllocAccount, install_alloc, session_of
 from tests.runtimes.evm.assembler import assemble
 
@@ -73,7 +73,7 @@ def executor(evm: str, fork: str = "") -> TestExecutor:
 
 def call(
     made: TestExecutor, to: EthAddress, data: bytes, sender: EthAddress, commit: bool, gas: int | None
-) -> CallOutcome:
+) -> RawCallResult:
     made.touch(sender)
     here = None if commit else made.snapshot()
     outcome = made.call(sender, to, data, gas=gas, commit=commit)
@@ -231,7 +231,7 @@ def test_calls_without_effect_leave_what_cheatcodes_have_set(evm: str, is_reject
     for _ in range(2):
         here = made.snapshot()
         if is_rejected:
-            asked = ContractCall(DEFAULT_SENDER, caller, b"")
+            asked = ExecutorCall(DEFAULT_SENDER, caller, b"")
             assert [outcome.output for outcome in made.call_or_undo([asked, asked])] == [MAGIC_ASSUME]
         else:
             outcome = made.call(DEFAULT_SENDER, caller, b"", commit=False)
@@ -289,7 +289,7 @@ def test_calls_together_have_the_outcomes_of_calls_one_by_one(evm: str, keeps: b
     """Expected: those of single calls of py-evm, in the same order, undone where they are not kept."""
     rng, made, reference = Random(1), executor(evm), executor("py-evm")
     calls = [
-        ContractCall(
+        ExecutorCall(
             address(200 + rng.randrange(3)), rng.choice(TARGETS), words(rng.choice((0, 3, 12)), rng.randrange(9))
         )
         for _ in range(60)
@@ -297,7 +297,7 @@ def test_calls_together_have_the_outcomes_of_calls_one_by_one(evm: str, keeps: b
     for number in range(3):
         made.touch(address(200 + number))
         reference.touch(address(200 + number))
-    found: list[CallOutcome] = []
+    found: list[RawCallResult] = []
     while len(found) < len(calls):
         here, rest = made.snapshot(), calls[len(found) : len(found) + 20]
         found += made.call_or_undo(rest) if keeps else made.call_each(rest)
@@ -323,7 +323,7 @@ def words(*values: int) -> bytes:
     return b"".join(value.to_bytes(32, "big") for value in values)
 
 
-def seen(outcome: CallOutcome) -> tuple[object, ...]:
+def seen(outcome: RawCallResult) -> tuple[object, ...]:
     return outcome.success, outcome.output, outcome.gas_used, outcome.execution_gas, outcome.logs
 
 
@@ -344,7 +344,7 @@ def test_a_rejected_call_leaves_no_lines_in_a_batch(evm: str) -> None:
         kept: AllocAccount(0, 1, assemble(f"{CONSOLE_LINE.format(8)} 1 1 SSTORE STOP")),
     })  # fmt: skip
     made.touch(DEFAULT_SENDER)
-    calls = [ContractCall(DEFAULT_SENDER, to, b"") for to in (kept, rejected, kept)]
+    calls = [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (kept, rejected, kept)]
     ended = 0
     while ended < len(calls):
         ended += len(made.call_or_undo(calls[ended:]))
@@ -420,7 +420,7 @@ def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -
     }
     inner = assemble(f"{' '.join(random_step(rng, 2) for _ in range(3))} STOP fails: 0 0 REVERT")
     vault = assemble("CALLER SLOAD CALLVALUE 1 ADD ADD CALLER SSTORE CALLER 0 MSTORE 32 0 LOG0 STOP")
-    calls = [ContractCall(DEFAULT_SENDER, rng.choice(list(handlers)), b"") for _ in range(30)]
+    calls = [ExecutorCall(DEFAULT_SENDER, rng.choice(list(handlers)), b"") for _ in range(30)]
     seen_outcomes: list[list[tuple[object, ...]]] = []
     for evm in ("fast", "py-evm"):
         made = executor(evm)
@@ -429,7 +429,7 @@ def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -
         contracts = {each: AllocAccount(9, 1, code) for each, code in accounts.items()}
         install_alloc(made.machine, users | contracts)
         made.touch(DEFAULT_SENDER)
-        found: list[CallOutcome] = []
+        found: list[RawCallResult] = []
         while len(found) < len(calls):
             here, rest = made.snapshot(), calls[len(found) : len(found) + 10]
             found += made.call_or_undo(rest) if keeps else made.call_each(rest)

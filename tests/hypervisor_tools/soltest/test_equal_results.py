@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import active_children
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from shutil import rmtree
 from threading import Event, Thread
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hypervisor_tools.jobs.fork_server import WorkerProcess
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, Artifacts
 from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suites
 from hypervisor_tools.soltest.execution.job import Job, Options
@@ -21,6 +20,7 @@ from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.report.report import json_report
 from hypervisor_tools.soltest.run.workers import run_suites
 from tests.hypervisor_tools.soltest.contracts import PASS, artifact, write
+from tests.hypervisor_tools.worker_processes import live_workers
 
 BRANCHES = ["600435", "600116", "@odd", "57", "00", "odd:", "6004356103e810", "@small", "57", "00", "small:", "00"]
 FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
@@ -32,15 +32,15 @@ def killed_workers(count: int) -> Iterator[list[int]]:
 
     Their successors are left alone, since a test that ends two processes fails.
     """
-    before, ended = {*active_children()}, Event()
+    before, ended = live_workers(), Event()
     killed: list[int] = []
 
     def kill() -> None:
-        first: list[BaseProcess] = []
+        first: list[WorkerProcess] = []
         while len(first) < count and not ended.wait(0.01):
-            first = [*({*active_children()} - before)][:count]
+            first = [*(live_workers() - before)][:count]
         for process in first:
-            if process.pid is not None and not ended.wait(0.3):
+            if not ended.wait(0.3):
                 killed.append(process.pid)
                 process.kill()
 

@@ -349,15 +349,3 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
         runs.watch(lambda: load_project(project))
     assert wanted == [SuiteFilter(), SuiteFilter(path="test/T.t.sol"), SuiteFilter()]
     assert capsys.readouterr().err.count("error: the sources do not compile") == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--rules", "lab", "--lab", "LANES"], "there is no lab 'LANES': names are lowercase, such as 'lanes'"),
-        (["--rules", "lab:lanes", "--lab", "async"], "labs were passed with both --rules lab:lanes and --lab async"),
-    ],
-)
-def test_invalid_labs_option_is_named(options: list[str], words: str) -> None:
-    done = run_command("node", *options)
-    assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr

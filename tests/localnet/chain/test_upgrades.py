@@ -8,7 +8,6 @@ import pytest
 
 from bridge.bindings import storageminer
 from bridge.filecoin.method_numbers import method_number
-from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES
@@ -27,6 +26,7 @@ from localnet.ledger.upgrades import UpgradePlan
 from localnet.replay.replay import replay
 from localnet.traces.trace import trace
 from runtimes.wasm.module.parser import parse_module
+from scripts import build_guests
 from store.blockstore import get_object
 from store.cid import RAW, Cid, cid_of
 from store.codec import unlink
@@ -335,8 +335,8 @@ def test_an_upgrade_can_follow_earlier_ones() -> None:
             assert (network.version, actors_version(network.machine.manifest)) == (version, VERSIONS[version])
 
 
-FOLDER = build.TEMPLATE
-FIRST, SECOND = build.module_file(FOLDER, "upgradable"), build.module_file(FOLDER, "v2")
+FOLDER = build_guests.TEMPLATE
+FIRST, SECOND = build_guests.module_file(FOLDER, "upgradable"), build_guests.module_file(FOLDER, "v2")
 FIRST_SCHEMA, SECOND_SCHEMA = FOLDER / "interface-upgradable.ipldsch", FOLDER / "interface-v2.ipldsch"
 FIL = 10**18
 
@@ -365,7 +365,7 @@ def actor_state(network: Network, jar: NativeActor) -> ActorState | None:
     ("feature", "asks", "takes_over"), [(None, False, False), ("upgradable", True, False), ("v2", False, True)]
 )
 def test_only_v1_requests_upgrade_and_only_v2_exports_it(feature: str | None, asks: bool, takes_over: bool) -> None:
-    module = parse_module(build.module_file(FOLDER, feature).read_bytes())
+    module = parse_module(build_guests.module_file(FOLDER, feature).read_bytes())
     assert ("upgrade_actor" in {item.name for item in module.imports}) == asks
     assert (module.export("upgrade") is not None) == takes_over
 

@@ -319,7 +319,6 @@ def test_unfunded_accounts_are_funded_on_fork() -> None:
     ("options", "words"),
     [
         ({"network": 27}, "a fork uses the network version"),
-        ({"rules": "lab:async"}, "'filecoin', not 'lab:async'"),
         ({"fork": ForkSource("ftp://there")}, "is not a URL of a node"),
     ],
 )

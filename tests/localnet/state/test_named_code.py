@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from hypervisor.builtin_actors import build
 from hypervisor.bundles.bundle import custom_section
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
@@ -17,6 +16,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
 from localnet.state.actor_interfaces import MAX_LINKS, NO_SCHEMA, StoredSchemas
 from localnet.state.named_code import SCHEMA_SECTION, schema_in_module, stored_schema, with_schema
+from scripts import build_guests
 from store.blocks.memory import MemoryStore
 from store.blockstore import put_object
 from store.cid import RAW, Cid, cid_of, show
@@ -26,8 +26,8 @@ from tests.localnet.conftest import Clock
 from tests.localnet.explorer.conftest import Visitor
 from tests.runtimes.wasm.guests import guest
 
-MODULE = build.module_file(build.TEMPLATE).read_bytes()
-TEXT = (build.TEMPLATE / "interface.ipldsch").read_text()
+MODULE = build_guests.module_file(build_guests.TEMPLATE).read_bytes()
+TEXT = (build_guests.TEMPLATE / "interface.ipldsch").read_text()
 OTHER = "type Count int\ntype State struct { owners Count } representation tuple\n"
 FIL = 10**18
 

@@ -295,7 +295,7 @@ def test_the_engine_of_the_tests_is_an_option(pytester: pytest.Pytester, evm: st
     ("option", "value", "words"),
     [
         ("--evm", "geth", "'geth' is not known: choose one of py-evm, fast, *official, auto*"),
-        ("--rules", "eth", "rules 'eth' are not known: choose one of filecoin, ethereum, lab"),
+        ("--rules", "eth", "rules 'eth' are not known: choose one of filecoin, ethereum*"),
         ("--bundle", "nope", "bundle nope cannot be read: *"),
     ],
 )

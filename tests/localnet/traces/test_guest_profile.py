@@ -5,19 +5,13 @@ from typing import Any
 
 import pytest
 
-from bridge.abi.abi import ContractInterface
-from bridge.bindings import multisig
-from bridge.ethereum.addresses import masked_id
-from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount
-from hypervisor_tools.bindings.actors.solidity import abi
 from localnet import NativeActor, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.server.server import serving
 from localnet.traces.guest_profile import GuestProfile, check_profile
 from tests.command import run
-from tests.localnet.test_network import wallet
 from tests.runtimes.wasm.guests import data, guest
 
 # `twice` calls `leaf` twice, and `fall` itself as often as its argument says; everything ends by what the method is.
@@ -135,22 +129,6 @@ def test_the_memory_of_a_profile_is_not_the_guest_s(network: Network, actor: Nat
     profile = network.profile(receipt.hash)
     assert profile.reproduced
     assert rows(profile)["method"][0] == 5
-
-
-@pytest.mark.slow
-def test_eth_transaction_to_actor_is_profiled_under_facade() -> None:
-    with Network(facade=True) as network:
-        actor = wallet(network, network.accounts[0].delegated, network.accounts[1].native)
-        network.send_native(masked_id(actor), 0, value=10)
-        proposal = multisig.propose(network.accounts[2].native, 7, 0, b"")
-        network.invoke(Address.id(actor), proposal, sender=network.accounts[1])
-        approval = ContractInterface(abi("multisig")).encode_call("approve", 0, b"")
-        receipt = network.send(masked_id(actor), data=approval)
-        assert receipt.succeeded
-        assert network.trace(receipt.hash).reproduced
-        profile = network.profile(receipt.hash)
-    assert profile.reproduced
-    assert [box.label for box in profile.boxes if "multisig" in box.label] == [f"f0{actor} multisig.Approve"]
 
 
 def test_profile_has_table_and_flame_graph(network: Network, actor: NativeActor, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data import PROJECT
 from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
@@ -20,6 +19,7 @@ from localnet import Network, TransactionFailed
 from localnet.traces.console_log import MAX_CHARACTERS, log_line
 from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
 from store.keccak import keccak
+from tests.harness.paths import PROJECT
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces.lookup import found, plain_call
 from tests.patience import slowness

@@ -26,7 +26,6 @@ from hypothesis import strategies as st
 from py_ecc import optimized_bn128
 
 from bridge.ethereum.block import EthereumBlock
-from hypervisor.builtin_actors.build import BN254
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.precompiles import curves
@@ -34,6 +33,7 @@ from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.prices import PRICES
 from runtimes.wasm.module.parser import parse_module
+from scripts.build_guests import BN254
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_session_calls import CONTRACT, SENDER, run

@@ -14,7 +14,7 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum.block import EthereumBlock
-from bridge.ethereum.execution import SimulatedCall
+from bridge.ethereum.execution import CallMessage
 from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, GAS_PER_BLOB, LEGACY, Transaction
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
@@ -153,9 +153,9 @@ def test_simulations_need_the_funds_for_their_value(
     machine.advance(block=EthereumBlock(fork, filecoin_addresses=False))
     executor = EthereumExecutor(machine)
     for sender in (SENDER, OTHER):
-        assert executor.simulate(SimulatedCall(sender, NOBODY, Gas(1_000_000), TokenAmount(RICH))).exit_code == 0
+        assert executor.simulate(CallMessage(sender, NOBODY, Gas(1_000_000), TokenAmount(RICH))).exit_code == 0
     with pytest.raises(InvalidTransaction, match="the sender has 0, the maximum cost is 1"):
-        executor.simulate(SimulatedCall(NOBODY, OTHER, Gas(100_000), TokenAmount(1)))
+        executor.simulate(CallMessage(NOBODY, OTHER, Gas(100_000), TokenAmount(1)))
 
 
 @pytest.mark.parametrize(("fee", "cost"), [(0, 0), (5, GAS_PER_BLOB)])
@@ -164,7 +164,7 @@ def test_simulated_blobs_without_fee_are_free(machine: Hypervisor, fee: int, cos
     code = assemble(f"BLOBBASEFEE 0 MSTORE {word(SENDER)} BALANCE 32 MSTORE 64 0 RETURN")
     install_alloc(machine, {COUNTER: AllocAccount(0, 1, code)})
     hashes = (b"\x01" + bytes(31),)
-    call = SimulatedCall(SENDER, COUNTER, Gas(100_000), max_fee=PRICE, max_fee_per_blob_gas=fee, blob_hashes=hashes)
+    call = CallMessage(SENDER, COUNTER, Gas(100_000), max_fee=PRICE, max_fee_per_blob_gas=fee, blob_hashes=hashes)
     data = unwrap_return(EthereumExecutor(machine).simulate(call).receipt.return_data)
     assert int.from_bytes(data[:32], "big") == (1 if fee else 0)
     assert int.from_bytes(data[32:], "big") == RICH - cost - 100_000 * min(PRICE, BASE_FEE)
@@ -221,7 +221,7 @@ def test_a_rolled_back_transaction_leaves_nothing(
 ) -> None:
     """The guest undoes it, so that the next one finds all values there."""
     executor, root = EthereumExecutor(machine), machine.root
-    executor.simulate(SimulatedCall(SENDER, COUNTER, Gas(100_000)))
+    executor.simulate(CallMessage(SENDER, COUNTER, Gas(100_000)))
     with machine.trial():
         executor.apply_transaction(sent(0, COUNTER), SENDER)
         if read:
@@ -267,7 +267,7 @@ def test_a_simulation_writes_nothing_and_keeps_the_session(
     executor, writes = EthereumExecutor(machine), machine.state_tree.writes
     for _ in range(2):
         with machine.trial():
-            result = executor.simulate(SimulatedCall(NOBODY, COUNTER, Gas(100_000)))
+            result = executor.simulate(CallMessage(NOBODY, COUNTER, Gas(100_000)))
         assert int.from_bytes(result.return_data[-32:], "big") == 6
         monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     assert machine.state_tree.writes == writes
@@ -500,12 +500,12 @@ def test_transactions_need_a_block_with_randomness() -> None:
 def test_a_base_fee_has_64_bits(machine: Hypervisor, base_fee: int) -> None:
     """revm has this limit; a transaction that pays such a fee needs funds below 128 bits."""
     machine.advance(base_fee=TokenAmount(base_fee))
-    executor, free = EthereumExecutor(machine), SimulatedCall(SENDER, COUNTER, Gas(100_000))
+    executor, free = EthereumExecutor(machine), CallMessage(SENDER, COUNTER, Gas(100_000))
     if base_fee < 1 << 64:
         assert executor.simulate(free).exit_code == 0
     else:
         with pytest.raises(InvalidInput, match="base fee 18446744073709551616, blob base fee 1, slot 0"):
-            executor.simulate(SimulatedCall(SENDER, COUNTER, Gas(100_000), max_fee=base_fee))
+            executor.simulate(CallMessage(SENDER, COUNTER, Gas(100_000), max_fee=base_fee))
 
 
 def outcome(result: TransactionResult) -> tuple[bool, int, int]:
@@ -580,7 +580,7 @@ def test_only_capped_simulations_fill_the_reservoir_of_state_gas(is_capped: bool
     with Hypervisor.open(rules="ethereum") as machine:
         machine.advance(block=EthereumBlock("Amsterdam", COINBASE, filecoin_addresses=False))
         install_alloc(machine, {TOKEN: AllocAccount(0, 1, assemble("GAS 0 MSTORE 32 0 RETURN"))})
-        call = SimulatedCall(sender=SENDER, to=TOKEN, gas_limit=30_000_000, is_capped=is_capped)
+        call = CallMessage(sender=SENDER, to=TOKEN, gas_limit=30_000_000, is_capped=is_capped)
         found = EthereumExecutor(machine).simulate(call)
         assert int.from_bytes(unwrap_return(found.return_data), "big") == gas - 15_000 - 2
 

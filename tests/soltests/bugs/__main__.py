@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from bench.recorded import NOT_RUN, RunRecord, finish, options
+from tests.harness.recorded import NOT_RUN, RunRecord, finish, options
 from tests.soltests.runners import PACKAGE, SOLC
 from tests.soltests.stage import INSTALLED, PROJECT
 
@@ -141,8 +141,8 @@ def found(command: Sequence[str], names: Sequence[str], seed: int, runs: int, pr
     )
     start = done.stdout.find("{")
     try:
-        content: Mapping[str, Any] = json.loads(done.stdout[max(start, 0) :].splitlines()[0])
-    except (ValueError, IndexError):
+        content: Mapping[str, Any] = json.JSONDecoder().raw_decode(done.stdout, max(start, 0))[0]
+    except ValueError:
         raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}") from None
     ends: Runs = {}
     for suite, tests in content.items():

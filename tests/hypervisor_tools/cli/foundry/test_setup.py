@@ -12,11 +12,11 @@ import pytest
 
 from hypervisor.builtin_actors.schemas import NAMES, SHARED
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.bindings.actors import python
-from hypervisor_tools.bindings.actors.__main__ import PROJECT, generated_files
-from hypervisor_tools.bindings.contracts import module
+from hypervisor_tools.bindings import module
 from hypervisor_tools.soltest.project.project import load_project
 from hypervisor_tools.soltest.project.sources import own_sources, read_sources
+from scripts.actor_bindings import python
+from scripts.actor_bindings.__main__ import PROJECT, generated_files
 from tests.command import run
 from tests.command import run as run_command
 

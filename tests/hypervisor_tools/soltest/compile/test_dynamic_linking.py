@@ -1,10 +1,18 @@
 """Rewriting of tests: what is replaced, and positions of the code. Rules: forge, crates/common/src/preprocessor."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from hypervisor_tools.soltest.compile.compiler import CompileError
 from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
+from hypervisor_tools.soltest.execution.discovery import SuiteFilter
+from hypervisor_tools.soltest.execution.job import Options
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.project.sources import read_sources
+from hypervisor_tools.soltest.run.session import SuiteSession
 
 COUNTERS = """contract Plain { uint256 public x; }
 contract Named { constructor(uint256 a, string memory /* label */ b, address[] calldata) payable {} }
@@ -65,6 +73,45 @@ def test_mocks_scripts_and_other_contracts_stay(tmp_path: Path) -> None:
     assert not linked(tmp_path, f"contract Script {{}} {create.replace('T', 'T is Script')}").edits
     assert not linked(tmp_path, "contract Own {} contract T { function t() public { new Own(); } }").edits
     assert not linked(tmp_path, create, "script/T.s.sol").edits
+
+
+def test_a_creation_with_an_error_stays(tmp_path: Path) -> None:
+    for call in ("Plain(1)", "Named(1)", "Named({a: 1, b: s})"):
+        assert not linked(tmp_path, f"contract T {{ function t() public {{ new {call}; }} }}").edits, call
+    assert linked(tmp_path, "contract T { function t() public { new Named({a: 1, b: s, x: l}); } }").edits
+    assert not linked(tmp_path, "contract T { function t() public { new Plain(); }").edits  # a bracket is missing
+
+
+def test_errors_of_the_language_in_lines_without_an_edit_are_the_projects(tmp_path: Path) -> None:
+    """Errors as solc 0.8.37 reports them."""
+    made = linked(tmp_path, "contract T { function t() public {\nnew Plain();\ncal(); } }")
+    text, name = made.sources.texts["test/T.t.sol"], "test/T.t.sol"
+    own = error("DeclarationError", name, text.index("cal()"))
+    in_source = error("TypeError", "src/Counters.sol", 0)
+    others = [
+        error("TypeError", name, text.index("Plain(")),
+        error("TypeError", name, text.index("interface VmContractHelper")),
+        error("TypeError", "foundry-pp/DeployHelper0.sol", 0),
+        error("CompilerError", name, text.index("cal()")),  # the stack is too deep
+        {"type": "JSONError"},
+    ]
+    assert made.errors_of_project([own, *others, in_source]) == [own, in_source]
+
+
+def test_an_error_of_the_project_is_reported_after_one_compilation(tmp_path: Path) -> None:
+    linked(tmp_path, "contract T { function t() public {\nnew Plain();\ncal(); } }")
+    answer = json.dumps({"errors": [error("DeclarationError", "src/Counters.sol", 0) | {"message": "no cal"}]})
+    solc, log = tmp_path / "solc", tmp_path / "log"
+    asked = f"#!/bin/sh\n[ $1 = --version ] && echo Version: 0.8.37 && exit\necho >> {log}\ncat > /dev/null"
+    solc.write_text(f"{asked}\necho '{answer}'", encoding="utf-8")
+    solc.chmod(0o755)
+    with pytest.raises(CompileError, match="no cal"):
+        SuiteSession(Project(tmp_path, dynamic_test_linking=True), SuiteFilter(), Options(use=str(solc))).prepare()
+    assert log.read_text(encoding="utf-8") == "\n"
+
+
+def error(kind: str, file: str, start: int) -> dict[str, Any]:
+    return {"type": kind, "sourceLocation": {"file": file, "start": start, "end": start + 5}, "severity": "error"}
 
 
 def test_source_maps_have_the_positions_of_the_test(tmp_path: Path) -> None:

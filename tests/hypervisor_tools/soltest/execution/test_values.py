@@ -14,7 +14,7 @@ from hypervisor_tools.soltest.cheatcodes.eth_abi_values import decode_any
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, unwrap_error
 from hypervisor_tools.soltest.cheatcodes.values import decode as abi_decode
 from hypervisor_tools.soltest.cheatcodes.values import encode as abi_encode
-from hypervisor_tools.soltest.execution.executor import CallOutcome
+from hypervisor_tools.soltest.execution.executor import RawCallResult
 from hypervisor_tools.soltest.execution.inline import configured
 from hypervisor_tools.soltest.execution.results import CaseStatus, TestResult
 from hypervisor_tools.soltest.execution.values import (
@@ -419,10 +419,10 @@ def test_fuzz_dictionary_matches_its_settings(settings: dict[str, Any], expected
     assert drawn(Dictionary.of(DictionarySettings(**settings), STATE, SOURCES)) == expected
 
 
-def outcome() -> CallOutcome:
+def outcome() -> RawCallResult:
     word = (2000).to_bytes(32, "big")
     log = Log(((1000).to_bytes(32, "big"), (3000).to_bytes(32, "big")), (4000).to_bytes(32, "big") + b"\1")
-    return CallOutcome(True, word, 0, (log,), touched_words=(5000,))
+    return RawCallResult(True, word, 0, (log,), touched_words=(5000,))
 
 
 def test_dictionary_holds_run_values_until_forgotten() -> None:

@@ -14,7 +14,7 @@ from eth_abi.abi import encode
 
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.soltest.cheatcodes.table import selector
-from hypervisor_tools.soltest.execution.executor import CallOutcome
+from hypervisor_tools.soltest.execution.executor import RawCallResult
 from hypervisor_tools.soltest.execution.results import BlockDelay, CaseStatus, TestResult
 from hypervisor_tools.soltest.execution.values import Dictionary, Values
 from hypervisor_tools.soltest.fuzz import corpus
@@ -181,7 +181,7 @@ def test_oldest_input_is_evicted_if_none_was_mutated_enough(monkeypatch: pytest.
 def test_each_new_combination_of_function_result_and_gas_is_traced_once() -> None:
     made: corpus.Corpus[str] = corpus.Corpus(CorpusSettings(), None, 1.0, lambda _: None, None)  # type: ignore[arg-type]  # a stand-in
     outcomes = [
-        CallOutcome(success, output, 0, (), execution_gas=gas)
+        RawCallResult(success, output, 0, (), execution_gas=gas)
         for success, output in ((True, b""), (False, b""), (False, b"reason"))
         for gas in range(20)
     ]

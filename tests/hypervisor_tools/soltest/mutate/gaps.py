@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.recorded import RunRecord, finish, options
 from hypervisor_tools.soltest.execution.discovery import SuiteFilter
 from hypervisor_tools.soltest.mutate.results import MutantStatus
+from tests.harness.recorded import RunRecord, finish, options
 from tests.hypervisor_tools.soltest.mutate.recorded import compiler, copied, mutated
 
 TESTS: Final[Mapping[str, str]] = {

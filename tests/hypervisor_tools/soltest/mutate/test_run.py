@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from hypervisor_tools.soltest.project.test_settings import MutationSettings
 from tests.command import run as run_command
 from tests.hypervisor_tools.soltest.contracts import PASS, artifact, write
 from tests.hypervisor_tools.soltest.mutate.recorded import INPUTS, compiler, copied, mutated
+from tests.hypervisor_tools.worker_processes import live_workers
 
 pytestmark = pytest.mark.slow
 WANTED = SuiteFilter(contract="VaultTest")
@@ -211,7 +211,7 @@ def test_the_second_compilation_is_for_coverage(tmp_path: Path) -> None:
 
 
 def test_idle_processes_end_with_a_failing_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, before = MutantDrive.result, {*active_children()}
+    run, before = MutantDrive.result, live_workers()
 
     def failing(drive: MutantDrive, *arguments: Any) -> MutantResult:
         run(drive, *arguments)
@@ -220,7 +220,7 @@ def test_idle_processes_end_with_a_failing_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(MutantDrive, "result", failing)
     with pytest.raises(InvalidInput, match="the disk is full"):
         mutated(copied(tmp_path), str(compiler(tmp_path)), MutationSettings(("src/Vault.sol",), jobs=1), WANTED)
-    assert {*active_children()} <= before
+    assert live_workers() <= before
 
 
 def test_an_interrupted_run_counts_the_mutants_without_a_result(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from multiprocessing import active_children
 from pathlib import Path
 from threading import Event, Thread, Timer
 from time import monotonic
@@ -23,6 +22,7 @@ from hypervisor_tools.soltest.mutate.run import MutantDrive, MutantTests
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.run.workers import SuiteLost, SuiteRun, SuiteWork, run_suites
 from tests.hypervisor_tools.soltest.contracts import FAIL, LOOP, PASS, artifact, write
+from tests.hypervisor_tools.worker_processes import live_workers
 
 
 def call_of(cheatcode: str) -> list[str]:
@@ -55,20 +55,20 @@ def run_in(pool: WorkerPool, job: Job, suites: Sequence[Suite]) -> SuiteResult:
 
 @pytest.mark.slow
 def test_a_worker_runs_the_code_of_each_job(tmp_path: Path) -> None:
-    pool, before = WorkerPool(), {*active_children()}
+    pool, before = WorkerPool(), live_workers()
     processes, statuses = [], []
     for name, body in (("good", PASS), ("bad", FAIL), ("fine", PASS)):
         job, suites = job_of(tmp_path / name, {"testA()": body})
         statuses.append(run_in(pool, job, suites).tests[0].status)
-        processes.append([*({*active_children()} - before)])
+        processes.append([*(live_workers() - before)])
     assert statuses == [CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SUCCESS]
     assert len(processes[0]) == 1
     assert processes == [processes[0]] * 3
     processes[0][0].kill()
-    processes[0][0].join()
+    processes[0][0].join(5)
     assert run_in(pool, job, suites).tests[0].status is CaseStatus.SUCCESS  # in a new one
     pool.close()
-    assert {*active_children()} <= before
+    assert live_workers() <= before
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_a_suite_ends_at_its_first_failure_without_a_stack(tmp_path: Path) -> No
 def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP}, ends_at_failure=True)
     pool, work = WorkerPool(), Work.of(SuiteWork(job))
-    begin, processes = monotonic(), {*active_children()}
+    begin, processes = monotonic(), live_workers()
     with pytest.raises(SuiteLost, match="did not end in time"):
         SuiteRun(job, suites[0], monotonic() + 2).run(pool, work)
     stopper = Timer(2, pool.stop)
@@ -92,7 +92,7 @@ def test_tests_are_stopped_at_the_time_limit_and_after_an_interruption(tmp_path:
         SuiteRun(job, suites[0]).run(pool, work)
     stopper.join()
     assert monotonic() - begin < 40
-    assert {*active_children()} <= processes  # a stopped worker is not used again
+    assert live_workers() <= processes  # a stopped worker is not used again
 
 
 @pytest.mark.slow
@@ -155,11 +155,11 @@ def result_of(pool: WorkerPool, job: Job, suites: Sequence[Suite], folder: Path)
 @pytest.mark.slow
 def test_a_lost_process_is_not_a_failing_test(tmp_path: Path) -> None:
     job, suites = job_of(tmp_path, {"testA()": LOOP, "testB()": FAIL})
-    before, ended = {*active_children()}, Event()
+    before, ended = live_workers(), Event()
 
     def kill() -> None:
         while not ended.wait(0.05):
-            for process in {*active_children()} - before:
+            for process in live_workers() - before:
                 process.kill()
 
     killer = Thread(target=kill, daemon=True)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import active_children
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +25,7 @@ from hypervisor_tools.soltest.run.workers import SuiteRun, run_suites
 from tests.command import run
 from tests.hypervisor_tools.soltest.contracts import LOOP, PASS, artifact, forge_out, write
 from tests.hypervisor_tools.soltest.here import run_suite
+from tests.hypervisor_tools.worker_processes import live_workers
 from tests.patience import alarm_clock, slowness
 
 SOURCE = """contract Endless {
@@ -142,7 +142,7 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch:
             made.append(self)
 
     monkeypatch.setattr("hypervisor_tools.soltest.run.workers.SuiteRun", Noted)
-    before = {*active_children()}
+    before = live_workers()
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
         if made and made[0].test == "testLoops()" and not pressed:
@@ -160,7 +160,7 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch:
         ("testAfter()", CaseStatus.SUCCESS, None),
         ("testLoops()", CaseStatus.FAILURE, "interrupted (Ctrl-C)"),
     ]
-    assert {*active_children()} <= before
+    assert live_workers() <= before
 
 
 def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_worker_ends_where_its_parent_was_killed(tmp_path: Path) -> None:
 
 
 STOPPED = """
-import os, signal, sys
+import os, signal, socket, sys
 from multiprocessing import Pipe
 from pathlib import Path
 from hypervisor_tools.soltest.project.project import Project
@@ -247,10 +247,11 @@ class Stopping:
 
 ours, theirs = Pipe()
 work = Work.of(SuiteWork(Job(Project(Path()), [], {})))
+ours.send({})
 ours.send((work.data, dump((None, "")), {}))
 sys.meta_path.insert(0, Stopping())
-ours.close()
-_serve(theirs, {})
+socket.socket(fileno=os.dup(ours.fileno())).shutdown(socket.SHUT_WR)  # no further calls; the parent has not ended
+_serve(theirs)
 print(Stopping.found)
 """
 

@@ -14,7 +14,7 @@ from hypervisor_tools.soltest.execution.results import TestResult
 from hypervisor_tools.soltest.project.project import load_project
 from hypervisor_tools.soltest.report.collecting import SuiteCoverage
 from hypervisor_tools.soltest.report.viewer import TestViewer
-from hypervisor_tools.soltest.run.run_test import SuiteRun
+from hypervisor_tools.soltest.run.run_test import ContractRunner
 from hypervisor_tools.soltest.run.serving import executor_settings_of, settings_of
 from tests.hypervisor_tools.soltest.views.compiled import HERE, compiled
 
@@ -50,7 +50,7 @@ def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]
         executor = TestExecutor(executor_settings_of(job), Cheatcodes(settings_of(job, artifacts)))
         worlds.append(executor)
         collector = viewer.collector(executor.machine, report, project) if report else None
-        suite_run = SuiteRun(executor, artifacts, project, suite, 1, viewer=viewer, collector=collector)
+        suite_run = ContractRunner(executor, artifacts, project, suite, 1, viewer=viewer, collector=collector)
         results = {test.signature: test for test in suite_run.run()}
         if collector is not None:
             watched.append(collector.collect())

@@ -14,7 +14,6 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from hypervisor import Address, Hypervisor, Message
-from hypervisor.builtin_actors.build import TEMPLATE
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
@@ -28,6 +27,7 @@ from hypervisor_tools.soltest.trace.stack_trace import stack_trace
 from hypervisor_tools.soltest.trace.trace_names import VM, Names
 from hypervisor_tools.soltest.trace.trace_text import trace_text
 from localnet.state.named_code import with_schema
+from scripts.build_guests import TEMPLATE
 from store.cid import CBOR
 from store.keccak import keccak
 

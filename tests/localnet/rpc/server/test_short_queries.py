@@ -65,16 +65,6 @@ def test_short_queries_are_answered_while_no_thread_is_free(executors: Executors
     assert {method.name for method in method_table().values() if method.short} == {name for name, _ in SHORT}
 
 
-def test_short_query_under_a_lab_runs_on_the_thread_of_the_event_loop() -> None:
-    with Network(rules="lab:rent") as network:
-        executors = Executors(Node(network))
-        try:
-            assert is_alone(executors, "eth_getBalance", ALICE, "latest")
-            assert is_alone(executors, "eth_getLogs", {"fromBlock": "earliest"})
-        finally:
-            executors.stop()
-
-
 def test_query_of_a_large_block_runs_on_a_query_thread(ethereum: Executors, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr("localnet.rpc.server.executors.MAX_INLINE", 1)
     for count, is_inline in ((1, True), (2, False)):

@@ -258,6 +258,11 @@ fn keccak256(mut input: In<'_>) -> InstructionExecResult {
 }
 
 fn log<const N: usize>(input: In<'_>) -> InstructionExecResult {
+    let chain = &input.host.chain;
+    if !chain.is_stepwise() && chain.is_record_large() {
+        input.host.chain.stopped = Some(remember(input.interpreter, input.host));
+        return Err(InstructionResult::FatalExternalError);
+    }
     let before = input.host.journaled_state.inner.logs.len();
     host::log::<N, _>(InstructionContext { interpreter: &mut *input.interpreter, host: &mut *input.host })?;
     note_logs(input.host, before);

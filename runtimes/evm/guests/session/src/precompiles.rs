@@ -1,4 +1,4 @@
-//! Precompiles: those that are quicker here than a request run here (`python -m bench.precompiles` measures them). The
+//! Precompiles: those that are faster here than a request to the host run here (docs/performance.md has figures). The
 //! others stop the transaction, and Python's answer lets it go on.
 
 use crate::Ctx;

@@ -252,6 +252,10 @@ impl Default for Session {
 /// Execution gas of a call of the system.
 const SYSTEM_GAS: u64 = 30_000_000;
 const NO_LIMIT: u32 = u32::MAX;
+/// Bytes of a log beside its data: address, four topics, and two lengths.
+const MAX_LOG_HEADER: usize = 20 + 4 * 32 + 2 * 4;
+/// Instead of the logs since the last border: they are those of the call, which come before.
+const SAME_LOGS: u32 = u32::MAX;
 const PRECOMPILE3: Address = revm::primitives::PRECOMPILE3;
 
 impl Session {
@@ -498,7 +502,11 @@ impl Session {
 
     /// Write what the calls have given that ended before the running one.
     pub fn results(&mut self, output: &mut Vec<u8>) -> u32 {
-        output.append(&mut self.batch.results);
+        if output.is_empty() {
+            mem::swap(output, &mut self.batch.results); // without a copy, which may have hundreds of megabytes
+        } else {
+            output.append(&mut self.batch.results);
+        }
         0
     }
 
@@ -507,7 +515,7 @@ impl Session {
             match self.step(output) {
                 Ok(Exit::Done) if self.start_next() => {}
                 Ok(Exit::Done) => {
-                    output.append(&mut self.batch.results);
+                    self.results(output);
                     return Exit::Done;
                 }
                 Ok(exit) => return exit,
@@ -1015,10 +1023,16 @@ impl Session {
         output.data(data);
         self.write_touched(&mut output);
         let logs = mem::take(&mut self.evm.ctx.journaled_state.inner.logs);
+        output.reserve(logs.iter().map(|log| MAX_LOG_HEADER + log.data.data.len()).sum());
         output.logs(&logs);
         let touched = mem::take(&mut self.borders.cheats.touched);
         let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
-        self.write_logs(&mut output);
+        if self.evm.ctx.chain.logs == logs {
+            self.evm.ctx.chain.logs.clear();
+            output.u32(SAME_LOGS);
+        } else {
+            self.write_logs(&mut output);
+        }
         if !touched.is_empty() {
             output.u32(touched.len() as u32);
             touched.iter().for_each(|address| output.raw(address.as_slice()));

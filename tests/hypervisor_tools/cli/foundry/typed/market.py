@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypervisor_tools.bindings.contracts import module
+from hypervisor_tools.bindings import module
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Fuzz targets of the labs: one module each, with its `TARGET`."""
