@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,8 @@ class TestRawTransactions:
         network = rpc.node.network
         receipt = network.send_native(network.accounts[1].native, value=1)
         sender, receiver = network.accounts[1].native, network.accounts[2].native
-        fees = {"gas_limit": Gas(10**8), "gas_fee_cap": TokenAmount(10**6), "gas_premium": TokenAmount(1)}
-        unsigned = network.submit_unsigned(Message(receiver, sender, network.nonce(sender), **fees))
+        message = Message(receiver, sender, gas_limit=Gas(10**8), gas_fee_cap=TokenAmount(10**6))
+        unsigned = network.submit_unsigned(replace(message, nonce=network.nonce(sender)))
         for found in (receipt.hash, unsigned):
             assert rpc("eth_getRawTransactionByHash", "0x" + found.hex()) is None
         assert rpc("eth_getRawTransactionByHash", NO_HASH) == "0x"
