@@ -268,16 +268,12 @@ class ContractRunner:
         return None if self.viewer is None else self.viewer.set_up_tracer(self.suite)
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
-        machine = self.executor.machine
-        machine.tracer = tracer
-        try:
+        with self.executor.machine.traced(tracer):
             if any(test.kind is CaseKind.SYMBOLIC for test in self.suite.tests):
                 stage.prepare_symbolic()
             else:
                 stage.build()
                 stage.set_up()
-        finally:
-            machine.tracer = None
 
     def _view_set_up(self, base: ExecutorSnapshot, artifact: ContractArtifact, result: TestResult) -> TestResult:
         """Repeat a failed `setUp` with a tracer, if the result is to be shown."""
@@ -520,20 +516,16 @@ class ContractRunner:
         tracer: Tracer | None,
     ) -> bool:  # fmt: skip
         """Repeat a test with a tracer; return False if it failed before and does not fail now."""
-        machine, calls = self.executor.machine, result.counterexample or result.last_run
+        calls = result.counterexample or result.last_run
         self.executor.restore(ready)
-        before, machine.tracer = machine.tracer, tracer
-        try:
-            with self.executor.cheatcodes.replay():
-                if result.is_sequence:
-                    has_failed = call_sequence(stage, test, fails_on_revert, calls)
-                    return has_failed or result.status is not CaseStatus.FAILURE
-                if calls:
-                    set_created_values(self.executor, calls[0].created)
-                stage.call_test(calls[0].calldata if calls else selector(test.signature))
-                return True
-        finally:
-            machine.tracer = before
+        with self.executor.machine.traced(tracer), self.executor.cheatcodes.replay():
+            if result.is_sequence:
+                has_failed = call_sequence(stage, test, fails_on_revert, calls)
+                return has_failed or result.status is not CaseStatus.FAILURE
+            if calls:
+                set_created_values(self.executor, calls[0].created)
+            stage.call_test(calls[0].calldata if calls else selector(test.signature))
+            return True
 
     def _with_loop_stack(
         self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
