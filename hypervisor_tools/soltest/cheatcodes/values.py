@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from bridge.abi.strict_abi import join_parts
+from bridge.abi.abi import join_parts
 from bridge.ethereum.addresses import EthAddress
 from hypervisor_tools.soltest.cheatcodes.failures import (
     MAX_BYTES,
