@@ -333,6 +333,15 @@ class MachineState:
         finally:
             self._is_quiet = before
 
+    @contextmanager
+    def traced(self, tracer: Tracer | None) -> Iterator[None]:
+        """Send the events of executions inside to a tracer, in place of the machine's own; None sends none."""
+        before, self.tracer = self.tracer, tracer
+        try:
+            yield
+        finally:
+            self.tracer = before
+
     # --- rollback ---------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -6,8 +6,7 @@ execution is reverted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,19 +120,10 @@ def of_message(machine: Hypervisor, message: Message, *, implicit: bool = False)
 
 def _traced_run(machine: Hypervisor, apply: Callable[[], object]) -> Callable[[Tracer], None]:
     def run(tracer: Tracer) -> None:
-        with machine.trial(), _with_tracer(machine, tracer):
+        with machine.trial(), machine.traced(tracer):
             apply()
 
     return run
-
-
-@contextmanager
-def _with_tracer(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
-    before, machine.tracer = machine.tracer, tracer
-    try:
-        yield
-    finally:
-        machine.tracer = before
 
 
 def use_own_engine(machine: Hypervisor) -> None:

@@ -22,22 +22,26 @@ from multiprocessing.connection import Connection
 from threading import Lock, Thread
 from typing import Final, NoReturn
 
+Load = Callable[[], None]
+"""Function of a module that loads what workers need."""
 Serve = Callable[[Connection], None]
-"""Function of a worker process, which is called with its end of the pipe."""
+"""Function of a module that a worker process calls with its end of the pipe."""
 _SIZE: Final = 8
 """Size of a request and of a reply in bytes."""
 
 
 class ForkServer:
-    """A server process. Safe for threads. Its workers call `serve`, which is a function of a module."""
+    """A server process. Safe for threads. Its workers call `serve`."""
 
-    def __init__(self, serve: Serve, *, is_forked: bool) -> None:
-        """Start the server, as a fork of this process or as a new interpreter."""
+    def __init__(self, serve: Serve, load: Load, *, is_forked: bool) -> None:
+        """Start the server, as a fork of this process after `load`, or as a new interpreter that calls it."""
+        if is_forked:
+            load()
         self._lock = Lock()
         self._control, theirs = socket.socketpair()
         with theirs, _interrupt_blocked():
             if not is_forked:
-                self._pid = _spawn(theirs.fileno(), serve)
+                self._pid = _spawn(theirs.fileno(), serve, load)
                 return
             sys.stdout.flush()  # the server has copies of the buffers
             sys.stderr.flush()
@@ -72,11 +76,11 @@ def _bytes(number: int) -> bytes:
     return number.to_bytes(_SIZE, "big", signed=True)
 
 
-def _spawn(descriptor: int, serve: Serve) -> int:
+def _spawn(descriptor: int, serve: Serve, load: Load) -> int:
     """Start a server as a new interpreter, with its end of the socket as standard input."""
+    imports = "; ".join(f"from {each.__module__} import {each.__name__}" for each in (run_server, serve, load))
     program = (
-        f"import os, socket, sys; sys.path[:] = {sys.path!r}; from {__name__} import run_server; "
-        f"from {serve.__module__} import {serve.__name__}; "
+        f"import os, socket, sys; sys.path[:] = {sys.path!r}; {imports}; {load.__name__}(); "
         f"run_server(socket.socket(fileno=os.dup(0)), {serve.__name__})"
     )
     command = [sys.executable, "-P", "-c", program]

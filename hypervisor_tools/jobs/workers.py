@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from hypervisor.errors import HypervisorError
-from hypervisor_tools.jobs.fork_server import ForkServer, WorkerProcess, when_closed
+from hypervisor_tools.jobs.fork_server import ForkServer, Load, WorkerProcess, when_closed
 from hypervisor_tools.jobs.pickles import Archive, dump, load
 
 T = TypeVar("T")
@@ -79,14 +79,17 @@ _servers: Final[list[ForkServer]] = []
 _starting: Final = Lock()
 
 
-def prepare_workers() -> None:
-    """Start the server unless there is one; call it on the first thread.
+def load_nothing() -> None:
+    """Load nothing in advance."""
 
-    If this process has one thread, counting those of libraries, the server is its fork, so that workers have the
-    modules that are loaded here.
+
+def prepare_workers(load: Load = load_nothing) -> None:
+    """Start the server with what `load` loads, unless there is one; call it on the first thread.
+
+    If this process has one thread, counting those of libraries, the server is its fork.
     """
     if not _servers:
-        _servers.append(ForkServer(_serve, is_forked=_is_single_threaded()))
+        _servers.append(ForkServer(_serve, load, is_forked=_is_single_threaded()))
 
 
 def _is_single_threaded() -> bool:
@@ -104,7 +107,7 @@ def _fork(ours: Connection, theirs: Connection) -> WorkerProcess:
                 return WorkerProcess(server, ours, server.fork(theirs))
             _servers.remove(server)
             server.close()
-        server = ForkServer(_serve, is_forked=False)
+        server = ForkServer(_serve, load_nothing, is_forked=False)
         _servers.append(server)
         return WorkerProcess(server, ours, server.fork(theirs))
 

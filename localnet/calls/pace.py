@@ -11,8 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from hypervisor.errors import HypervisorError
@@ -137,14 +137,9 @@ def with_pace(machine: Hypervisor, tracer: Tracer) -> Tracer:
     return _PacedSteps(pace, tracer) if isinstance(tracer, StepTracer) else _PacedTracer(pace, tracer)
 
 
-@contextmanager
-def traced(machine: Hypervisor, tracer: Tracer | None) -> Iterator[None]:
+def traced(machine: Hypervisor, tracer: Tracer | None) -> AbstractContextManager[None]:
     """Let a tracer, if there is one, record executions of the machine (`with_pace`)."""
-    before, machine.tracer = machine.tracer, None if tracer is None else with_pace(machine, tracer)
-    try:
-        yield
-    finally:
-        machine.tracer = before
+    return machine.traced(None if tracer is None else with_pace(machine, tracer))
 
 
 class _PacedTracer:

@@ -286,21 +286,17 @@ class EthereumSettings:
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
         """Set gas limit, fee recipient and randomness. The minimum gas price only affects pending transactions."""
-        limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
-        coinbase = settings.coinbase or ZERO_ADDRESS
-        randomness, excess = settings.randomness, settings.excess_blob_gas
         now = _block(machine)
-        block = replace(
-            now,
-            coinbase=coinbase,
-            gas_limit=limit,
-            randomness=randomness,
-            excess_blob_gas=excess,
-            blob_base_fee=None,
-            removed_precompiles=frozenset(),
-        )
-        if block != now:
-            machine.advance(block=block)
+        wanted: dict[str, Any] = {
+            "coinbase": settings.coinbase or ZERO_ADDRESS,
+            "gas_limit": BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit,
+            "randomness": settings.randomness,
+            "excess_blob_gas": settings.excess_blob_gas,
+            "blob_base_fee": None,
+            "removed_precompiles": frozenset(),
+        }
+        if any(getattr(now, name) != value for name, value in wanted.items()):  # rarely, and a copy takes longer
+            machine.advance(block=replace(now, **wanted))
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """Return the configured gas limit."""

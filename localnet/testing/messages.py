@@ -169,12 +169,9 @@ class MessageTester:
         whole_number(value, "a value", 0, unit=self._network.rules.unit)
         limit = self._network.rules.limits.call_gas
         message = Message(target, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
-        trees, before = CallTrees(), self._machine.tracer
-        self._machine.tracer = trees
-        try:
+        trees = CallTrees()
+        with self._machine.traced(trees):
             result = self._machine.apply_implicit(message)
-        finally:
-            self._machine.tracer = before
         if result.fatal is not None:
             raise result.fatal
         self._network.chain.keep_changes()

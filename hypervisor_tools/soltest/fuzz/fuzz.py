@@ -257,11 +257,8 @@ class FuzzRun:
     def _others_reverted(self, arguments: list[Any]) -> bool:
         """Return True if the first call that reverted was not of the test contract; repeats the run to trace it."""
         machine, tracer = self.stage.executor.machine, FrameTracer(self.stage.executor.setting.rules)
-        before, machine.tracer = machine.tracer, tracer
-        try:
+        with machine.traced(tracer):
             self._call([arguments])
-        finally:
-            machine.tracer = before
         first = next((frame for frame in frames_by_end(tracer.roots) if is_reverted_call(frame)), None)
         return first is not None and acts_as(first) not in (self.stage.address, VM_ADDRESS)
 

@@ -268,16 +268,12 @@ class ContractRunner:
         return None if self.viewer is None else self.viewer.set_up_tracer(self.suite)
 
     def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
-        machine = self.executor.machine
-        machine.tracer = tracer
-        try:
+        with self.executor.machine.traced(tracer):
             if any(test.kind is CaseKind.SYMBOLIC for test in self.suite.tests):
                 stage.prepare_symbolic()
             else:
                 stage.build()
                 stage.set_up()
-        finally:
-            machine.tracer = None
 
     def _view_set_up(self, base: ExecutorSnapshot, artifact: ContractArtifact, result: TestResult) -> TestResult:
         """Repeat a failed `setUp` with a tracer, if the result is to be shown."""
@@ -361,12 +357,13 @@ class ContractRunner:
                     warned.update(unknown)
                     result = replace(
                         result, emitted_before=emitted_before if result.emitted else 0,
-                        notices=(*unknown, *result.notices),
+                        notices=(*unknown, *result.notices), duration=perf_counter() - begin,
                     )  # fmt: skip
                 except (HypervisorError, StoreError) as error:
                     cheats.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
-                yield replace(result, duration=perf_counter() - begin)
+                    result = replace(result, duration=perf_counter() - begin)
+                yield result
                 if self.ends_at_failure and result.status is CaseStatus.FAILURE:
                     return
         finally:
@@ -384,6 +381,8 @@ class ContractRunner:
         """Return the result with the test's output, and with all logs if they are shown."""
         cheats = self.executor.cheatcodes
         emitted = tuple(cheats.console.logs) if cheats.settings.shows_logs else ()
+        if not emitted and not cheats.console.lines:
+            return result
         return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=result.emitted or emitted)
 
     def _stop_tracing(self, name: str, ready: ExecutorSnapshot) -> None:
@@ -517,20 +516,16 @@ class ContractRunner:
         tracer: Tracer | None,
     ) -> bool:  # fmt: skip
         """Repeat a test with a tracer; return False if it failed before and does not fail now."""
-        machine, calls = self.executor.machine, result.counterexample or result.last_run
+        calls = result.counterexample or result.last_run
         self.executor.restore(ready)
-        before, machine.tracer = machine.tracer, tracer
-        try:
-            with self.executor.cheatcodes.replay():
-                if result.is_sequence:
-                    has_failed = call_sequence(stage, test, fails_on_revert, calls)
-                    return has_failed or result.status is not CaseStatus.FAILURE
-                if calls:
-                    set_created_values(self.executor, calls[0].created)
-                stage.call_test(calls[0].calldata if calls else selector(test.signature))
-                return True
-        finally:
-            machine.tracer = before
+        with self.executor.machine.traced(tracer), self.executor.cheatcodes.replay():
+            if result.is_sequence:
+                has_failed = call_sequence(stage, test, fails_on_revert, calls)
+                return has_failed or result.status is not CaseStatus.FAILURE
+            if calls:
+                set_created_values(self.executor, calls[0].created)
+            stage.call_test(calls[0].calldata if calls else selector(test.signature))
+            return True
 
     def _with_loop_stack(
         self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]

@@ -59,13 +59,9 @@ class StagedTest:
 
     def call(self, tracer: Tracer) -> RawCallResult:
         """Call the test from the state after `setUp`. The tracer gets gas in the unit of the rules."""
-        machine = self.executor.machine
         self.executor.restore(self.ready)
-        machine.tracer = tracer
-        try:
+        with self.executor.machine.traced(tracer):
             return self.stage.call(self.calldata)
-        finally:
-            machine.tracer = None
 
     def run(self, tracer: Tracer) -> None:
         """Call the test. The tracer gets gas in milligas."""
@@ -89,15 +85,13 @@ def staged_suite(
             first_actor=stage.first_actor, libraries=stage.libraries,
         )  # fmt: skip
         configure(executor, job.project, suite_comments(job, suite), "")
-        executor.machine.tracer = tracer
         try:
-            stage.build()
-            stage.set_up()
+            with executor.machine.traced(tracer):
+                stage.build()
+                stage.set_up()
         except SetUpFailed as failed:
             text = stage.reason(failed.outcome)
             raise InvalidInput(f"{name} cannot start: {failed.step} of {suite.contract} fails: {text}") from None
-        finally:
-            executor.machine.tracer = None
         yield stage
     finally:
         executor.close()

@@ -208,11 +208,8 @@ class _ScriptRun:
         result = TestResult(self.artifact.name, CaseKind.UNIT, status, gas=outcome.gas_used)
         tracer = viewer.tracer(result)
         stage = SuiteStage(executor, self.artifacts, self.artifact)
-        executor.machine.tracer = tracer
-        try:
+        with executor.machine.traced(tracer):
             self._run(stage)
-        finally:
-            executor.machine.tracer = None
         return viewer.show(stage, None, tracer, result)
 
     def _entry(self) -> Mapping[str, Any] | None:

@@ -18,7 +18,7 @@ import orjson
 
 from bridge.ethereum.addresses import EthAddress, checksummed, to_filecoin
 from bridge.ethereum.blobs import BlobTransaction
-from bridge.ethereum.transactions import BLOB, SignedTransaction, Transaction
+from bridge.ethereum.transactions import BLOB, SignedTransaction, Transaction, TransactionError
 from bridge.filecoin.messages import from_signed_message
 from hypervisor.messages.message import SignatureType, SignedMessage
 from hypervisor.types import Gas
@@ -312,7 +312,10 @@ def _raw_of(receipt: TransactionReceipt) -> str | None:
 def _raw(message: SignedMessage, chain_id: int) -> str | None:
     if message.signature.type is not SignatureType.DELEGATED or not message.signature.data:
         return None
-    return as_data(from_signed_message(message, chain_id).raw())
+    try:
+        return as_data(from_signed_message(message, chain_id).raw())
+    except TransactionError:  # an unsigned message that is no transaction
+        return None
 
 
 def typed_data(value: Any) -> dict[str, Any]:

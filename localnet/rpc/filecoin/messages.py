@@ -36,7 +36,7 @@ from hypervisor.tracing import (
     walk,
 )
 from hypervisor.types import Gas
-from localnet.calls.pace import with_pace
+from localnet.calls.pace import traced
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYetAvailable, RpcError, invalid_params
 from localnet.rpc.filecoin.chain import receipt_of, receipt_of_call, signed_or_bare, tipset_from
@@ -177,11 +177,8 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     tried = replace(request, gas_limit=node.network.rules.limits.call_gas, nonce=sender.nonce)
     traces = CallTrees(DETAILS)
     with machine.trial():
-        before, machine.tracer = machine.tracer, with_pace(machine, traces)
-        try:
+        with traced(machine, traces):
             result = machine.apply_implicit(tried)
-        finally:
-            machine.tracer = before
         if result.fatal is not None:
             raise result.fatal
         shown = replace(tried, gas_limit=_IMPLICIT_GAS)

@@ -2,12 +2,15 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from eth_account import Account as Oracle
 from eth_utils.address import to_checksum_address
 
+from hypervisor.messages.message import Message
+from hypervisor.types import Gas, TokenAmount
 from localnet import Network
 from localnet.chain.retention import forget_states
 from localnet.rpc.method_table import method_table
@@ -84,7 +87,11 @@ class TestRawTransactions:
     def test_message_without_transaction_has_no_raw_bytes(self, rpc: Client) -> None:
         network = rpc.node.network
         receipt = network.send_native(network.accounts[1].native, value=1)
-        assert rpc("eth_getRawTransactionByHash", "0x" + receipt.hash.hex()) is None
+        sender, receiver = network.accounts[1].native, network.accounts[2].native
+        message = Message(receiver, sender, gas_limit=Gas(10**8), gas_fee_cap=TokenAmount(10**6))
+        unsigned = network.submit_unsigned(replace(message, nonce=network.nonce(sender)))
+        for found in (receipt.hash, unsigned):
+            assert rpc("eth_getRawTransactionByHash", "0x" + found.hex()) is None
         assert rpc("eth_getRawTransactionByHash", NO_HASH) == "0x"
 
 
