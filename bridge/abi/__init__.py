@@ -1,4 +1,4 @@
-"""Solidity's ABI: contract interfaces, and a strict coder.
+"""Solidity's ABI: contract interfaces.
 
-Read `abi` and `strict_abi`.
+Read `abi`.
 """

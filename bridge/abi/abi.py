@@ -405,3 +405,17 @@ def _topic(entry: Mapping[str, Any], topic: bytes) -> Any:
     if kind in ("string", "bytes", "tuple") or kind.endswith("]"):
         return topic
     return decode_values([entry], topic, entry["name"])[0]
+
+
+def join_parts(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
+    """Join heads and tails: the head of a dynamic part is the offset of its tail."""
+    heads: list[bytes] = []
+    tails: list[bytes] = []
+    for is_dynamic, part in parts:
+        if is_dynamic:
+            heads.append(head.to_bytes(_WORD, "big"))
+            tails.append(part)
+            head += len(part)
+        else:
+            heads.append(part)
+    return b"".join(heads + tails)

@@ -10,6 +10,7 @@ process does, because the other end of its socket is closed then; a worker ends 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -22,25 +23,35 @@ from multiprocessing.connection import Connection
 from threading import Lock, Thread
 from typing import Final, NoReturn
 
+Load = Callable[[], None]
+"""Function of a module that loads what workers need."""
 Serve = Callable[[Connection], None]
-"""Function of a worker process, which is called with its end of the pipe."""
+"""Function of a module that a worker process calls with its end of the pipe."""
+UNKNOWN: Final = 255
+"""Exit status of a worker that has ended after its server."""
 _SIZE: Final = 8
 """Size of a request and of a reply in bytes."""
 
 
 class ForkServer:
-    """A server process. Safe for threads. Its workers call `serve`, which is a function of a module."""
+    """A server process. Safe for threads. Its workers call `serve`."""
 
-    def __init__(self, serve: Serve, *, is_forked: bool) -> None:
-        """Start the server, as a fork of this process or as a new interpreter."""
+    def __init__(self, serve: Serve, load: Load) -> None:
+        """Start the server with what `load` loads.
+
+        It is a fork of this process if that has one thread, counting those of libraries; else a new interpreter.
+        """
+        if _is_single_threaded():
+            load()  # which may start threads
         self._lock = Lock()
         self._control, theirs = socket.socketpair()
         with theirs, _interrupt_blocked():
-            if not is_forked:
-                self._pid = _spawn(theirs.fileno(), serve)
+            if not _is_single_threaded():
+                self._pid = _spawn(theirs.fileno(), serve, load)
                 return
             sys.stdout.flush()  # the server has copies of the buffers
             sys.stderr.flush()
+            gc.freeze()  # a collection in a worker would copy shared pages
             self._pid = os.fork()
             if not self._pid:
                 self._control.close()
@@ -56,8 +67,12 @@ class ForkServer:
 
     def _request(self, number: int, *descriptors: int) -> int:
         with self._lock:
-            socket.send_fds(self._control, [_bytes(number)], descriptors)
-            reply = self._control.recv(_SIZE)
+            try:
+                socket.send_fds(self._control, [_bytes(number)], descriptors)
+                reply = self._control.recv(_SIZE)
+            except BaseException:  # the reply to this request would be taken for that to the next one
+                self._control.close()
+                raise
         if not reply:
             raise ConnectionResetError("the process that forks workers has ended")
         return int.from_bytes(reply, "big", signed=True)
@@ -68,15 +83,23 @@ class ForkServer:
         os.waitpid(self._pid, 0)
 
 
+def _is_single_threaded() -> bool:
+    """Return True if the system says that this process has one thread."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
 def _bytes(number: int) -> bytes:
     return number.to_bytes(_SIZE, "big", signed=True)
 
 
-def _spawn(descriptor: int, serve: Serve) -> int:
+def _spawn(descriptor: int, serve: Serve, load: Load) -> int:
     """Start a server as a new interpreter, with its end of the socket as standard input."""
+    imports = "; ".join(f"from {each.__module__} import {each.__name__}" for each in (run_server, serve, load))
     program = (
-        f"import os, socket, sys; sys.path[:] = {sys.path!r}; from {__name__} import run_server; "
-        f"from {serve.__module__} import {serve.__name__}; "
+        f"import os, socket, sys; sys.path[:] = {sys.path!r}; {imports}; {load.__name__}(); "
         f"run_server(socket.socket(fileno=os.dup(0)), {serve.__name__})"
     )
     command = [sys.executable, "-P", "-c", program]
@@ -151,9 +174,12 @@ class WorkerProcess:
         """Wait for the end of the process, for up to this time."""
         if not is_closed(self._pipe, seconds):
             return
-        with self._lock, suppress(OSError):  # the server has ended
+        with self._lock:
             if self.exitcode is None:
-                self.exitcode = self._server.wait(self.pid)
+                try:
+                    self.exitcode = self._server.wait(self.pid)
+                except OSError:  # the server has ended, so another process may get the number
+                    self.exitcode = UNKNOWN
 
 
 def is_closed(pipe: Connection, seconds: float | None = None) -> bool:

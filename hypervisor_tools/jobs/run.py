@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from hypervisor_tools.jobs.executor import JobExecutor, LocalExecutor, completed, in_order, stopped_early
+from hypervisor_tools.jobs.fork_server import Load
 from hypervisor_tools.jobs.pickles import Archive
-from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool, prepare_workers
+from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool, load_nothing, prepare_workers
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @contextmanager
-def open_executor(workers: int, dask: str | None = None) -> Iterator[JobExecutor]:
+def open_executor(workers: int, dask: str | None = None, load: Load = load_nothing) -> Iterator[JobExecutor]:
     """Yield an executor: `workers` processes, or the Dask cluster with the scheduler's address; `local` starts one.
 
-    If the block raises, its jobs are stopped. Raises InvalidInput if Dask is not installed or its scheduler does not
-    respond.
+    `load` loads what processes need before they start. If the block raises, its jobs are stopped. Raises InvalidInput
+    if Dask is not installed or its scheduler does not respond.
     """
     if dask is not None:
         from hypervisor_tools.jobs.cluster import open_cluster
@@ -29,7 +30,7 @@ def open_executor(workers: int, dask: str | None = None) -> Iterator[JobExecutor
         with open_cluster(workers, dask) as cluster:
             yield cluster
         return
-    prepare_workers()  # before there are threads
+    prepare_workers(load)  # before there are threads
     executor = LocalExecutor(workers, WorkerPool())
     try:
         with stopped_early(executor):

@@ -325,7 +325,7 @@ def solidity(rules: str) -> Callable[[Path, Path], Results]:
         output = work / f"solidity-{hashlib.sha256(lines.encode()).hexdigest()[:16]}.jsonl"
         if not output.exists():
             environment = _NODE | {"CLIENTS": str(INSTALLED), "SOLC_PACKAGE": _SOLIDITY_COMPILER}
-            output.write_text(_output(["node", "--stack-size=4000", SOLC, "--lines"], work, environment, given=lines))
+            output.write_text(_output([SOLC, "--lines"], work, environment, given=lines))
         contracts = [json.loads(line).get("contracts") for line in output.read_text(encoding="utf-8").splitlines()]
         with network(rules) as on:
             runner = Runner(on)

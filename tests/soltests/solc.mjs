@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // npm's solc under the command line that forge uses, for sources that it cannot compile in one go: through the IR a
 // whole project takes it half an hour and gigabytes. All sources are read each time, so that numbers of sources and
 // of syntax trees, and with them the code, are those of one run; code is asked for by file, and every answer is kept.

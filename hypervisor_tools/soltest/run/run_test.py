@@ -357,12 +357,13 @@ class ContractRunner:
                     warned.update(unknown)
                     result = replace(
                         result, emitted_before=emitted_before if result.emitted else 0,
-                        notices=(*unknown, *result.notices),
+                        notices=(*unknown, *result.notices), duration=perf_counter() - begin,
                     )  # fmt: skip
                 except (HypervisorError, StoreError) as error:
                     cheats.inputs.add("nodes")  # perhaps the node of a fork
                     result = self._with_logs(_error_result(test.signature, test.kind, error))
-                yield replace(result, duration=perf_counter() - begin)
+                    result = replace(result, duration=perf_counter() - begin)
+                yield result
                 if self.ends_at_failure and result.status is CaseStatus.FAILURE:
                     return
         finally:
@@ -380,6 +381,8 @@ class ContractRunner:
         """Return the result with the test's output, and with all logs if they are shown."""
         cheats = self.executor.cheatcodes
         emitted = tuple(cheats.console.logs) if cheats.settings.shows_logs else ()
+        if not emitted and not cheats.console.lines:
+            return result
         return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=result.emitted or emitted)
 
     def _stop_tracing(self, name: str, ready: ExecutorSnapshot) -> None:

@@ -255,9 +255,8 @@ def run_suites(
     created, and, with `ends_at_failure`, SuiteLost, since a lost process says nothing about a test.
     """
     dask = job.options.dask
-    if dask is None:
-        load_worker_modules()
-    with open_executor(max(1, min(workers, len(suites))) if dask is None else workers, dask) as executor:
+    count = max(1, min(workers, len(suites))) if dask is None else workers
+    with open_executor(count, dask, load_worker_modules) as executor:
         for result in _run_on(executor, job, suites, watch or _ignore_progress, shows_interrupted=not keeps_corpus):
             if not keeps_corpus:
                 _write_corpus(job.project, result)

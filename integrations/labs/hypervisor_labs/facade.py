@@ -28,7 +28,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi.strict_abi import (
+from bridge.actors.exported_methods import PAYABLE, exported_methods
+from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema, methods
+from hypervisor.errors import MessageError
+from hypervisor.integers import decode_bigint, encode_bigint
+from hypervisor.types import ActorID, MethodNumber
+from hypervisor_labs.strict_abi import (
     BOOL,
     BYTES,
     Coder,
@@ -42,11 +47,6 @@ from bridge.abi.strict_abi import (
     signed,
     unsigned,
 )
-from bridge.actors.exported_methods import PAYABLE, exported_methods
-from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema, methods
-from hypervisor.errors import MessageError
-from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import ActorID, MethodNumber
 from store.cid import CidError, split_cid
 from store.codec import CodecError, decode_strict, encode, link, unlink
 from store.keccak import keccak

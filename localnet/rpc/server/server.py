@@ -190,7 +190,6 @@ class Server:
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, dispatcher, access, shown),
-                loop="asyncio",
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
                     dispatcher.respond, access, _within_open_files(node.limits), unread
                 ),

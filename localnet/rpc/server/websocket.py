@@ -219,8 +219,8 @@ GOING_AWAY: Final = 1001
 _CLOSE_DELAY: Final = 2.0
 """Seconds that a client has to read pending data before it is disconnected."""
 
-_READ: Final = 16 << 10
-"""Maximum number of bytes per read. In asyncio's default of 256 KiB, thousands of empty frames would fit."""
+_PART: Final = 16 << 10
+"""Maximum number of bytes that are processed at once. The 256 KiB that loops read may be thousands of empty frames."""
 _MAX_REASON_LENGTH: Final = 120
 """Maximum length in characters of a close frame's reason, whose size is limited by the protocol."""
 
@@ -232,12 +232,26 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._unread = unread
         self._unsent: Callable[[], int] = lambda: 0
+        self._received = bytearray()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Read in small parts from now on."""
-        super().connection_made(transport)
-        if hasattr(transport, "max_size"):
-            transport.max_size = _READ
+    def data_received(self, data: bytes) -> None:
+        """Process data in parts, between which other connections are served."""
+        is_waiting = bool(self._received)
+        self._received += data
+        if not is_waiting:
+            self._process_part()
+
+    def _process_part(self) -> None:
+        part = bytes(self._received[:_PART])
+        del self._received[:_PART]
+        super().data_received(part)
+        if self.transport.is_closing():
+            self._received.clear()
+        elif self._received:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._process_part)
+        elif not self.read_paused:
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake up all waiting writers."""

@@ -18,7 +18,7 @@ from itertools import islice
 from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any, Final, NamedTuple, NoReturn
 
-from bridge.abi.strict_abi import join_parts
+from bridge.abi.abi import join_parts
 from hypervisor_tools.soltest.cheatcodes.failures import (
     MAX_BYTES,
     CheatcodeFailure,

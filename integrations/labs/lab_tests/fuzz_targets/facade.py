@@ -7,12 +7,12 @@ from importlib import import_module
 from random import Random
 from typing import Any, Final
 
-from bridge.abi.strict_abi import NotEncodable, read_all
 from bridge.actors.binding import Codec
 from bridge.actors.exported_methods import INTERFACES
 from bridge.actors.schemas import actor_schema, methods
 from hypervisor.types import ActorID
 from hypervisor_labs.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
+from hypervisor_labs.strict_abi import NotEncodable, read_all
 from store.cid import CBOR, cid_of
 from store.codec import CodecError, decode_strict, link
 from store.codec import encode as encode_cbor

@@ -7,14 +7,13 @@ no system contracts of a consensus layer. anvil has neither tracer: their rules 
 import zlib
 
 import pytest
-from eth_account import Account as EthAccount
 
 from bridge.ethereum.transactions import SET_CODE, Transaction
 from localnet import Network
 from localnet.rpc.node import Node
 from runtimes.evm.ethereum.forks import fork_names
 from tests.localnet.conftest import Clock
-from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NOBODY
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal
 
 GWEI = 10**9
@@ -68,12 +67,6 @@ def test_eth_config_reports_fork_configuration(hardfork: str) -> None:
         assert current["systemContracts"] == ({} if older else history)
 
 
-def test_filecoin_has_no_forks_of_ethereum() -> None:
-    with Network(clock=Clock()) as network, pytest.raises(Failed, match="network versions") as failed:
-        Client(Node(network))("eth_config")
-    assert failed.value.code == -32004
-
-
 def test_eth_get_account_returns_fields(rpc: Client) -> None:
     nothing = {"nonce": "0x0", "balance": "0x0", "storageRoot": EMPTY_TRIE, "codeHash": EMPTY_CODE}
     assert rpc("eth_getAccount", NOBODY, "latest") == nothing
@@ -84,37 +77,6 @@ def test_eth_get_account_returns_fields(rpc: Client) -> None:
     assert rpc("eth_getAccount", BOB, "latest")["nonce"] == "0x1"
     rpc("anvil_setCode", NOBODY, "0x00")
     assert rpc("eth_getAccount", NOBODY, "latest")["codeHash"] == rpc("eth_getProof", NOBODY, [], "latest")["codeHash"]
-
-
-@pytest.mark.parametrize("fields", [{}, {"gasPrice": hex(3 * GWEI)}, {"gasPrice": hex(3 * GWEI), "accessList": []}])
-def test_a_transaction_is_filled_in_and_not_sent(rpc: Client, fields: dict[str, str]) -> None:
-    """Check that the filled-in transaction can be signed as it is; the oracle is eth_account."""
-    height = rpc("eth_blockNumber")
-    filled = rpc("eth_fillTransaction", {"from": ALICE, "to": BOB, "value": "0x1", **fields})
-    found = filled["tx"]
-    assert (found["from"], found["gas"], found["nonce"], found["chainId"]) == (ALICE, "0x5208", "0x0", hex(31337))
-    assert (found["r"], found["s"], found["blockHash"]) == ("0x0", "0x0", None)
-    names = {"type", "nonce", "gas", "value", "chainId", "to", "accessList"} & set(found)
-    names |= {"maxFeePerGas", "maxPriorityFeePerGas"} if found["type"] == "0x2" else {"gasPrice"}
-    if found["type"] == "0x0":
-        names.remove("type")
-    values = {name: found[name] for name in names} | {"to": bytes.fromhex(BOB[2:])}
-    signed = EthAccount.sign_transaction(values, ALICE_KEY)
-    assert rpc("eth_blockNumber") == height
-    assert rpc("eth_sendRawTransaction", f"0x{signed.raw_transaction.hex()}") == f"0x{signed.hash.hex()}"
-
-
-def test_the_bytes_of_a_transaction_that_is_filled_in_are_anvils(rpc: Client) -> None:
-    """Expected: anvil 1.7.1's response to the same request at its first account's nonce 9."""
-    request = {"to": BOB, "value": "0x1", "nonce": "0x9", "maxFeePerGas": "0xb2d05e00", "gas": "0x5208"}
-    filled = rpc("eth_fillTransaction", request)
-    assert filled["raw"] == (
-        "0x02ec827a6909843b9aca0084b2d05e008252089470997970c51812dc3a010c7d01b50e0d17dc79c80180c0808080"
-    )
-    assert filled["tx"]["hash"] == "0xc6cc5cfd659b70366c50ec789fbd1d936b3f0781356765d5f7aa635165d30baf"
-    legacy = rpc("eth_fillTransaction", {"to": BOB, "value": "0x1", "nonce": "0x9", "gasPrice": "0xb2d05e00"})
-    assert legacy["raw"] == "0xe50984b2d05e008252089470997970c51812dc3a010c7d01b50e0d17dc79c8018082f4f58080"
-    assert legacy["tx"]["v"] == "0xf4f5"
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
@@ -147,31 +109,6 @@ def test_four_byte_tracer_counts_called_selectors(rules: str) -> None:
 def test_invalid_mux_tracers_are_refused(rpc: Client, inner: dict[str, object]) -> None:
     with refusal(-32602):
         rpc("debug_traceCall", {"to": BOB}, "latest", {"tracer": "muxTracer", "tracerConfig": inner})
-
-
-def test_call_tracer_frames_cover_every_call_and_create_opcode(rpc: Client) -> None:
-    """Check each opcode's frame against go-ethereum's callTracer."""
-    rpc("anvil_setCode", INNER, "0x602a5f5260205ff3")
-    called = [
-        f"5f5f5f5f{value}73{INNER[2:]}5a{opcode}50"
-        for opcode, value in (("f4", ""), ("fa", ""), ("f2", "5f"), ("f1", "5f"))
-    ]
-    rpc("anvil_setCode", OUTER, f"0x{''.join(called)}00")
-    account = rpc("eth_accounts")[0]
-    sent = rpc("eth_sendTransaction", {"from": account, "to": OUTER, "gas": "0xf4240"})
-    trace = rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})
-    assert [(call["type"], call["from"], call["to"], call["output"]) for call in trace["calls"]] == [
-        (kind, OUTER, INNER, f"0x{42:064x}") for kind in ("DELEGATECALL", "STATICCALL", "CALLCODE", "CALL")
-    ]
-    flat = rpc("trace_transaction", sent)
-    assert [each["action"]["callType"] for each in flat] == ["call", "delegatecall", "staticcall", "callcode", "call"]
-    made = rpc("eth_sendTransaction", {"from": account, "data": "0x602a5f5360015ff3"})
-    created = rpc("eth_getTransactionReceipt", made)["contractAddress"]
-    trace = rpc("debug_traceTransaction", made, {"tracer": "callTracer"})
-    assert (trace["type"], trace["to"], trace["input"]) == ("CREATE", created, "0x602a5f5360015ff3")
-    assert trace["output"] == "0x2a"
-    (flat,) = rpc("trace_transaction", made)
-    assert (flat["type"], flat["result"]["address"]) == ("create", created)
 
 
 @pytest.mark.parametrize(("rules", "hardfork"), [("filecoin", ""), ("ethereum", "Cancun"), ("ethereum", "Prague")])

@@ -15,7 +15,7 @@ from localnet.rpc.eth import node_info
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB
-from tests.localnet.rpc.conftest import Client, client_fixture, refusal
+from tests.localnet.rpc.conftest import Client, client_fixture
 
 GWEI = 10**9
 USUAL = hex(GWEI)
@@ -29,15 +29,6 @@ def paid(rpc: Client, tip: int) -> int:
     fees = {"maxPriorityFeePerGas": hex(tip), "maxFeePerGas": hex(20 * GWEI)}
     sent = rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1", "gas": "0x5208", **fees})
     return int(rpc("eth_getTransactionReceipt", sent)["effectiveGasPrice"], 16)
-
-
-def test_an_empty_block_gave_no_reward(rpc: Client) -> None:
-    history = rpc("eth_feeHistory", "0x5", "latest", [20])
-    assert history == {
-        "oldestBlock": "0x0", "baseFeePerGas": [USUAL, USUAL], "gasUsedRatio": [0.0], "reward": [["0x0"]],
-        "baseFeePerBlobGas": ["0x1", "0x1"], "blobGasUsedRatio": [0.0],
-    }  # fmt: skip
-    assert (rpc("eth_maxPriorityFeePerGas"), rpc("eth_gasPrice")) == (USUAL, "0x77359400")
 
 
 def test_three_cast_transactions_cost_same_as_on_anvil(rpc: Client) -> None:
@@ -79,17 +70,6 @@ def test_fee_history_before_cancun_has_blob_fees_of_zero(hardfork: str, base_fee
         }  # fmt: skip
 
 
-def test_fee_history_limits_match_geth(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results of go-ethereum's `Oracle.FeeHistory`: nothing for no blocks, a cut to 1,024, ascending percentiles."""
-    assert rpc("eth_feeHistory", "0x0", "latest", [20]) == {"oldestBlock": "0x0", "gasUsedRatio": None}
-    rpc("anvil_mine", "0x4")
-    monkeypatch.setattr(node_info, "MAX_HISTORY", 3)
-    assert rpc("eth_feeHistory", "0x1000", "latest")["oldestBlock"] == "0x2"
-    for percentiles in ([20, 20], [30, 20]):
-        with refusal(-32602, "percentiles must ascend"):
-            rpc("eth_feeHistory", "0x1", "latest", percentiles)
-
-
 GAS = [(100, 350), (200, 100), (300, 0), (600, 500), (700, 300)]
 
 
@@ -104,35 +84,6 @@ def test_reward_percentiles_follow_the_rules_node(counts_own: bool, expected: li
     assert [node_info.at_percentile(GAS, 1250, share, counts_own=counts_own) for share in (25, 50, 75, 100)] == expected
     # half of 3 is 1 gas in both
     assert node_info.at_percentile([(1, 1), (2, 2)], 3, 50, counts_own=counts_own) == (1 if counts_own else 2)
-
-
-def test_filecoin_rewards_match_lotus(network: Network) -> None:
-    """The gas of a message does not count towards its own percentile: node/impl/eth/gas.go."""
-    rpc = Client(Node(network))
-    rpc("evm_setAutomine", False)
-    for tip in (100_000, 300_000):
-        sender = ALICE if tip == 100_000 else BOB
-        rpc("eth_sendTransaction", {
-            "from": sender, "to": sender, "gas": "0x4c4b40", "maxPriorityFeePerGas": hex(tip),
-            "maxFeePerGas": hex(2 * tip),
-        })  # fmt: skip
-    rpc("evm_mine")
-    assert rpc("eth_feeHistory", "0x1", "latest", [0, 1, 50, 100])["reward"] == [
-        [hex(100_000), hex(300_000), hex(300_000), hex(300_000)]
-    ]
-
-
-def test_filecoin_fee_suggestions_match_lotus() -> None:
-    with Network(clock=Clock()) as network:
-        rpc = Client(Node(network))
-        assert rpc("eth_feeHistory", "0x5", "latest", [20])["reward"] == [[hex(100_000)]]
-        assert rpc("eth_maxPriorityFeePerGas") == hex(200_000)
-        for _ in range(2):
-            rpc(
-                "eth_sendTransaction", {"from": ALICE, "to": BOB, "maxPriorityFeePerGas": hex(10**6), "gas": hex(10**9)}
-            )
-        rpc("evm_mine")
-        assert rpc("eth_maxPriorityFeePerGas") == hex(10**6)
 
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -73,12 +73,6 @@ def test_pending_reads_and_calls_see_queued_transactions(rpc: Client, clock: Clo
     assert estimates == [base + 22_100, base + 2_301]
 
 
-def test_pending_block_exists_without_transactions(rpc: Client) -> None:
-    found = rpc("eth_getBlockByNumber", "pending", True)
-    assert (found["number"], found["transactions"], found["gasUsed"]) == ("0x1", [], "0x0")
-    assert rpc("eth_getBalance", ALICE, "pending") == FUNDS
-
-
 def test_pending_block_is_executed_once_until_changes(
     rpc: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

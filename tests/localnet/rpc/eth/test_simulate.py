@@ -308,16 +308,6 @@ def test_type_of_simulated_transaction_follows_fork_and_fields(
     assert (found["type"], found.get("accessList", [])) == (kind, fields.get("accessList", []))
 
 
-def test_a_listed_slot_is_warm(ethereum: Client) -> None:
-    """SLOAD of a cold slot costs 2,100 gas, of a warm one 100 (EIP-2929); the list costs 2,400 + 1,900."""
-    reads = {FIRST: {"code": "0x5f5450"}}  # PUSH0 SLOAD POP
-    access = [{"address": FIRST, "storageKeys": [word(0)]}]
-    call = {"from": ALICE, "to": FIRST, "gas": hex(100_000)}
-    (block,) = simulated(ethereum, {"stateOverrides": reads, "calls": [call, {**call, "accessList": access}]})
-    cold, warm = (int(each["gasUsed"], 16) for each in block["calls"])
-    assert cold - warm == 2_000 - 2_400 - 1_900
-
-
 def test_an_authorization_lets_an_account_run_code(ethereum: Client) -> None:
     """EIP-7702: an authorization costs 25,000 gas, of which 12,500 are refunded for an account that exists."""
     owner = ethereum.node.network.accounts[1]

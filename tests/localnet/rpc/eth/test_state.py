@@ -352,13 +352,6 @@ def test_clients_get_blocks_and_paths(network: Network, rpc: Client) -> None:
     assert verify(root, Path.parse(slot["path"]), [(cid_of(data), data) for data in blocks]) == b"\x01"
 
 
-def test_account_without_code_has_empty_code_hash_and_storage(rpc: Client) -> None:
-    found = rpc("eth_getProof", rpc("eth_accounts")[0])
-    # as geth has it: keccak-256 of nothing
-    assert found["codeHash"] == "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-    assert (found["storageHash"], found["storageProof"]) == ("0x" + "00" * 32, [])
-
-
 @pytest.mark.parametrize(
     "params",
     [

@@ -16,7 +16,7 @@ from store.codec import encode, link, unlink
 from store.trees.amt import Amt
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.conftest import Client, Failed
-from tests.localnet.solstice import COLLATERAL, DEAL_EPOCHS, DEAL_START, PRICE, REGISTRY, SIZE, Life
+from tests.localnet.solstice import DEAL_EPOCHS, DEAL_START, REGISTRY, SIZE, Life
 
 GET_DEAL_SECTOR = 2611213344
 PROPOSALS, STATES = 0, 1
@@ -78,11 +78,6 @@ def test_allocations_of_a_client(life: Life, ask: Any) -> None:
     assert ask("StateGetAllocations", "f0999999") == {}
 
 
-def test_all_claims_and_allocations_are_those_of_each_owner(life: Life, ask: Any) -> None:
-    assert ask("StateGetAllClaims") == ask("StateGetClaims", f"f0{life.claimer.id}") != {}
-    assert ask("StateGetAllAllocations") == ask("StateGetAllocations", str(life.client.native)) != {}
-
-
 def test_pending_deal_has_a_proposal_and_an_allocation(life: Life, ask: Any) -> None:
     """Source: lotus chain/actors/builtin/market; a proposal's CID is that of its CBOR (builtin-actors market)."""
     machine = life.network.machine
@@ -118,31 +113,6 @@ def test_pledge_of_a_sector_counts_its_verified_deals(life: Life, ask: Any) -> N
         ask("StateMinerInitialPledgeCollateral", f"f0{life.claimer.id}", {**sector, "DealIDs": [life.deal]})
 
 
-def test_a_deal_is_that_which_was_published(life: Life, ask: Any) -> None:
-    found = ask("StateMarketStorageDeal", life.deal)
-    assert found == {
-        "Proposal": {
-            "PieceCID": {"/": show(unsealed_cid(b"a file"))}, "PieceSize": SIZE, "VerifiedDeal": True,
-            "Client": f"t0{life.client_id}", "Provider": f"t0{life.miner.id}", "Label": "a file",
-            "StartEpoch": DEAL_START, "EndEpoch": DEAL_START + DEAL_EPOCHS, "StoragePricePerEpoch": str(PRICE),
-            "ProviderCollateral": str(COLLATERAL), "ClientCollateral": "0",
-        },
-        "State": {"SectorNumber": 0, "SectorStartEpoch": -1, "LastUpdatedEpoch": -1, "SlashEpoch": -1},
-    }  # fmt: skip
-    for number in (77, (1 << 64) - 1):
-        with pytest.raises(Failed, match=f"deal {number} not found"):
-            ask("StateMarketStorageDeal", number)
-
-
-def test_all_deals_and_balances_of_the_market(life: Life, ask: Any) -> None:
-    deals = ask("StateMarketDeals", None)
-    assert deals == {str(life.deal): ask("StateMarketStorageDeal", life.deal)}
-    found = ask("StateMarketParticipants")
-    assert found == {owner: ask("StateMarketBalance", owner) for owner in found}
-    assert set(found) == {f"t0{life.client_id}", f"t0{life.miner.id}"}
-    assert int(found[f"t0{life.miner.id}"]["Locked"]) == COLLATERAL
-
-
 def test_state_of_an_activated_deal(life: Life, ask: Any) -> None:
     network, snapshot = life.network, Client(Node(life.network))("evm_snapshot")
     machine = network.machine
@@ -160,15 +130,3 @@ def test_state_of_an_activated_deal(life: Life, ask: Any) -> None:
     }  # fmt: skip
     assert found == ask("StateMarketStorageDeal", life.deal)
     Client(Node(network))("evm_revert", snapshot)
-
-
-def test_a_market_without_deals_is_empty() -> None:
-    with Network(clock=Clock()) as network:
-        rpc = Client(Node(network))
-        assert (rpc("Filecoin.StateMarketDeals"), rpc("Filecoin.StateMarketParticipants")) == ({}, {})
-
-
-def test_verifiers_have_datacap_and_others_none(life: Life, ask: Any) -> None:
-    assert ask("StateVerifierStatus", str(life.client.native)) is None
-    root = ask("StateVerifiedRegistryRootKey")
-    assert ask("StateVerifierStatus", root) is None or int(ask("StateVerifierStatus", root)) >= 0

@@ -16,12 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from localnet import Network
 from localnet.rpc.node import NodeLimits
 from localnet.rpc.server.clients import REQUESTING_CLIENT, UnreadResponses, cancel_on_disconnect
 from localnet.rpc.server.server import serving
-from localnet.rpc.server.websocket import Connection, SocketProtocol
+from localnet.rpc.server.websocket import Connection
 from localnet.rpc.values import as_json
 from tests.localnet.rpc.server.test_http_protocol import answers, connected, post, received
 from tests.patience import slowness
@@ -238,16 +239,16 @@ def test_short_answers_that_wait_hold_no_more_than_their_bytes() -> None:
 
 
 @pytest.mark.slow
-def test_frames_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_are_processed_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame may have six bytes: 256 KiB of them once blocked the server for two seconds."""
     sizes: list[int] = []
-    read = SocketProtocol.data_received
+    process = WebSocketsSansIOProtocol.data_received
 
-    def noted(self: SocketProtocol, data: bytes) -> None:
+    def noted(self: WebSocketsSansIOProtocol, data: bytes) -> None:
         sizes.append(len(data))
-        read(self, data)
+        process(self, data)
 
-    monkeypatch.setattr(SocketProtocol, "data_received", noted)
+    monkeypatch.setattr(WebSocketsSansIOProtocol, "data_received", noted)
     with port_of(NodeLimits()) as port, connected(port) as client:
         upgraded(client)
         sent(client, b"\x8a\x80\0\0\0\0" * 10_000, 600_000)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from bridge.abi.abi import join_parts
+
 WORD: Final = 32
 
 ReadStatic = Callable[[bytes, int], Any]
@@ -192,20 +194,6 @@ def sequence(parts: Sequence[Coder]) -> Coder:
     if dynamic:
         return Coder(name, read_tail, write, dynamic=True)
     return Coder(name, lambda data, at: read_tail(data, at)[0], write, head=head)
-
-
-def join_parts(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
-    """Join heads and tails: the head of a dynamic part is the offset of its tail."""
-    heads: list[bytes] = []
-    tails: list[bytes] = []
-    for is_dynamic, part in parts:
-        if is_dynamic:
-            heads.append(head.to_bytes(WORD, "big"))
-            tails.append(part)
-            head += len(part)
-        else:
-            heads.append(part)
-    return b"".join(heads + tails)
 
 
 def array(item: Coder, max_items: int | None = None) -> Coder:
