@@ -7,7 +7,6 @@ with geth.
 from pathlib import Path
 
 import pytest
-from eth_abi.abi import encode as encode_abi
 from eth_account import Account as EthAccount
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
@@ -46,30 +45,6 @@ def deployed(network: Network, program: str) -> EthAddress:
 class TestBlocks:
     """Block fields and the work around transactions."""
 
-    def test_transfer_gas_matches_ethereum(self, network: Network) -> None:
-        alice, bob = network.accounts[:2]
-        before = network.balance(alice), network.balance(bob)
-        receipt = network.send(bob.address, 5)
-        assert (receipt.gas_used, receipt.gas_price) == (TRANSFER, 2 * GWEI)
-        assert network.balance(alice) == before[0] - 5 - TRANSFER * 2 * GWEI
-        assert network.balance(bob) == before[1] + 5
-
-    def test_the_base_fee_follows_how_full_blocks_are(self, network: Network) -> None:
-        assert network.base_fee == GWEI
-        network.mine()
-        assert network.base_fee == GWEI * 7 // 8
-        network.send(network.accounts[1].address, 1)
-        target = 15_000_000
-        fee = GWEI * 7 // 8
-        assert network.base_fee == fee - fee * (target - TRANSFER) // target // 8
-
-    def test_tips_are_the_zero_addresss_and_base_fees_are_burnt(self, network: Network) -> None:
-        nobody = EthAddress(bytes(20))
-        before = network.balance(nobody), network.balance("f099")
-        network.send(network.accounts[1].address, 1)
-        assert network.balance(nobody) - before[0] == TRANSFER * GWEI
-        assert network.balance("f099") - before[1] == TRANSFER * GWEI
-
     def test_there_is_neither_a_reward_nor_cron(self, network: Network) -> None:
         before = network.machine.root
         network.mine(3, null_rounds=2)
@@ -104,11 +79,6 @@ class TestBlocks:
         network.mine()
         kept, contract = network.machine.actor(to_filecoin(BLOCK_HASHES)), run.actor(to_filecoin(BLOCK_HASHES))
         assert kept == contract is not None
-
-    def test_prevrandao_equals_block_mix_hash(self, network: Network) -> None:
-        reader = deployed(network, "PREVRANDAO 0 MSTORE 32 0 RETURN")
-        told = network.rules.views.block_fields(network.head)["mixHash"]
-        assert f"0x{network.call(reader).hex()}" == told
 
     def test_calls_suppose_another_block(self, network: Network) -> None:
         reader = deployed(network, "PREVRANDAO 0 MSTORE COINBASE 32 MSTORE GASLIMIT 64 MSTORE 96 0 RETURN")
@@ -252,15 +222,6 @@ class TestOpening:
         monkeypatch.setattr("localnet.rules.ethereum.executor_factory", lambda _: Executor)
         with pytest.raises(InvalidInput, match="names no forks"):
             ethereum_rules()
-
-
-def test_words_of_a_revert_are_geths(network: Network) -> None:
-    rules = rules_named("ethereum")
-    error = bytes.fromhex("08c379a0") + encode_abi(["string"], ["no"])
-    assert rules.views.failure_text(33, error, "") == "execution reverted: no"
-    assert rules.views.failure_text(33, b"", "") == "execution reverted"
-    assert rules.views.failure_text(33, b"\xde\xad\xbe\xef", "") == "execution reverted: custom error 0xdeadbeef"
-    assert rules.views.failure_text(7, b"", "") == "out of gas"
 
 
 OLDER = ("frontier", "eip158", "istanbul", "berlin")
