@@ -10,6 +10,7 @@ process does, because the other end of its socket is closed then; a worker ends 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ Load = Callable[[], None]
 """Function of a module that loads what workers need."""
 Serve = Callable[[Connection], None]
 """Function of a module that a worker process calls with its end of the pipe."""
+UNKNOWN: Final = 255
+"""Exit status of a worker that has ended after its server."""
 _SIZE: Final = 8
 """Size of a request and of a reply in bytes."""
 
@@ -33,18 +36,22 @@ _SIZE: Final = 8
 class ForkServer:
     """A server process. Safe for threads. Its workers call `serve`."""
 
-    def __init__(self, serve: Serve, load: Load, *, is_forked: bool) -> None:
-        """Start the server, as a fork of this process after `load`, or as a new interpreter that calls it."""
-        if is_forked:
-            load()
+    def __init__(self, serve: Serve, load: Load) -> None:
+        """Start the server with what `load` loads.
+
+        It is a fork of this process if that has one thread, counting those of libraries; else a new interpreter.
+        """
+        if _is_single_threaded():
+            load()  # which may start threads
         self._lock = Lock()
         self._control, theirs = socket.socketpair()
         with theirs, _interrupt_blocked():
-            if not is_forked:
+            if not _is_single_threaded():
                 self._pid = _spawn(theirs.fileno(), serve, load)
                 return
             sys.stdout.flush()  # the server has copies of the buffers
             sys.stderr.flush()
+            gc.freeze()  # a collection in a worker would copy shared pages
             self._pid = os.fork()
             if not self._pid:
                 self._control.close()
@@ -60,8 +67,12 @@ class ForkServer:
 
     def _request(self, number: int, *descriptors: int) -> int:
         with self._lock:
-            socket.send_fds(self._control, [_bytes(number)], descriptors)
-            reply = self._control.recv(_SIZE)
+            try:
+                socket.send_fds(self._control, [_bytes(number)], descriptors)
+                reply = self._control.recv(_SIZE)
+            except BaseException:  # the reply to this request would be taken for that to the next one
+                self._control.close()
+                raise
         if not reply:
             raise ConnectionResetError("the process that forks workers has ended")
         return int.from_bytes(reply, "big", signed=True)
@@ -70,6 +81,14 @@ class ForkServer:
         """End the server."""
         self._control.close()
         os.waitpid(self._pid, 0)
+
+
+def _is_single_threaded() -> bool:
+    """Return True if the system says that this process has one thread."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
 
 
 def _bytes(number: int) -> bytes:
@@ -155,9 +174,12 @@ class WorkerProcess:
         """Wait for the end of the process, for up to this time."""
         if not is_closed(self._pipe, seconds):
             return
-        with self._lock, suppress(OSError):  # the server has ended
+        with self._lock:
             if self.exitcode is None:
-                self.exitcode = self._server.wait(self.pid)
+                try:
+                    self.exitcode = self._server.wait(self.pid)
+                except OSError:  # the server has ended, so another process may get the number
+                    self.exitcode = UNKNOWN
 
 
 def is_closed(pipe: Connection, seconds: float | None = None) -> bool:

@@ -75,51 +75,50 @@ class Work(Generic[T, R]):
         return cls(sha256(data).hexdigest(), data, drive, archive)
 
 
-_servers: Final[list[ForkServer]] = []
-_starting: Final = Lock()
-
-
 def load_nothing() -> None:
     """Load nothing in advance."""
 
 
+_server: ForkServer | None = None
+_load: Load = load_nothing
+_starting: Final = Lock()
+
+
 def prepare_workers(load: Load = load_nothing) -> None:
-    """Start the server with what `load` loads, unless there is one; call it on the first thread.
-
-    If this process has one thread, counting those of libraries, the server is its fork.
-    """
-    if not _servers:
-        _servers.append(ForkServer(_serve, load, is_forked=_is_single_threaded()))
-
-
-def _is_single_threaded() -> bool:
-    """Return True if the system says that this process has one thread."""
-    try:
-        return len(os.listdir("/proc/self/task")) == 1
-    except OSError:
-        return False
+    """Start the server with what `load` loads, unless there is one; call it before there are threads."""
+    global _server, _load
+    if _server is None:
+        _load = load
+        _server = ForkServer(_serve, load)
 
 
-def _fork(ours: Connection, theirs: Connection) -> WorkerProcess:
+def _fork() -> tuple[Connection, WorkerProcess]:
+    """Start a worker process, and return this process's end of its pipe."""
+    global _server
     with _starting:
-        for server in _servers:
-            with suppress(OSError):
-                return WorkerProcess(server, ours, server.fork(theirs))
-            _servers.remove(server)
-            server.close()
-        server = ForkServer(_serve, load_nothing, is_forked=False)
-        _servers.append(server)
-        return WorkerProcess(server, ours, server.fork(theirs))
+        while True:
+            is_new = _server is None
+            if _server is None:
+                _server = ForkServer(_serve, _load)
+            ours, theirs = Pipe()  # a forked server would keep ends that are older
+            try:
+                with theirs:
+                    return ours, WorkerProcess(_server, ours, _server.fork(theirs))
+            except OSError:
+                ours.close()
+                _server.close()
+                _server = None
+                if is_new:
+                    raise
 
 
 class Worker:
     """A worker process. `owner` names the run that uses it."""
 
     def __init__(self, owner: str = "") -> None:
-        self._pipe, theirs = Pipe()
-        with theirs:
-            self.process = _fork(self._pipe, theirs)
-        self._pipe.send(dict(os.environ))
+        self._pipe, self.process = _fork()
+        with suppress(OSError):  # it has ended: `start` says so
+            self._pipe.send(dict(os.environ))
         self.owner = owner
         self.is_new = True
         """True until its first call."""
@@ -195,6 +194,7 @@ class WorkerPool:
                     worker.owner = owner
                     self._busy.add(worker)
                     return worker
+                worker.end(is_idle=True)
                 worker.close()
         if owner in self._stopped:
             raise Stopped

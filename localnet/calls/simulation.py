@@ -208,6 +208,7 @@ class _Simulation:
         chain, machine, rules, override = self._chain, self._machine, self._rules, block.block
         height, time = self._height_and_time(self._parent.height, self._parent.timestamp, override)
         parent = self._parent_of(override)
+        # The context still has the supply from before the last block, which `begin` would take for the parent's.
         machine.advance(circulating_supply=supply_of(machine.state_tree, chain.record.vested).circulating)
         self._block = chain.next_block(machine, parent, height, time)
         self._block.begin()

@@ -45,7 +45,10 @@ from localnet.rules.parts import MessageRules, NetworkRules, SenderInfo, rules_o
 from store.cid import show
 
 _WAITS: Final = ("gap", "fee")
-"""Reasons for which the pool keeps a message: earlier ones of its sender are missing, or the base fee is too high."""
+"""Reasons for which the pool keeps a message: earlier ones of its sender are missing, or the blob base fee is too high.
+
+A fee cap below the base fee was refused before (`MessageRules.check`).
+"""
 
 _BLOBS_READ: Final = 2
 """Transactions with up to this many times the permitted blobs are decoded, so that the error states their number."""
@@ -208,10 +211,10 @@ class Verdict(NamedTuple):
 def preflight(machine: Hypervisor, candidate: Candidate, base_fee: int) -> Verdict:
     """Check the sender of a message, and its fee caps against a block with this base fee (attoFIL per gas).
 
-    The pool and the producers of blocks ask; the pool keeps a message that waits for another one or a lower base fee.
-    Under Filecoin's rules the executor checks sender, nonce and prepaid gas again. It executes a message with too low
-    a fee cap at the producer's expense, and one with too few funds for its value at the sender's, so those are checked
-    here alone. Sources: ref-fvm fvm/src/executor/default.rs, `preflight_message`; lotus chain/messagepool/selection.go.
+    The pool and the producers of blocks ask. Under Filecoin's rules the executor checks sender, nonce and prepaid gas
+    again. It executes a message with too low a fee cap at the producer's expense, and one with too few funds for its
+    value at the sender's, so a producer must ask. Sources: ref-fvm fvm/src/executor/default.rs, `preflight_message`;
+    lotus chain/messagepool/selection.go.
     """
     rules, message = rules_of(machine), candidate.bare
     sender = rules.messages.sender(machine, message.from_)

@@ -187,7 +187,7 @@ class BlockProduction(NetworkReader):
                     return True
                 made = True
             except Exception as error:  # noqa: BLE001  # reported to the client of each transaction
-                broken = self.chain.building.executing  # no longer in the mempool
+                broken = self._failed_message  # no longer in the mempool
                 if broken is None:
                     pending = self._pending(answers)
                     if not pending:  # a block of other clients' messages, so no client gets the error
@@ -252,8 +252,8 @@ class BlockProduction(NetworkReader):
 
         `verdict` is that of the `admitted` one before the first block, and `nonce` the sender's next one.
         """
-        for candidate in self.mempool.ready_of(admitted.bare.from_, nonce):
-            if candidate is not admitted or not verdict.is_executable:
+        for mined, candidate in enumerate(self.mempool.ready_of(admitted.bare.from_, nonce)):
+            if mined or candidate is not admitted:
                 verdict = admission.preflight(self.machine, candidate, self.min_fee_cap)
             if not verdict.is_executable:
                 return
@@ -280,15 +280,22 @@ class BlockProduction(NetworkReader):
             lambda sender: nonce_of(self.machine, sender), self.min_fee_cap, limit, self.blob_base_fee, blob_limit
         )
 
+    @property
+    def _failed_message(self) -> Candidate | None:
+        """The message at which the last block failed."""
+        return None if self.chain.building is None else self.chain.building.executing
+
     def _produce(self, candidates: list[Candidate], null_rounds: int = 0, *, keeps_unpayable: bool = False) -> Tipset:
         try:
             tipset = self.chain.produce(candidates, self.next_timestamp, null_rounds)
         except Exception:
             # Drop a message that raised a fatal error, so that it does not stop the next block.
-            if (broken := self.chain.building.executing) is not None:
+            if (broken := self._failed_message) is not None:
                 self.mempool.drop(broken)
             raise
-        for candidate, refused in self.chain.building.refused:
+        building = self.chain.building
+        assert building is not None, "it was produced"
+        for candidate, refused in building.refused:
             self.mempool.drop(candidate)
             _LOG.warning("transaction 0x%s is dropped: %s", candidate.hash.hex(), refused)
         self._clock.record_block(tipset.timestamp)

@@ -105,8 +105,8 @@ class Chain(ChainReader):
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.machine, self.head)
         self._point: ChainPoint | None = None
-        self.building = self.next_block(machine, self.head, self.head.height, timestamp)
-        """The block that was produced last, or failed."""
+        self.building: BlockExecution | None = None
+        """The block that this process produced last, or that failed."""
 
     @property
     def is_new_fork(self) -> bool:

@@ -49,8 +49,9 @@ from store.blockstore import Blockstore
 class BlockExecution:
     """The execution of one block, from the null rounds before it to its tipset.
 
-    Mining, the pending block, replays, traces and simulations call `begin`, `run` for each message, and `end`. The
-    caller decides the order of messages: new blocks have `block_order`, a repeated one has that of its record.
+    Mining, the pending block and replays call `begin`, `run_all` and `end`; traces `run` one message after the other.
+    Simulations apply messages themselves, without a preflight, and `add` the results. The caller decides the order of
+    messages: new blocks have `block_order`, a repeated one has that of its record.
     """
 
     def __init__(
@@ -157,13 +158,14 @@ class BlockExecution:
     @contextmanager
     def trial(self) -> Iterator[None]:
         """Revert the messages that run inside."""
-        count, tips = len(self.executions), self._tips
+        before = len(self.executions), len(self.sidecars), len(self.refused), self._tips
         try:
             with self.machine.trial():
                 yield
         finally:
-            del self.executions[count:]
-            self._tips = tips
+            executions, sidecars, refused, self._tips = before
+            del self.executions[executions:], self.sidecars[sidecars:], self.refused[refused:]
+            self.executing = None
 
     def end(self) -> None:
         """Execute the rules' work after the messages: the block's reward and cron. Raises Fatal."""

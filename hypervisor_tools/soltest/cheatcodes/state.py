@@ -543,6 +543,8 @@ def _copied(value: Any, copies: dict[int, Any]) -> Any:
         return value.copy()
     names = _names_of(kind)
     if not names:
+        if kind.__hash__ is None:
+            raise TypeError(f"no copy is made of {kind.__name__}, which is mutable")
         return value
     made = copies.get(id(value))
     if made is None:

@@ -116,7 +116,10 @@ def _words_and_texts(
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
-    """Return the encoded values. Raises CheatcodeFailure for a value of the wrong type."""
+    """Return the encoded values.
+
+    Raises CheatcodeFailure for a value of the wrong type, RecursionError for a type that is nested too deeply.
+    """
     try:
         writer = _sequence(tuple(types))
         if not writer.is_of_words:

@@ -16,7 +16,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
@@ -118,17 +118,11 @@ class Corpus(Generic[Input]):
     def __len__(self) -> int:
         return len(self._inputs)
 
-    @contextmanager
-    def tracing(self) -> Iterator[None]:
+    def tracing(self) -> AbstractContextManager[None]:
         """Trace executed instructions, in addition to the machine's current tracer."""
-        before = self.machine.tracer
         if self._tracer is None:
-            self._tracer = EdgeTracer(self.cheatcodes.settings.contracts, before)
-        self.machine.tracer = self._tracer
-        try:
-            yield
-        finally:
-            self.machine.tracer = before
+            self._tracer = EdgeTracer(self.cheatcodes.settings.contracts, self.machine.tracer)
+        return self.machine.traced(self._tracer)
 
     def trace(
         self, function: Hashable, call: Callable[[], RawCallResult], undo: Callable[[], None] = lambda: None

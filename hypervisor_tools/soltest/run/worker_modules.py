@@ -1,8 +1,7 @@
 """Modules that are loaded before workers are forked, and data that each worker would otherwise read again.
 
-Both are permanent, so garbage collection is off while they load, and they are frozen: a collection in a worker would
-copy shared pages. Runtimes of native actors and the clients of nodes are not among the modules: most tests need
-neither.
+Both are permanent, so garbage collection is off while they load. Runtimes of native actors and the clients of nodes are
+not among the modules: most tests need neither.
 """
 
 import gc
@@ -31,5 +30,4 @@ def load_worker_modules() -> None:
         with suppress(Exception):  # a worker meets the same error, and reports it
             Bundle.for_actors(LATEST.actors, LATEST.rules)
     finally:
-        gc.freeze()
         gc.enable()

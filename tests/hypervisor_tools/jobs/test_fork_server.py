@@ -1,10 +1,17 @@
 """Child processes load no modules from the working folder, since it may be an untrusted project."""
 
+import os
+import signal
 import subprocess
 import sys
+from multiprocessing.connection import Pipe
 from pathlib import Path
+from types import FrameType
 
 import pytest
+
+from hypervisor_tools.jobs.fork_server import ForkServer, is_closed
+from hypervisor_tools.jobs.workers import WorkerPool, _serve, load_nothing
 
 PROGRAMS = {
     "hypervisor test": """
@@ -44,3 +51,36 @@ def test_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_pa
     )
     assert not ran.exists(), ran.read_text(encoding="utf-8")
     assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)
+
+
+def test_server_ends_if_a_request_is_interrupted() -> None:
+    """Its reply would otherwise be that to the next request: a status in place of the number of a process."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    server, (ours, theirs) = ForkServer(_serve, load_nothing), Pipe()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    with ours, theirs:
+        worker = server.fork(theirs)
+        theirs.close()
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            server.wait(worker)
+        with pytest.raises(OSError):
+            server.wait(worker)
+    signal.signal(signal.SIGALRM, before)
+    server.close()
+
+
+def test_idle_worker_that_has_ended_leaves_no_process() -> None:
+    pool = WorkerPool()
+    with pool.worker() as idle:
+        pass
+    os.kill(idle.process.pid, signal.SIGKILL)
+    assert is_closed(idle._pipe, 10)
+    with pool.worker() as other:
+        assert other is not idle
+    with pytest.raises(ProcessLookupError):
+        os.kill(idle.process.pid, 0)
+    pool.close()

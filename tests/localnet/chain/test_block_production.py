@@ -175,8 +175,21 @@ def test_block_leaves_transactions_in_pool_whose_turn_has_not_come() -> None:
         network.set_balance(poor.address, TokenAmount(1))
         waiting = [found for found in map(network.mempool.get, sent) if found is not None]
         tipset = network.chain.produce(waiting, network.head.timestamp + 1)
+        assert network.chain.building is not None
         assert (tipset.transactions, network.chain.building.refused) == ((sent[2],), [])
         assert network.chain.produce(waiting, network.head.timestamp + 1).transactions == (sent[1],)
+
+
+def test_no_block_is_made_for_a_message_that_its_predecessor_leaves_without_funds() -> None:
+    with Network() as network:
+        sender, to = network.accounts[:2]
+        part = network.balance(sender.address) * 2 // 3
+        network.automine = False
+        first = network.submit(_raw(network, sender, to, value=part))
+        network.automine = True
+        second = network.submit(_raw(network, sender, to, value=part))
+        assert (network.block_number, network.head.transactions) == (1, (first,))
+        assert network.find_receipt(second) is None
 
 
 @pytest.mark.parametrize("automine", [False, True])
@@ -211,10 +224,10 @@ def _without_end(_: int, __: FrameType | None) -> None:
     raise TimeoutError("blocks without end")
 
 
-def _raw(network: Network, sender: Account, to: Account, gas: int = 10_000_000) -> bytes:
-    """Return the sender's next transaction without value."""
+def _raw(network: Network, sender: Account, to: Account, gas: int = 10_000_000, value: int = 0) -> bytes:
+    """Return the sender's next transaction."""
     nonce = network.pending_nonce(sender.delegated)
-    transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to.address, 0, b"", gas, 10**11, 10**5)
+    transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, to.address, value, b"", gas, 10**11, 10**5)
     return sender.sign(transaction).raw()
 
 
