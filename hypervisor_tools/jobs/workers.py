@@ -6,6 +6,7 @@ remembers the function of its last call, so what all jobs of a run share is sent
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import traceback
@@ -90,6 +91,13 @@ def prepare_workers(load: Load = load_nothing) -> None:
     if _server is None:
         _load = load
         _server = ForkServer(_serve, load)
+
+
+@atexit.register
+def _end_server() -> None:
+    if _server is not None:
+        with suppress(ChildProcessError):  # this process is itself a fork
+            _server.close()
 
 
 def _fork() -> tuple[Connection, WorkerProcess]:
