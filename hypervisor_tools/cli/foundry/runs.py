@@ -110,6 +110,13 @@ class SuiteRuns:
             is_interrupted = True
         self._show_all(session, suites, perf_counter() - begin)
         if is_interrupted:
+            done = {(suite.file, suite.contract, test.signature) for suite in suites for test in suite.tests}
+            all_tests = {
+                (suite.file, suite.contract, test.signature) for suite in session.suites for test in suite.tests
+            }
+            left = len(all_tests - done)
+            if left:
+                typer.echo(f"interrupted: {left} tests have not been run", err=True)
             return INTERRUPTED
         _store_failures(session.project, suites)
         if reports.write_tests is not None:
@@ -243,7 +250,11 @@ class SuiteRuns:
 
         self.project = with_same_inputs(self.project, sides)
         begin, session = perf_counter(), self._prepare()
-        found, suites = compare_suites(session, sides, self.reports.tolerance)
+        try:
+            found, suites = compare_suites(session, sides, self.reports.tolerance)
+        except KeyboardInterrupt:
+            typer.echo("interrupted: no tests are compared, since not all have been run with both rules", err=True)
+            return INTERRUPTED
         if self.reports.form == "json":
             typer.echo(_json(impact_json(found)))
         elif self.reports.form == "junit":

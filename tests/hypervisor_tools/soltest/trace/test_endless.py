@@ -166,9 +166,9 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch:
 def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\n')
     (tmp_path / "test").mkdir()
-    text = "contract Endless { function testAfter() public {} }"
+    text = "contract Endless { function testAfter() public {} function testLoops() public {} }"
     (tmp_path / "test" / "T.t.sol").write_text(text, encoding="utf-8")
-    forge_out(tmp_path, "test/T.t.sol", text, {"Endless": artifact({"testAfter()": PASS})})
+    forge_out(tmp_path, "test/T.t.sol", text, {"Endless": artifact({"testAfter()": PASS, "testLoops()": LOOP})})
 
     def interrupted(*_: object) -> Iterator[SuiteResult]:
         yield SuiteResult("test/T.t.sol", "Endless", [TestResult("testAfter()", CaseKind.UNIT, CaseStatus.SUCCESS)])
@@ -178,6 +178,10 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
     found = run("test", str(tmp_path))
     assert found.exit_code == 130, found.output
     assert "[PASS] testAfter()" in found.stdout
+    assert "interrupted: 1 tests have not been run" in found.stderr
+    compared = run("test", str(tmp_path), "--compare", "osaka,amsterdam")
+    assert (compared.exit_code, compared.stdout) == (130, "")
+    assert "interrupted: no tests are compared" in compared.stderr
 
 
 def test_a_program_that_a_test_runs_ends_with_its_worker() -> None:
