@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
@@ -69,9 +70,13 @@ def run_libraries(data: bytes) -> bool:
         _linking_machine.cache_clear()
     machine, start = _linking_machine()
     machine.restore(start)
+    programs = linked._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
     kept = linked.linked_modules(default_folder())
-    kept._programs = linked._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
-    kept._compiled = BoundedCache(8 << 20)
+    with patch.multiple(kept, _programs=programs, _compiled=BoundedCache(8 << 20)):
+        return _run_modules(machine, start, modules)
+
+
+def _run_modules(machine: Hypervisor, start: Snapshot, modules: Sequence[bytes]) -> bool:
     codes: list[Cid] = []
     for module in modules[:-1]:
         try:
