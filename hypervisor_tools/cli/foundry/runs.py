@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor_tools.cli.commands import INTERRUPTED
 from hypervisor_tools.cli.foundry.modes import Flame, check_single, draw_test
 from hypervisor_tools.cli.options import running_line
-from hypervisor_tools.soltest.execution.discovery import SuiteFilter
+from hypervisor_tools.soltest.execution.discovery import Suite, SuiteFilter
 from hypervisor_tools.soltest.execution.job import Options
 from hypervisor_tools.soltest.execution.results import CaseStatus, SuiteResult
 from hypervisor_tools.soltest.project.project import Project
@@ -110,11 +110,7 @@ class SuiteRuns:
             is_interrupted = True
         self._show_all(session, suites, perf_counter() - begin)
         if is_interrupted:
-            done = {(suite.file, suite.contract, test.signature) for suite in suites for test in suite.tests}
-            all_tests = {
-                (suite.file, suite.contract, test.signature) for suite in session.suites for test in suite.tests
-            }
-            left = len(all_tests - done)
+            left = len(_names(session.suites) - _names(suites))
             if left:
                 typer.echo(f"interrupted: {left} tests have not been run", err=True)
             return INTERRUPTED
@@ -310,6 +306,11 @@ class SuiteRuns:
 
 def _ignore(_: str) -> None:
     """Discard output."""
+
+
+def _names(suites: Iterable[Suite | SuiteResult]) -> set[tuple[str, str, str]]:
+    """Return file, contract and signature of all tests of suites."""
+    return {(suite.file, suite.contract, test.signature) for suite in suites for test in suite.tests}
 
 
 def _store_failures(project: Project, suites: list[SuiteResult]) -> None:

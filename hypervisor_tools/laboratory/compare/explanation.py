@@ -36,7 +36,7 @@ class Explanation(NamedTuple):
     reasons: tuple[RuleChange, ...] = ()
     divergence: str = ""
     divergence_reasons: tuple[RuleChange, ...] = ()
-    """What may explain that the runs diverge, beyond the reasons of the first difference."""
+    """Rules that may explain the divergence, beyond `reasons`."""
     limits: tuple[str, ...] = ()
     rows: tuple[GasRow, ...] = ()
     state_gas: int = 0

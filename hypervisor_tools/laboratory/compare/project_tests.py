@@ -353,17 +353,13 @@ def _run(
     calls: Sequence[CounterExample], tracer: CostTracer,
 ) -> int:  # fmt: skip
     """Run a test from the state after `setUp` with a tracer; return its gas, 0 for a sequence of calls."""
-    machine = stage.executor.machine
     stage.executor.restore(ready)
     begin_test(stage, job, comments, test)
-    machine.tracer = tracer
-    try:
+    with stage.executor.machine.traced(tracer):
         if test.kind is CaseKind.INVARIANT:
             call_sequence(stage, test, job.project.invariant.fail_on_revert, calls)
             return 0
         return stage.call_test(calls[0].calldata if calls else selector(test.signature)).gas_used
-    finally:
-        machine.tracer = None
 
 
 def _after_call(tracer: CostTracer, used: int) -> int:

@@ -1,4 +1,4 @@
-"""A campaign: steps that run until the time is over, or until rounds find nothing new.
+"""Steps of a campaign, until its time is over or rounds find nothing new.
 
 The first step is a round of fuzz and invariant tests, the second runs symbolic tests, the third mutants, and all others
 are rounds. A round runs each test with several seeds, from the common corpus. A test with a finding or a proof is left

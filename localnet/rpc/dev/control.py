@@ -329,7 +329,7 @@ def _check_count(node: Node, count: int) -> None:
 
 
 def _check_blocks(node: Node, count: int, seconds: int) -> None:
-    """Raise an error before any of the blocks is mined, the last of them up to so many seconds after the next."""
+    """Check a request for blocks before any is mined; the last one is up to `seconds` after the next."""
     _check_count(node, count)
     if count:
         check_time(node.network.next_timestamp + seconds)

@@ -302,7 +302,7 @@ def _sent(node: Node, uuid: UUID) -> SignedMessage | None:
     if waiting is not None:
         return waiting.message
     executed = node.network.find_executed(sent)
-    return None if executed is None else executed.execution.candidate.message
+    return None if executed is None else executed.candidate.message
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
