@@ -1,17 +1,13 @@
 """Results of a test run do not depend on the number of workers, on kills of them, or on where they run."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from hypervisor_tools.jobs.fork_server import WorkerProcess
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, Artifacts
 from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suites
 from hypervisor_tools.soltest.execution.job import Job, Options
@@ -26,35 +22,11 @@ BRANCHES = ["600435", "600116", "@odd", "57", "00", "odd:", "6004356103e810", "@
 FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
 
 
-@contextmanager
-def killed_workers(count: int) -> Iterator[list[int]]:
-    """Kill the first `count` processes that start, once each; yield the number of each that was killed.
-
-    Their successors are left alone, since a test that ends two processes fails.
-    """
-    before, ended = live_workers(), Event()
-    killed: list[int] = []
-
-    def kill() -> None:
-        first: list[WorkerProcess] = []
-        while len(first) < count and not ended.wait(0.01):
-            first = [*(live_workers() - before)][:count]
-        for process in first:
-            if not ended.wait(0.3):
-                killed.append(process.pid)
-                process.kill()
-
-    killer = Thread(target=kill)
-    killer.start()
-    try:
-        yield killed
-    finally:
-        ended.set()
-        killer.join()
-
-
 def outcome(root: Path, workers: int, dask: str | None = None, kills: int = 0) -> dict[str, Any]:
-    """Run the tests of a new project, and return the report, the failures and the corpus."""
+    """Run the tests of a new project, and return the report, the failures and the corpus.
+
+    `kills` workers are killed after the first suite, while others run.
+    """
     rmtree(root, ignore_errors=True)
     bodies = {f"S{number}": {"testBranches(uint256)": BRANCHES, "testLow(uint256)": FAILS_ABOVE} for number in range(6)}
     contracts = {name: artifact({**body, "testUnit()": PASS}) for name, body in bodies.items()}
@@ -64,8 +36,13 @@ def outcome(root: Path, workers: int, dask: str | None = None, kills: int = 0) -
     project = replace(project, fuzz=replace(project.fuzz, runs=500, corpus_dir="corpus"))
     job = Job(project, places, {}, Options(dask=dask, evm="fast"), seed=7)
     suites, _ = find_suites(Artifacts(root, places, {}), ["test/T.t.sol"], SuiteFilter())
-    with killed_workers(kills) as killed:
-        found = list(run_suites(job, suites, workers))
+    before = live_workers()
+    results = run_suites(job, suites, workers)
+    found = [next(results)]
+    killed = list(live_workers() - before)[:kills]  # their successors are left alone: a test that ends two fails
+    for process in killed:
+        process.kill()
+    found += results
     assert len(killed) == kills
     write_failures(project, sorted(found, key=lambda suite: suite.name))
     report = json.loads(json.dumps(json_report(found), default=str))
