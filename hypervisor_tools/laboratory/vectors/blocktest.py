@@ -32,7 +32,7 @@ from hypervisor_tools.laboratory.vectors.ethereum_json import (
     within,
 )
 from hypervisor_tools.laboratory.vectors.statetest import EXCESS_BITS, SECONDS, base_machine, matches, write_steps
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     ALIASES,
     AllocAccount,
     ChainImport,

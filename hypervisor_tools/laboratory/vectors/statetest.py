@@ -52,7 +52,7 @@ from hypervisor_tools.laboratory.vectors.ethereum_json import (
     within,
 )
 from hypervisor_tools.laboratory.vectors.files import files_of
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     ALIASES,
     EthereumExecutor,
     Fork,

@@ -61,7 +61,7 @@ from hypervisor_tools.laboratory.vectors.ethereum_json import (
     within,
 )
 from hypervisor_tools.laboratory.vectors.statetest import EXCESS_BITS, RULES, FixtureExterns, base_machine
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     EMPTY_OMMERS,
     FIRST_BASE_FEE,
     LATEST_FORK,

@@ -62,7 +62,7 @@ from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
 from runtimes.evm import CodeLimit
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
     AllocAccount,

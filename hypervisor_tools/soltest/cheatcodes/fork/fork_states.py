@@ -24,7 +24,7 @@ from hypervisor_tools.soltest.forks.records import NetworkFork, endpoint_url
 from hypervisor_tools.soltest.project.consent import ConsentNeeded
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     KEEP,
     PAID,
     EthereumExecutor,
