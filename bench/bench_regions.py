@@ -22,9 +22,9 @@ from bench.rows import Row, seconds
 from bench.workloads import RULES as FORK
 from bench.workloads import WORK, accounts, artifacts
 from hypervisor.errors import ActorExit, OutOfGas
+from runtimes.evm.blocks.alloc import AllocAccount
 from runtimes.evm.contracts.code import Code
 from runtimes.evm.contracts.engine import Frame
-from runtimes.evm.blocks.alloc import AllocAccount
 from runtimes.evm.frames.fast_engine import FastTable
 from runtimes.evm.frames.pool import TIERED, Tier
 from runtimes.evm.regions.blocks import jumpdests_of

@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
     from runtimes.evm.contracts.code import CODE_TOO_LONG
-    from runtimes.evm.contracts.engine import CallInputs, CallKind, CreateInputs, FrameStopped, SubcallInputs, SubcallOutcome
-    from runtimes.evm.engines import PLAIN_ENGINE, check_engine
+    from runtimes.evm.contracts.engine import (
+        CallInputs,
+        CallKind,
+        CreateInputs,
+        FrameStopped,
+        SubcallInputs,
+        SubcallOutcome,
+    )
     from runtimes.evm.contracts.host import NATIVE_CODE
     from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
     from runtimes.evm.contracts.rules import CodeLimit, filecoin_evm_rules
+    from runtimes.evm.engines import PLAIN_ENGINE, check_engine
     from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
 
 __all__ = [

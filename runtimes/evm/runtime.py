@@ -16,9 +16,9 @@ from hypervisor.versions.overlay import Overlay
 from runtimes.evm.contracts.actor import EvmInvocation, invoke_method
 from runtimes.evm.contracts.code import CodeCache
 from runtimes.evm.contracts.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import FAST, PLAIN_ENGINE, check_engine, engine_factory
 from runtimes.evm.contracts.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.contracts.syscalls import Syscalls
+from runtimes.evm.engines import FAST, PLAIN_ENGINE, check_engine, engine_factory
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"

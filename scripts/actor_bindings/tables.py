@@ -20,8 +20,8 @@ from typing import Final, cast
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ErrorNumber, ExitCode
 from hypervisor.versions.features import feature_of_syscall
 from runtimes.evm.contracts.engine import Status
-from runtimes.evm.regions import numbers
 from runtimes.evm.frames.host_calls import HOST_CALLS
+from runtimes.evm.regions import numbers
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.actors import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall

@@ -30,11 +30,11 @@ from runtimes.evm.contracts.engine import (
     Step,
     SubcallOutcome,
 )
+from runtimes.evm.contracts.rules import EvmRules
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
 from runtimes.evm.frames.fast_engine import FastTable
 from runtimes.evm.frames.pool import Tier
 from runtimes.evm.regions.compiler import CodeRegions, RegionCompiler
-from runtimes.evm.contracts.rules import EvmRules
 
 
 class ReplayedGas(GasBudget):

@@ -35,8 +35,8 @@ from runtimes.evm.blocks.block_run import (
     requests_hash,
 )
 from runtimes.evm.blocks.chain_import import ChainImport, ImportedBlock, schedule_of
-from runtimes.evm.forks.forks import ALIASES, Fork, ForkBlobs, fork_names
 from runtimes.evm.blocks.headers import EMPTY_OMMERS, Header, RawBlock, block_difficulty
+from runtimes.evm.forks.forks import ALIASES, Fork, ForkBlobs, fork_names
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble
 

@@ -18,11 +18,10 @@ from bridge.ethereum.transactions import LEGACY, SignedTransaction, recover
 from bridge.filecoin.receipts import EmittedLog, Log, encode_receipt, log_fields
 from hypervisor.machine.machine_state import MachineState
 from runtimes.evm.blocks.alloc import StateRoots
-from runtimes.evm.revm.executor import EthereumExecutor
 from runtimes.evm.forks.forks import Fork
-from runtimes.evm.revm.recording import AccessRecorder
-from runtimes.evm.revm.transactions import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.forks.validation import BlockLimits, InvalidBlock, InvalidTransaction, RejectionReason
+from runtimes.evm.revm.executor import AccessRecorder, EthereumExecutor
+from runtimes.evm.revm.transactions import TransactionResult, block_limits, block_of, fork_of
 from store.keccak import keccak
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))

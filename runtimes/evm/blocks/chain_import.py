@@ -32,7 +32,6 @@ from hypervisor.machine.machine_state import MachineState, Snapshot
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.blocks.alloc import StateRoots, move_dao_balances
 from runtimes.evm.blocks.block_run import BlockRun, requests_hash
-from runtimes.evm.forks.forks import Fork, find_fork, list_forks
 from runtimes.evm.blocks.headers import (
     OMMER_GENERATIONS,
     Header,
@@ -44,6 +43,7 @@ from runtimes.evm.blocks.headers import (
     check_ommers,
     parse_block,
 )
+from runtimes.evm.forks.forks import Fork, find_fork, list_forks
 from runtimes.evm.forks.validation import InvalidBlock, InvalidTransaction, RejectionReason, mismatch
 from store.cid import Cid
 

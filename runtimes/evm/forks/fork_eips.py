@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Final
 
 from hypervisor.versions.changes import RuleChange
+from runtimes.evm.contracts.opcodes import opcode_rows
 from runtimes.evm.forks.forks import FORKS, Fork
 from runtimes.evm.forks.proposals import AMSTERDAM, PROPOSALS
-from runtimes.evm.contracts.opcodes import opcode_rows
 
 _PREFIX: Final = "precompiles."
 _CURVES: Final = (

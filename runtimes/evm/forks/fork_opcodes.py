@@ -1,7 +1,7 @@
 """The opcodes of each Ethereum fork with their static gas. Each table lists only the changes of its fork.
 
-Dynamic gas (sizes, access, value) is in `runtimes.evm.contracts.gas_table`. Before Berlin, the gas of an access is static.
-Sources: the Ethereum execution specifications, and the proposals named at each table.
+Dynamic gas (sizes, access, value) is in `runtimes.evm.contracts.gas_table`. Before Berlin, the gas of an access is
+static. Sources: the Ethereum execution specifications, and the proposals named at each table.
 """
 
 from collections.abc import Mapping

@@ -16,11 +16,11 @@ from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, GAS_PER
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
 from runtimes.evm.contracts import gas_table
-from runtimes.evm.forks import fork_opcodes as opcodes
-from runtimes.evm.forks import proposals
 from runtimes.evm.contracts.gas_table import CANCUN_GAS, GasTable, words
 from runtimes.evm.contracts.opcodes import Opcode
 from runtimes.evm.contracts.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address, precompiles_with
+from runtimes.evm.forks import fork_opcodes as opcodes
+from runtimes.evm.forks import proposals
 
 _ETHER: Final = 10**18
 

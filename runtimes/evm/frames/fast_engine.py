@@ -1,4 +1,4 @@
-"""`FastEngine`: one frame on an instance of the guest, under Filecoin's rules; see `runtimes.evm.contracts.engine.Engine`.
+"""`FastEngine`: one frame on an instance of the guest, under Filecoin's rules (`runtimes.evm.contracts.engine.Engine`).
 
 The frame stays in the instance while it waits for a subcall's outcome. Gas comes from the host's budget, in slices
 small enough to let other threads run in between.
@@ -26,10 +26,10 @@ from runtimes.evm.contracts.engine import (
     SubcallOutcome,
     fault_name,
 )
-from runtimes.evm.frames.instance import FastInstance, address_of
-from runtimes.evm.regions.numbers import GuestCommand, GuestExit
-from runtimes.evm.frames.pool import TIERED, Pool, Tier, pool
 from runtimes.evm.contracts.rules import EvmRules
+from runtimes.evm.frames.instance import FastInstance, address_of
+from runtimes.evm.frames.pool import TIERED, Pool, Tier, pool
+from runtimes.evm.regions.numbers import GuestCommand, GuestExit
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000

@@ -1,7 +1,7 @@
 """The guest's host calls while a frame runs: one function for each, executed by the frame's host.
 
-The numbers are the guest's (`guests/frames/src/host.rs`). Arguments and results are in the mailbox. Errors of the host are
-stored by `FastInstance.execute_host_call`.
+The numbers are the guest's (`guests/frames/src/host.rs`). Arguments and results are in the mailbox. Errors of the host
+are stored by `FastInstance.execute_host_call`.
 """
 
 from collections.abc import Callable

@@ -16,9 +16,9 @@ from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import Fatal
 from hypervisor.tracing import RuntimeEvent
 from runtimes.evm.contracts.engine import Host
-from runtimes.evm.regions.numbers import EXCHANGE, GuestCommand
-from runtimes.evm.regions.compiler import MAX_INSTANCES, InstanceRegions
 from runtimes.evm.contracts.rules import EvmRules
+from runtimes.evm.regions.compiler import MAX_INSTANCES, InstanceRegions
+from runtimes.evm.regions.numbers import EXCHANGE, GuestCommand
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.instance import Instance
 from runtimes.wasmtime.raw import Trap

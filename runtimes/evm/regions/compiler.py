@@ -17,9 +17,9 @@ from typing import Final, Protocol
 from hypervisor.errors import InvalidModule
 from hypervisor.threads import once
 from runtimes.evm.contracts.engine import EngineRules
-from runtimes.evm.regions.numbers import GuestCommand
 from runtimes.evm.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
 from runtimes.evm.regions.emitter import ENTRY, RegionTooLarge, emit
+from runtimes.evm.regions.numbers import GuestCommand
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from runtimes.wasmtime.instance import Instance

@@ -26,10 +26,10 @@ from runtimes.evm.contracts.engine import (
     FrameOutcome,
     Status,
 )
+from runtimes.evm.contracts.host import GET_BYTECODE, GET_BYTECODE_HASH
 from runtimes.evm.revm.accounts import EMPTY_CODE
 from runtimes.evm.revm.kernel_calls import return_block
 from runtimes.evm.revm.native import NativeCalls
-from runtimes.evm.contracts.host import GET_BYTECODE, GET_BYTECODE_HASH
 from store.cid import CBOR, DAG_CBOR
 from store.codec import encode, link
 

@@ -36,12 +36,12 @@ from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, Actor
 from hypervisor.versions.network_versions import LATEST
 from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.contracts.engine import TxContext
-from runtimes.evm.revm.accounts import Accounts, ethereum_address
-from runtimes.evm.forks.forks import Fork
-from runtimes.evm.revm.precompiles import run_precompile
 from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from runtimes.evm.contracts.precompiles.filecoin import FILECOIN
 from runtimes.evm.contracts.rules import filecoin_evm_rules
+from runtimes.evm.forks.forks import Fork
+from runtimes.evm.revm.accounts import Accounts, ethereum_address
+from runtimes.evm.revm.precompiles import run_precompile
 from store.cid import RAW
 
 FREE: Final = LATEST.prices.successor(

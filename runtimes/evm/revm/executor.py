@@ -8,11 +8,12 @@ They run in the machine's session (`session`).
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from struct import Struct
 from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
-from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS
+from bridge.ethereum.block import BLOCK_HASHES, ETHEREUM, SYSTEM_ADDRESS, BlockAccessList
 from bridge.ethereum.execution import BlobRules, CallMessage, ForkFacts, HeldAccount
 from bridge.ethereum.transactions import (
     BLOB,
@@ -35,21 +36,7 @@ from hypervisor.messages.message import Message, Receipt
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, TokenAmount
-from runtimes.evm.revm.accounts import Accounts, ContractCache, ethereum_address
 from runtimes.evm.forks.forks import Fork, ForkBlobs, fork_named, fork_names, with_case
-from runtimes.evm.revm.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
-from runtimes.evm.revm.guest_rules import fork_message
-from runtimes.evm.revm.recording import AccessRecorder
-from runtimes.evm.revm.session import account_of, session_of
-from runtimes.evm.revm.transactions import (
-    SYSTEM_CALL_GAS,
-    Entry,
-    TransactionResult,
-    block_limits,
-    block_of,
-    fork_of,
-    transaction_of,
-)
 from runtimes.evm.forks.validation import (
     BlockLimits,
     InvalidBlock,
@@ -60,6 +47,19 @@ from runtimes.evm.forks.validation import (
     refusals,
     required_gas,
     with_supported_type,
+)
+from runtimes.evm.revm.accounts import Accounts, ContractCache, ethereum_address
+from runtimes.evm.revm.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
+from runtimes.evm.revm.guest_rules import fork_message
+from runtimes.evm.revm.session import account_of, session_of
+from runtimes.evm.revm.transactions import (
+    SYSTEM_CALL_GAS,
+    Entry,
+    TransactionResult,
+    block_limits,
+    block_of,
+    fork_of,
+    transaction_of,
 )
 
 _MAX_I64 = (1 << 63) - 1
@@ -433,3 +433,37 @@ def _transaction_of(call: CallMessage, nonce: int) -> Transaction:
         max_fee_per_blob_gas=call.max_fee_per_blob_gas,
         blob_hashes=call.blob_hashes,
     )
+
+
+# --- accesses of a block, for its access list (EIP-7928) --------------------------------------------------------------
+
+_ACCOUNT: Final = Struct("<20sI32sQI")
+_COUNT: Final = Struct("<I")
+_SLOT: Final = Struct("<32s32sI")
+_BALANCE, _NONCE, _CODE = 1, 2, 4
+
+
+@dataclass(slots=True)
+class AccessRecorder:
+    """The accesses of a block so far. `index` is that of the message that is executed."""
+
+    accesses: BlockAccessList = field(default_factory=BlockAccessList)
+    index: int = 0
+
+    def add(self, data: bytes) -> None:
+        """Add the accesses of a message as a session's guest lists them (guests/revm/src/amsterdam.rs)."""
+        at = 0
+        while at < len(data):
+            address, flags, balance, nonce, size = _ACCOUNT.unpack_from(data, at)
+            at += _ACCOUNT.size
+            access, index = self.accesses.account(EthAddress(address)), self.index
+            if flags & _BALANCE:
+                access.balances[index] = int.from_bytes(balance, "big")
+            if flags & _NONCE:
+                access.nonces[index] = nonce
+            if flags & _CODE:
+                access.codes[index] = data[at : at + size]
+            slots_at = at + size + _COUNT.size
+            at = slots_at + _SLOT.size * _COUNT.unpack_from(data, at + size)[0]
+            for slot, word, is_changed in _SLOT.iter_unpack(data[slots_at:at]):
+                access.add_slot(int.from_bytes(slot, "big"), int.from_bytes(word, "big") if is_changed else None, index)

@@ -32,10 +32,10 @@ from runtimes.evm.contracts.engine import (
     Step,
     SubcallOutcome,
 )
-from runtimes.evm.forks.forks import Fork
-from runtimes.evm.revm.guest import RECORD, Command, Exit, Guest
 from runtimes.evm.contracts.gas_table import words
 from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
+from runtimes.evm.forks.forks import Fork
+from runtimes.evm.revm.guest import RECORD, Command, Exit, Guest
 
 _BEGUN, _RETURNED, _EXECUTED, _CALLS, _HALTED = range(5)
 """Reasons why a frame stops (`stop` in guests/revm/src/frames.rs)."""

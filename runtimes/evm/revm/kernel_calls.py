@@ -19,11 +19,11 @@ from hypervisor.types import (
     TokenAmount,
 )
 from runtimes.evm.contracts.engine import CallInputs, SubcallOutcome
-from runtimes.evm.revm.calls import EthereumCalls
 from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from runtimes.evm.contracts.precompiles.filecoin import FILECOIN
 from runtimes.evm.contracts.rules import filecoin_evm_rules
 from runtimes.evm.contracts.syscalls import Syscalls, hold
+from runtimes.evm.revm.calls import EthereumCalls
 from store.cid import CBOR, RAW
 
 _ALL_GAS: Final = (1 << 64) - 1

@@ -24,9 +24,10 @@ from hypervisor.kernel.call import Call, CallResult
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.threads import needs_fresh_stack
 from runtimes.evm.contracts.engine import CallKind, Status, SubcallOutcome
+from runtimes.evm.forks.forks import Fork
+from runtimes.evm.forks.validation import required_gas
 from runtimes.evm.revm.accounts import delegated_address
 from runtimes.evm.revm.exchanges import Exchanges
-from runtimes.evm.forks.forks import Fork
 from runtimes.evm.revm.frames import reverting
 from runtimes.evm.revm.guest import (
     CHANGED,
@@ -56,7 +57,6 @@ from runtimes.evm.revm.observation import (
 )
 from runtimes.evm.revm.observed_natives import ObservedNatives
 from runtimes.evm.revm.session import NeedsKernel, StateSession
-from runtimes.evm.forks.validation import required_gas
 
 _KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
 _CREATE2: Final = 5

@@ -1,8 +1,8 @@
 """Ethereum's precompiles at Ethereum's prices. Gas is charged before anything is computed.
 
-The functions are those of `runtimes.evm.contracts.precompiles`, except MODEXP with lengths over 32 bits, where the Filecoin
-network differs from Ethereum. Prices: the execution specifications; EIP-2565 and EIP-7883 (MODEXP), EIP-1108 (bn254),
-EIP-2537 (BLS12-381), EIP-4844 (point evaluation), EIP-7951 (P-256).
+The functions are those of `runtimes.evm.contracts.precompiles`, except MODEXP with lengths over 32 bits, where the
+Filecoin network differs from Ethereum. Prices: the execution specifications; EIP-2565 and EIP-7883 (MODEXP), EIP-1108
+(bn254), EIP-2537 (BLS12-381), EIP-4844 (point evaluation), EIP-7951 (P-256).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from bridge.ethereum.blobs import FIELD_ELEMENTS, MODULUS, KzgError, verify_poin
 from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY
-from runtimes.evm.forks.forks import Fork
 from runtimes.evm.contracts.gas_table import GasTable, words
 from runtimes.evm.contracts.precompiles.ethereum import BLAKE2F_INPUT, ETHEREUM, modexp_lengths, number
 from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from runtimes.evm.contracts.precompiles.registered import run_registered
+from runtimes.evm.forks.forks import Fork
 
 _G1_DISCOUNTS: Final = (
     1000, 949, 848, 797, 764, 750, 738, 728, 719, 712, 705, 698, 692, 687, 682, 677, 673, 669, 665, 661, 658, 654, 651,

@@ -59,9 +59,11 @@ from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmo
 from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.contracts.code import CODE_TOO_LONG, code_too_long
 from runtimes.evm.contracts.engine import CallKind, Status, fault_name
+from runtimes.evm.contracts.gas_table import words
+from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
+from runtimes.evm.forks.forks import Fork
 from runtimes.evm.revm.accounts import EMPTY_CODE, delegated_address
 from runtimes.evm.revm.calls import overflow_payment
-from runtimes.evm.forks.forks import Fork
 from runtimes.evm.revm.guest import (
     COLLISION,
     FAR_MEMORY,
@@ -73,8 +75,6 @@ from runtimes.evm.revm.guest import (
     STATUS,
 )
 from runtimes.evm.revm.precompiles import run_precompile
-from runtimes.evm.contracts.gas_table import words
-from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 
 _START, _END, _LOG, _SLOT, _DESTRUCTION, _COUNTERS, _STEP = range(7)

@@ -35,6 +35,20 @@ from hypervisor.tracing import GasCharged, takes_record
 from hypervisor.types import BURNT_FUNDS_ACTOR, MAX_BALANCE, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.contracts.code import EMPTY_CODE_HASH
 from runtimes.evm.contracts.engine import Engine, EngineRules, Status
+from runtimes.evm.contracts.host import NATIVE_CODE, NATIVE_CODE_HASH
+from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
+from runtimes.evm.forks.forks import Fork, code_limits
+from runtimes.evm.forks.validation import (
+    BlockLimits,
+    InvalidTransaction,
+    check,
+    check_funds,
+    check_sender,
+    check_simulated,
+    gas_price,
+    required_gas,
+    with_supported_type,
+)
 from runtimes.evm.revm.accounts import (
     NEW_CONTRACT,
     Accounts,
@@ -44,7 +58,6 @@ from runtimes.evm.revm.accounts import (
     ethereum_address,
 )
 from runtimes.evm.revm.calls import filecoin_precompiles
-from runtimes.evm.forks.forks import Fork, code_limits
 from runtimes.evm.revm.frames import PythonFrames
 from runtimes.evm.revm.guest import (
     ACCESSES,
@@ -104,19 +117,6 @@ from runtimes.evm.revm.transactions import (
     in_cbor,
     transaction_environment,
 )
-from runtimes.evm.forks.validation import (
-    BlockLimits,
-    InvalidTransaction,
-    check,
-    check_funds,
-    check_sender,
-    check_simulated,
-    gas_price,
-    required_gas,
-    with_supported_type,
-)
-from runtimes.evm.contracts.host import NATIVE_CODE, NATIVE_CODE_HASH
-from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from store.cid import EMPTY_ARRAY_CID
 from store.trees.kamt import EMPTY_KAMT
 

@@ -33,10 +33,10 @@ from hypervisor.types import (
     MethodNumber,
 )
 from runtimes.evm.contracts.engine import TxContext
-from runtimes.evm.revm.accounts import ethereum_address
-from runtimes.evm.revm.calls import TransactionEnvironment
 from runtimes.evm.forks.forks import Fork, ForkBlobs, fork_with
 from runtimes.evm.forks.validation import BlockLimits, InvalidTransaction, RejectionReason
+from runtimes.evm.revm.accounts import ethereum_address
+from runtimes.evm.revm.calls import TransactionEnvironment
 from store.cid import CBOR, RAW, split_cid
 
 

@@ -34,9 +34,9 @@ from hypervisor.errors import MessageError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, Gas
-from runtimes.evm.revm import EthereumExecutor
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.forks.validation import InvalidTransaction, RejectionReason
+from runtimes.evm.revm import EthereumExecutor
 from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders

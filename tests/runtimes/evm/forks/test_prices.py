@@ -24,13 +24,13 @@ from hypervisor.gas import GasTracker
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas
-from runtimes.evm.contracts import gas_table
-from runtimes.evm.revm import precompiles
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
-from runtimes.evm.forks.forks import CANCUN, FORKS, LATEST_FORK, OSAKA, PRAGUE, Fork
-from runtimes.evm.revm.guest_rules import _OWN_PRICES
+from runtimes.evm.contracts import gas_table
 from runtimes.evm.contracts.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.contracts.opcodes import Opcode
+from runtimes.evm.forks.forks import CANCUN, FORKS, LATEST_FORK, OSAKA, PRAGUE, Fork
+from runtimes.evm.revm import precompiles
+from runtimes.evm.revm.guest_rules import _OWN_PRICES
 from tests.hypervisor.world import IgnoringTracer
 from tests.runtimes.evm.assembler import assemble
 

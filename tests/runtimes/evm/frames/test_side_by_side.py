@@ -15,8 +15,8 @@ from bridge.evm_steps import EvmStep
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.tracing import CounterTracer, StepRecorder
 from runtimes.evm.contracts.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
-from runtimes.evm.engines import FACTORIES, engine_factory
 from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
+from runtimes.evm.engines import FACTORIES, engine_factory
 from runtimes.evm.frames.py_evm import PyEvmTable
 from tests.engines.side_by_side import EnginesDiffer, pair_engines
 from tests.runtimes.evm.assembler import assemble

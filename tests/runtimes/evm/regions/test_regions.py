@@ -32,8 +32,8 @@ from tests.engines.side_by_side import COMPILE, INTERPRET, INTERPRETED, InlineCo
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
-from tests.runtimes.evm.machines import CALLER, MYSELF, RULES
 from tests.runtimes.evm.frames.test_fast_engine import free_machine
+from tests.runtimes.evm.machines import CALLER, MYSELF, RULES
 
 PRICES: Final = {number: row.gas for number, row in RULES.opcodes.items()}
 SUM: Final = """

@@ -24,9 +24,9 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state import state_tree
 from hypervisor.types import EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, MethodNumber
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.revm import accounts
 from runtimes.evm.revm.accounts import ContractCache
-from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.revm.executor import EthereumExecutor
 from store.blocks.memory import MemoryStore
 from store.links import reachable

@@ -28,9 +28,9 @@ from hypervisor.messages.message import Message
 from hypervisor.threads import LEVELS_PER_STACK
 from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, EAM_NAMESPACE, ActorID, Gas, MethodNumber, TokenAmount
-from runtimes.evm.revm import EthereumExecutor
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.forks.validation import InvalidTransaction
+from runtimes.evm.revm import EthereumExecutor
 from store.cid import CBOR
 from store.codec import encode
 from tests.crossing.trees import Script, puppet

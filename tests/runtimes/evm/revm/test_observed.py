@@ -13,8 +13,8 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.revm.accounts import delegated_address
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.revm.accounts import delegated_address
 from runtimes.evm.revm.guest import KEEP
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,

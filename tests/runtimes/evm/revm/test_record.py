@@ -28,10 +28,10 @@ from hypervisor.tracing import (
     walk,
 )
 from hypervisor.types import ActorID
-from runtimes.evm.revm import EthereumExecutor
 from runtimes.evm.blocks.alloc import AllocAccount
-from runtimes.evm.revm.session import RECORD_SIZE, StateSession
 from runtimes.evm.forks.validation import InvalidTransaction
+from runtimes.evm.revm import EthereumExecutor
+from runtimes.evm.revm.session import RECORD_SIZE, StateSession
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import ETHEREUM, Batch, Call, batch
 from tests.engines.worlds import EthereumMachine

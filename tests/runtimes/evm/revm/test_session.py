@@ -36,18 +36,18 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
-from runtimes.evm.revm import EthereumExecutor
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.forks.validation import InvalidTransaction
+from runtimes.evm.revm import EthereumExecutor
 from runtimes.evm.revm.guest import CHECKED, KEEP, PAID, Command, Guest, GuestFailure
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult
-from runtimes.evm.forks.validation import InvalidTransaction
 from tests.crossing.trees import FUNDS, LOOKUP, PUPPETS, Script, Tree, puppet
 from tests.differential.twins import CallOf
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble, deployer
-from tests.runtimes.evm.revm.test_record import Stepping, calls_of, instructions_of
 from tests.runtimes.evm.machines import create, word
+from tests.runtimes.evm.revm.test_record import Stepping, calls_of, instructions_of
 from tests.runtimes.wasm.guests import install_actor
 
 SENDER, OTHER, NOBODY = (EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
