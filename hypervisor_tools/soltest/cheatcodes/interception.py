@@ -19,7 +19,7 @@ from hypervisor_tools.soltest.cheatcodes.recording import close_access, open_acc
 from hypervisor_tools.soltest.cheatcodes.state import CREATE2_DEPLOYER, CallGas, ExpectedRevert, Mock, State
 from hypervisor_tools.soltest.cheatcodes.values import encode
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import InterceptedCall
+from runtimes.evm.revm import InterceptedCall
 
 _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use `startBroadcast` instead"
 

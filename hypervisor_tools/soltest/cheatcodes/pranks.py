@@ -26,7 +26,7 @@ from hypervisor_tools.soltest.cheatcodes.state import (
 )
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import InterceptedCall
+from runtimes.evm.revm import InterceptedCall
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 

@@ -30,7 +30,7 @@ from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation
 from hypervisor_tools.soltest.value_text import value_text
 from runtimes.evm import OPCODE_NUMBERS, CallKind, SubcallOutcome
-from runtimes.evm.ethereum import Access, AccessKind, InterceptedCall, ObservedCall
+from runtimes.evm.revm import Access, AccessKind, InterceptedCall, ObservedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]

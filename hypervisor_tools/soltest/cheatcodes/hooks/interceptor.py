@@ -54,7 +54,8 @@ from hypervisor_tools.soltest.cheatcodes.state import (
 from hypervisor_tools.soltest.cheatcodes.table import MISSING, Cheatcode, name_of, table
 from hypervisor_tools.soltest.cheatcodes.values import decode, encode
 from runtimes.evm import SubcallOutcome
-from runtimes.evm.ethereum import AllocAccount, CannotObserve, ObservedCall, contract_outcome, install_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.revm import CannotObserve, ObservedCall, contract_outcome
 from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
 

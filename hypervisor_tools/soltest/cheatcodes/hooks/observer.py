@@ -28,7 +28,7 @@ from hypervisor_tools.soltest.cheatcodes.interception import (
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     ALL_DEPTHS,
     ISOLATES,
     PAUSES,
