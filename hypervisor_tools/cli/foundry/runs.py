@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from hypervisor_tools.soltest.compile.compiler import ResidentCompiler
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
+class Reports(NamedTuple):
     """Outputs of a run: printed reports and written files."""
 
     form: Literal["text", "json", "junit", "none"] = "text"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple
 
 import typer
 from typer import BadParameter
@@ -34,8 +34,7 @@ COMPILER: Final = "Compiler and folders (overrides of foundry.toml)"
 CHAIN: Final = "Chain of the tests (overrides of foundry.toml)"
 
 
-@dataclass(frozen=True, slots=True)
-class SettingOption:
+class SettingOption(NamedTuple):
     """An option: its names, its key in foundry.toml, and its type. Without a metavar it is a flag that sets `sets`."""
 
     names: tuple[str, ...]
@@ -44,7 +43,7 @@ class SettingOption:
     metavar: str = ""
     panel: str = COMPILER
     many: bool = False
-    sets: Mapping[str, Any] = field(default_factory=dict)
+    sets: Mapping[str, Any] = {}
     is_folder: bool = False
     """True if the value must be a folder of the project, as checked by `check_folders`."""
     words: tuple[str, ...] = ()

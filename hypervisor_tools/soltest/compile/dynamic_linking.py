@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -75,13 +75,12 @@ class Edit(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(NamedTuple):
     """Sources with rewritten tests and generated helpers, the original sources, and the edits by rewritten source."""
 
     sources: Sources
     original: Sources
-    edits: Mapping[str, Sequence[Edit]] = field(default_factory=dict)
+    edits: Mapping[str, Sequence[Edit]] = {}
 
     def errors_of_project(self, errors: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return the errors in the compiler's output that the project's sources have too, with the same text.

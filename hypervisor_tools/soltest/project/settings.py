@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
@@ -386,8 +385,7 @@ class EnvironmentSetting(NamedTuple):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSettings:
+class EnvironmentSettings(NamedTuple):
     """All settings of an environment, in ascending order of precedence."""
 
     settings: tuple[EnvironmentSetting, ...] = ()
@@ -395,7 +393,7 @@ class EnvironmentSettings:
     profile: str | None = None
     config: str | None = None
     """Path of the file that is read instead of `foundry.toml`."""
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = {}
     """Keys by variable, for the `FOUNDRY_` variables that are settings."""
 
 
