@@ -70,6 +70,7 @@ SETTINGS: Final = (
     _switch("--via-ir", "Compile through Yul.", via_ir=True),
     _switch("--force", "Compile all sources, without the cache.", force=True),
     _switch("--offline", "Do not download compilers, and read forks from the cache only.", offline=True),
+    SettingOption(("--deny", "-D"), "deny", "Fail if the compiler warns: never, warnings or notes.", "LEVEL"),
     _switch("--no-metadata", "Compile without metadata.", bytecode_hash="none", cbor_metadata=False),
     _switch("--dynamic-test-linking", "Load the code of contracts by name (default).", dynamic_test_linking=True),
     _switch("--no-dynamic-test-linking", "Compile the code of contracts into their tests.", dynamic_test_linking=False),
@@ -202,7 +203,6 @@ UNSUPPORTED: Final = {
     "--compute-units-per-second": _RATE,
     "--config-path": "the project's foundry.toml is read: --root selects its folder",
     "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge by default",
-    "--deny": "warnings do not fail a test run: use forge build --deny",
     "--disable-block-gas-limit": "--gas-limit sets the limit",
     "--disable-labels": "traces always show names of contracts and labels of vm.label",
     "--dump": "--debug --command runs commands of the debugger and prints their output",
@@ -213,7 +213,7 @@ UNSUPPORTED: Final = {
     "--fork-retries": "rate-limited and dropped requests are repeated up to five times",
     "--fork-retry-backoff": "the first retry follows after a second; the delay doubles each time",
     "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets the visible price",
-    "--ignored-error-codes": "compiler warnings are not printed",
+    "--ignored-error-codes": "ignored_error_codes in foundry.toml names the warnings that are not shown",
     "--insecure": "certificates are always verified: SSL_CERT_FILE adds your own authority",
     "--libraries": "libraries are deployed and linked automatically",
     "--live-logs": "-vv prints the logs of tests when their suite has ended",
@@ -240,7 +240,6 @@ ALIASES: Final = {
     "--no-gas-limit": "--disable-block-gas-limit",
     "--no-rate-limit": "--no-rpc-rate-limit",
     "--tx-gas-limit": "--enable-tx-gas-limit",
-    "-D": "--deny",
     "-k": "--insecure",
 }
 """Other names of the same options."""

@@ -210,13 +210,15 @@ def compiled_sources(
     waiting: CompilerRun | None = None,
     runs: int = 1,
     restore_maps: Callable[[Mapping[str, Any], Iterable[str]], None] = lambda _output, _names: None,
+    warn: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None,
 ) -> dict[str, CompiledSource]:
     """Return the contracts of these sources by source, compiled now or cached.
 
     `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
     `runs` is the maximum number of concurrent processes. `restore_maps` changes the source maps in the output for some
-    sources (`Linked.restore_maps`). Raises CompileError with the compiler's messages, and
-    InvalidInput if the cache cannot be written: the tests read the contracts from it.
+    sources (`Linked.restore_maps`). `warn` is called with the compiler's warnings before its output is cached, and may
+    raise. Raises CompileError with the compiler's messages, and InvalidInput if the cache cannot be written: the tests
+    read the contracts from it.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     keys = source_keys(solc.version, settings, sources, names)
@@ -227,7 +229,9 @@ def compiled_sources(
         notify(f"Compiling {len(stale)} files with Solc {solc.version}")
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
-        for part, output in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
+        outputs = _outputs(solc, compiler_input, parts, waiting)
+        warn([found for output in outputs for found in output.get("errors", ()) if found.get("severity") == "warning"])
+        for part, output in zip(parts, outputs, strict=True):
             restore_maps(output, part)
             for name in part:
                 _store(cache, name, keys[name], output, sources)
