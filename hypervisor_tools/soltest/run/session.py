@@ -91,6 +91,11 @@ class SuiteSession:
         if not self.suites and not self.wanted.symbolic:
             self.has_symbolic_tests = bool(find_suites(self.artifacts, own, self.wanted._replace(symbolic="checks"))[0])
 
+    def excluded_tests(self) -> list[str]:
+        """Return the names of the tests that only `wanted.test` and `wanted.no_test` exclude."""
+        suites, _ = find_suites(self.artifacts, self._test_files, self.wanted._replace(test=None, no_test=None))
+        return [test.name for suite in suites for test in suite.tests]
+
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
         """Start npm's compiler while imports are read, if one of these sources appears to have changed."""
         if not has_changed(self.project, names):
