@@ -52,7 +52,7 @@ from localnet.rules.parts import NetworkRules, rules_named, rules_of
 from localnet.state.controls import set_balance
 from localnet.state.named_code import store_named_code
 from store.blocks.bounded import BoundedStore
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import OverlayStore, RemoteStore
 from store.blockstore import Blockstore, Store
 from store.roots import HEAD
 

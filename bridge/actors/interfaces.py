@@ -25,9 +25,8 @@ from bridge.ethereum.addresses import eth_address, to_filecoin
 from bridge.filecoin.method_numbers import MethodNameError
 from hypervisor.builtin_actors.schemas import removed_text
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import METHOD_SEND, MethodNumber, octets, whole_number
+from hypervisor.types import METHOD_SEND, MethodNumber, encode_bigint, octets, whole_number
 from store.cid import CidError, from_public, parse_cid, show, split_cid
 from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
 from store.schema import Record, Schema, SchemaError

@@ -28,7 +28,7 @@ from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount, check_type
 from hypervisor.versions.network_versions import NetworkVersion
 from hypervisor.versions.stream_settings import StreamSettings
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import NOTHING, Blockstore, HeadMoved, SpillStore, Store, StoreClosed
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.roots import HEAD, INSTALLED, SPILLED

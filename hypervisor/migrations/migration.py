@@ -28,7 +28,7 @@ from hypervisor.versions.network_versions import (
 )
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.stream_settings import StreamSettings
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import put_object
 from store.cid import Cid, show
 from store.codec import link

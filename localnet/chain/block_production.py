@@ -44,7 +44,7 @@ from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, upgrades_of_plan
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.state.controls import nonce_of
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import StoreError
 
 

@@ -18,7 +18,7 @@ from localnet.chain.block_production import BlockProduction
 from localnet.chain.state_window import WORTH_IT, check_states
 from localnet.ledger.index import ChainIndex, retained_entries
 from localnet.ledger.records import GENESIS_PARENT, Tipset
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import RemoteStore
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink

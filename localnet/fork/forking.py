@@ -1,6 +1,6 @@
 """Forks of another network: the fork point, read from a node, and later requests to that node.
 
-State blocks are read with `Filecoin.ChainReadObj` on first access (`store.blocks.overlay.RemoteStore`), so forking a
+State blocks are read with `Filecoin.ChainReadObj` on first access (`store.blocks.memory.RemoteStore`), so forking a
 network with hundreds of gigabytes of state takes seconds. Every request is a method of Lotus nodes. Blocks are checked
 against their CIDs; the node's other responses (head, fees, past randomness) are trusted.
 """
@@ -17,9 +17,8 @@ from typing import Any, Final
 from hypervisor.context import ExternError, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import FILECOIN, rule_names
-from hypervisor.machine.labs import PREFIX
 from hypervisor.machine.opening import MACHINE, machine_record
-from hypervisor.machine.rules import canonical_rules
+from hypervisor.machine.rules import PREFIX, canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from hypervisor.versions.overlay import Overlay
@@ -50,7 +49,7 @@ from localnet.fork.response_values import (
 from localnet.fork.urls import redacted_url
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
-from store.blocks.overlay import RemoteStore, RemoteUnavailable
+from store.blocks.memory import RemoteStore, RemoteUnavailable
 from store.blockstore import Store
 from store.cid import Cid, has_digest, show
 from store.codec import decode, encode, link, unlink
@@ -63,7 +62,7 @@ _NO_BLOCK: Final = ("could not find", "not found")
 
 
 class NodeBlocks:
-    """A `store.blocks.overlay.Remote` that reads blocks from a node. The client is closed by its owner."""
+    """A `store.blocks.memory.Remote` that reads blocks from a node. The client is closed by its owner."""
 
     def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _count: None) -> None:
         """Create the remote; `watch` gets the number of requested blocks."""
@@ -196,7 +195,7 @@ class ForkPoint:
     name: str
     vested: TokenAmount
     rules: str = FILECOIN
-    """With the labs that are on there (`hypervisor.machine.labs`)."""
+    """With the labs that are on there (`hypervisor.machine.rules`)."""
 
     @property
     def key(self) -> Cid:

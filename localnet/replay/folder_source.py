@@ -38,7 +38,7 @@ from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.replay.sources import ChainResult, FoundMessage, parse_reference
 from localnet.rules.parts import rules_named
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import OverlayStore, RemoteStore
 from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.cid import Cid, show
 from store.codec import CodecError, unlink

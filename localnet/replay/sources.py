@@ -40,8 +40,7 @@ from localnet.fork.response_values import (
 )
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
 from localnet.replay.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, null_epochs
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import MemoryStore, OverlayStore, RemoteStore
 from store.blockstore import Store
 from store.cid import Cid, CidError, parse_cid, show
 

@@ -36,8 +36,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block as DataBlock
 from hypervisor.kernel.call import CallResult
-from hypervisor.machine.labs import install_labs
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import install_labs
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
@@ -81,8 +81,7 @@ from runtimes.evm.ethereum import (
     observe,
     session_of,
 )
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import MemoryStore, RemoteStore
 from store.cid import RAW, Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
