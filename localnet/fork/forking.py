@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -64,16 +63,12 @@ _NO_BLOCK: Final = ("could not find", "not found")
 class NodeBlocks:
     """A `store.blocks.memory.Remote` that reads blocks from a node. The client is closed by its owner."""
 
-    def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _count: None) -> None:
-        """Create the remote; `watch` gets the number of requested blocks."""
-        self._client, self._watch = client, watch
-        self.requested = 0
+    def __init__(self, client: NodeClient) -> None:
+        self._client = client
         self._fetched: list[tuple[Cid, bytes]] = []
 
     def block(self, cid: Cid) -> bytes | None:
         """Request the bytes of a CID from the node; None if it does not have them. Raises RemoteUnavailable."""
-        self.requested += 1
-        self._watch(self.requested)
         data = read_block(self._client, cid)
         if data is not None:
             self._fetched.append((cid, data))

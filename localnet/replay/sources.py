@@ -204,7 +204,6 @@ class NodeSource:
         self,
         url: str,
         local: Store | None = None,
-        watch: Callable[[int], None] = lambda _requested: None,
         options: RequestOptions = _REQUESTS,
         overlay: Overlay | None = None,
         chain: RemoteChain | None = None,
@@ -218,7 +217,7 @@ class NodeSource:
         self._reader = self._client if chain is None else chain
         if chain is not None:
             self._client.cache = chain.cache()
-        self.blocks = NodeBlocks(self._client, watch)
+        self.blocks = NodeBlocks(self._client)
         self.local = MemoryStore() if local is None else local
         self.store: Store = RemoteStore(self.local, self.blocks)
         self.name = self._reader.read(text, "Filecoin.StateNetworkName")

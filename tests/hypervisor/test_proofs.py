@@ -37,16 +37,18 @@ from hypervisor.proofs.consensus_faults import (
     lookback_epoch,
     read_header,
 )
-from hypervisor.proofs.inputs import (
+from hypervisor.proofs.verifier import (
+    EXTENSION,
     InputKind,
+    StorageProofs,
     data_commitment,
     piece_commitment,
+    prover_id,
     read_proof_input,
     sector_size,
     unsealed_cid,
     zero_commitment,
 )
-from hypervisor.proofs.verifier import EXTENSION, StorageProofs, prover_id
 from hypervisor.types import ActorID, ChainEpoch, encode_bigint
 from localnet.accounts import BLS_ACCOUNT
 from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, RAW, SHA2_256, Cid, cid_of, parse_cid, show

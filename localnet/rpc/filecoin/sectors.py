@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.actors.schemas import actor_schema
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.proofs.inputs import sector_size
+from hypervisor.proofs.verifier import sector_size
 from hypervisor.types import (
     ATTO_PER_FIL,
     MARKET_ACTOR,

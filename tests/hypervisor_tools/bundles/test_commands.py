@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.builtin_actors.loader import bundle_record, releases
+from hypervisor.builtin_actors.loader import bundle_record
+from hypervisor.bundles.bundle_library import releases
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError
 from tests.command import Command, json_output, whole_command
