@@ -118,10 +118,10 @@ def test_bundle_with_invalid_module_fails_verification(
 def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from hypervisor import Bundle
-    from hypervisor_tools import bundles
+    from hypervisor.bundles import bundle_library
 
     record = bundle_record()
     other = record._replace(actors=record.actors | {"cron": record.actors["init"]})
-    monkeypatch.setattr(bundles, "bundle_record", lambda: other)
+    monkeypatch.setattr(bundle_library, "bundle_record", lambda: other)
     with pytest.raises(BundleError, match="names other code than its manifest"):
         bundles.describe(Bundle.embedded())
