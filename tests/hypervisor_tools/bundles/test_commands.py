@@ -119,6 +119,7 @@ def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatc
 
     from hypervisor import Bundle
     from hypervisor.bundles import bundle_library
+    from hypervisor_tools import bundles
 
     record = bundle_record()
     other = record._replace(actors=record.actors | {"cron": record.actors["init"]})
