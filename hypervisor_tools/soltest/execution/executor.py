@@ -434,13 +434,10 @@ class TestExecutor:
     @contextmanager
     def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
         """Watch the instructions of a call if it needs that."""
-        machine, tracer = self.machine, self.machine.tracer
-        if function in self._stepwise or self.cheatcodes.state.watches_steps:
-            machine.tracer = StepWatch(self.cheatcodes, tracer)
-        try:
+        tracer = self.machine.tracer
+        is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
+        with self.machine.traced(StepWatch(self.cheatcodes, tracer) if is_watched else tracer):
             yield
-        finally:
-            machine.tracer = tracer
 
     def _outcome(
         self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
