@@ -218,6 +218,11 @@ ethereum = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 class TestCallsUnderEthereumRules:
     """Calls as go-ethereum 1.17.10 simulates them."""
 
+    def test_blockhash_is_the_hash_of_a_simulated_block(self, ethereum: Client) -> None:
+        codes = {FIRST: {"code": "0x6001405f5260205ff3"}}  # returns BLOCKHASH(1)
+        first, _, third = simulated(ethereum, {}, {}, {"stateOverrides": codes, "calls": [{"to": FIRST}]})
+        assert third["calls"][0]["returnData"] == first["hash"]
+
     def test_priced_call_pays_without_validation(self, ethereum: Client) -> None:
         state = {FIRST: {"code": f"0x73{SECOND[2:]}315f5260205ff3"}}
         calls = [{"from": ALICE, "to": BOB, "gasPrice": "0x2", "gas": "0x5208"}, {"to": FIRST}]
