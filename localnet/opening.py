@@ -127,7 +127,7 @@ class NetworkSettings:
     read_only: bool = False
     """True to open a folder's chain at its head without writing to it, even while another process has it open."""
     actor_debugging: bool = False
-    """True if native actors log (`hypervisor.kernel.actor_log`), which costs them gas."""
+    """True if native actors log (`hypervisor.tracing.LOGGER`), which costs them gas."""
     proofs: ProofVerifier | None = None
     """Verifier of storage proofs, as `hypervisor.proofs.verifier.StorageProofs` (default: all are accepted)."""
     parallel: int = 1
