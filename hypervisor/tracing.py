@@ -334,7 +334,7 @@ def takes_record(tracer: Tracer) -> bool:
     """Return True if a tracer accepts a record of a message's events, which takes much less time.
 
     Such a tracer has a true attribute `takes_record`. It gets the events in large parts, some time after they have
-    happened, without some details (`runtimes.evm.ethereum.record`). All others get each event when it happens.
+    happened, without some details (`runtimes.evm.revm.record`). All others get each event when it happens.
     """
     return bool(getattr(tracer, "takes_record", False))
 

@@ -70,7 +70,7 @@ FILECOIN_RULES: Final = RuleSet(
     takes_features=True,
 )
 ETHEREUM_RULES: Final = RuleSet(
-    machine="runtimes.evm.ethereum:EthereumExecutor", network="localnet.rules.ethereum:ethereum_rules"
+    machine="runtimes.evm.revm:EthereumExecutor", network="localnet.rules.ethereum:ethereum_rules"
 )
 _BUILT_IN: Final = dict(zip(BUILT_IN_RULES, (FILECOIN_RULES, ETHEREUM_RULES), strict=True))
 

@@ -7,7 +7,7 @@ EIP-2935.
 Gas in the events of a message has one unit, thousandths of Ethereum gas. Under Filecoin's rules listeners get milligas,
 so call trees and traces can treat both alike. Under Ethereum's rules the calls that the kernel sends, for a native
 actor or a Filecoin precompile, are measured in milligas of Filecoin; every other call is measured in whole gas
-(`runtimes.evm.ethereum`).
+(`runtimes.evm.revm`).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from hypervisor import types
 from hypervisor.errors import HypervisorError, OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.messages.address import Address, Protocol
-from runtimes.evm import syscalls
+from runtimes.evm.contracts import syscalls
 
 z3.Z3_enable_concurrent_dec_ref(z3.main_ctx().ref())  # for the reason in soltest/symbolic/words.py
 

@@ -28,8 +28,8 @@ from hypervisor.tracing import CallEnded, CallStarted, CallTrees, Dispatched, Ev
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts
 from hypervisor_tools.laboratory.vectors.statetest import base_machine
-from runtimes.evm.ethereum.alloc import install_alloc
-from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.blocks.alloc import install_alloc
+from runtimes.evm.revm.executor import EthereumExecutor
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
 from tests.conftest import data_file

@@ -33,7 +33,7 @@ from hypervisor.versions.network_versions import NETWORK_VERSIONS, Layouts
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS
 from hypervisor_tools.soltest.cheatcodes.table import MISSING, name_of, selector, table
 from localnet import CallFailed, Network
-from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
+from runtimes.evm.contracts.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from scripts import build_guests
 from tests.docs.page_shell import REPLACED, ROOT, Ran, commands, run_page
 from tests.hypervisor_tools.soltest.cheatcodes.vm_interface import signatures

@@ -29,7 +29,7 @@ from hypervisor_tools.soltest.trace.frames import creates
 from hypervisor_tools.soltest.trace.known_code import KnownCode
 from hypervisor_tools.soltest.trace.stack_trace import place_text
 from localnet.calls.time_limit import OutOfTime
-from runtimes.evm.ethereum import changes_of_transaction, fork_changes, fork_named
+from runtimes.evm.forks import changes_of_transaction, fork_changes, fork_named
 
 
 class SourcePlaces:

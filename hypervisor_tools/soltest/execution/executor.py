@@ -62,22 +62,17 @@ from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
 from runtimes.evm import CodeLimit
-from runtimes.evm.ethereum import (
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.forks import Fork, call_gas, floor_gas, fork_named, intrinsic_gas
+from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
-    AllocAccount,
     CannotObserve,
-    Fork,
     ObservedCall,
     ObservedEnd,
     SessionCall,
     block_of,
-    call_gas,
     contract_outcome,
-    floor_gas,
-    fork_named,
-    install_alloc,
-    intrinsic_gas,
     observe,
     session_of,
 )

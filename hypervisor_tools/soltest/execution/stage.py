@@ -41,7 +41,7 @@ from hypervisor_tools.soltest.execution.results import SVM, CaseStatus
 from hypervisor_tools.soltest.execution.values import types
 from hypervisor_tools.soltest.value_text import arguments_text
 from runtimes.evm import CODE_TOO_LONG
-from runtimes.evm.ethereum import session_of
+from runtimes.evm.revm import session_of
 from store.cid import EMPTY_ARRAY_CID
 from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT, Kamt

@@ -28,7 +28,7 @@ from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.errors import CallFailed, TransactionFailed
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.state.controls import code_of, set_code
-from runtimes.evm.precompiles import registered
+from runtimes.evm.contracts.precompiles import registered
 from store.keccak import keccak
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble, deployer
