@@ -35,11 +35,10 @@ from bridge.ethereum.execution import (
     RefusedTransaction,
 )
 from bridge.ethereum.patricia import EMPTY_ROOT
-from bridge.ethereum.reverts import reverted_with
+from bridge.ethereum.reverts import REVERTED, TEXTS, failure_text, reverted_with
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME, DEFAULT_RATE
-from bridge.traces.failure_texts import REVERTED, TEXTS, failure_text
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
