@@ -174,7 +174,7 @@ def apply_prank(
         sender = prank.sender if prank.delegates and here else None
         caller = sender or request.sender
     if caller == prank.caller:
-        sender = prank.sender if here else None
+        sender = prank.sender if here and request.kind is not CallKind.DELEGATECALL else sender
         if not prank.used and (here or prank.origin is not None):
             state.pranks[request.depth] = replace(prank, used=True)
     elif sender is None:
