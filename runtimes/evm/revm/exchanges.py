@@ -7,18 +7,15 @@ in the guest by its journal, in the tree by the number of changes that the guest
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.state.state_tree import StateEngine, TreeMark
+from runtimes.evm.revm.guest import list_message
+from runtimes.evm.revm.protocol import COUNT, TRANSIENT_WORD, WARM_ACCOUNT, WARM_SLOT
 from runtimes.evm.revm.session import StateSession
 
-_COUNT: Final = Struct("<I")
-_TRANSIENT_SIZE: Final = 20 + 32 + 32
-_WARM: Final = Struct("<20sII")
-_WARM_SLOT_SIZE: Final = 32 + 4 + 32
-NO_WARMTH: Final = bytes(_COUNT.size)
+NO_WARMTH: Final = list_message(())
 
 
 def split_warmth(warmth: bytes) -> tuple[bytes, dict[EthAddress, bytes]]:
@@ -27,11 +24,12 @@ def split_warmth(warmth: bytes) -> tuple[bytes, dict[EthAddress, bytes]]:
     Source: `write_warmth` in exchange.rs.
     """
     found: dict[EthAddress, bytes] = {}
-    begin = at = _COUNT.size + _TRANSIENT_SIZE * _COUNT.unpack_from(warmth)[0]
+    (words,) = COUNT.unpack_from(warmth)
+    begin = at = COUNT.size + TRANSIENT_WORD.size * words
     while at < len(warmth):
-        address, _, count = _WARM.unpack_from(warmth, at)
-        end = at + _WARM.size + count * _WARM_SLOT_SIZE
-        found[EthAddress(address)], at = warmth[at:end], end
+        account = WARM_ACCOUNT.read(warmth, at)
+        end = at + WARM_ACCOUNT.size + account.slots * WARM_SLOT.size
+        found[EthAddress(account.address)], at = warmth[at:end], end
     return warmth[:begin], found
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from struct import Struct
 from typing import Final, Protocol, Self
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
@@ -30,58 +29,71 @@ from runtimes.evm.revm.accounts import delegated_address
 from runtimes.evm.revm.exchanges import Exchanges
 from runtimes.evm.revm.frames import reverting
 from runtimes.evm.revm.guest import (
-    CHANGED,
-    JUMPS,
-    KEEP,
-    NONCE,
-    PASSED,
-    PAUSES,
+    KINDS,
     STATUS,
-    TOUCHED,
-    Command,
-    Exit,
     Guest,
     GuestFailure,
+    data_message,
+    list_message,
+    read_addresses,
     read_logs,
 )
 from runtimes.evm.revm.native import KERNEL
 from runtimes.evm.revm.observation import (
     Access,
-    Answer,
     CannotObserve,
     InterceptedCall,
     Interest,
     ObservedEnd,
-    Operation,
     SessionCall,
 )
 from runtimes.evm.revm.observed_natives import ObservedNatives
+from runtimes.evm.revm.protocol import (
+    ACCESS,
+    ACCOUNT_STATE,
+    AMOUNTS,
+    BORDER_ANSWER,
+    CALL_END,
+    CALL_REQUEST,
+    CALL_RESULT,
+    CHECK,
+    CONTRACT_CALL,
+    COOL,
+    COUNT,
+    CREATION,
+    ENDED_GAS,
+    ENTER,
+    GAS,
+    GAS_PRICE,
+    INTEREST,
+    ISOLATED_BASE,
+    ISOLATED_CHARGES,
+    ISOLATED_GAS,
+    OPCODE_BITS,
+    OPERATION_HEAD,
+    RANDOM_REQUEST,
+    RESULT,
+    SAME_LOGS,
+    SLOT_WORD,
+    Answer,
+    Command,
+    EndEvent,
+    Entry,
+    Exit,
+    Mode,
+    Operation,
+)
+from runtimes.evm.revm.protocol import CallKind as CreationKind
 from runtimes.evm.revm.session import NeedsKernel, StateSession
 
-_KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
-_CREATE2: Final = 5
-_CALL: Final = Struct("<IIIIQ20s20s20s32s32sI")
-_ENDED: Final = Struct("<III20sI")
-_DONE: Final = Struct("<IIQQI")
-_INTEREST: Final = Struct("<III")
-_WORD: Final = Struct("<I")
-_RESULT: Final = Struct("<II")
-_OPERATION: Final = Struct("<I20s")
-_ACCESS: Final = Struct("<I20s32s32s32s32s")
-_RANDOM: Final = Struct("<20s32sI")
-_ACCOUNT: Final = Struct("<I32sQ")
-_GAS: Final = Struct("<QQQ")
-_CHARGES: Final = Struct("<QQQQ")
-_CHARGED: Final = Struct("<QQ")
 _PRICE_BITS: Final = 128
-_NO_LOGS: Final = bytes(4)
-_SAME_LOGS: Final = b"\xff" * 4
-"""Instead of the logs since the last border: they are those of the call (guests/revm, session.rs)."""
-_CHECK: Final = Struct("<II")
-NO_CHECK: Final = bytes(_CHECK.size)
-_AS_SENDER, _UNSEEN, _ISOLATED = 1, 2, 4
-_ISOLATED_BASE: Final = 21_000
-"""Gas that forge adds to the limit of an isolated call, under every fork."""
+_NO_LOGS: Final = list_message(())
+_SAME_LOGS: Final = COUNT.pack(SAME_LOGS)
+NO_CHECK: Final = CHECK.pack(always=False, size=0)
+
+
+_SUPPLIED: Final = (Exit.DONE, Exit.ACCOUNT, Exit.SLOT, Exit.CODE, Exit.BLOCK_HASH, Exit.PRECOMPILE, Exit.PAUSE)
+"""Exits that concern only the session."""
 
 
 class CallObserver(Protocol):
@@ -96,7 +108,7 @@ class CallObserver(Protocol):
         """Modes of frames.
 
         - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too.
-          `PAUSES`: they use no gas.
+          `Mode.PAUSES_GAS`: they use no gas.
         - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
           `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
           and 0 otherwise.
@@ -231,12 +243,12 @@ class ObservedCall:
         recorded = self._recorded = session.begin_record(frames)
         self._set_watch(self._observer.watch)
         self._random, self._hooked = self._observer.random, self._hooks()
-        mode = (KEEP if keep else 0) | self._watch | recorded | frames
+        mode = (Mode.KEEP if keep else 0) | self._watch | recorded | frames
         if session.records_jumps:
-            mode |= JUMPS
+            mode |= Mode.RECORD_JUMPS
         if self._native is not None or nonce is not None or self._gas_price or self._blob_hashes:
             kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
-            to, mode = (self.to, mode) if nonce is None else (None, mode | NONCE)
+            to, mode = (self.to, mode) if nonce is None else (None, mode | Mode.NONCE)
             call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
             message = session.transaction_message(self.origin, call, mode)
             if self._native is not None:
@@ -251,7 +263,7 @@ class ObservedCall:
             message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
             if message is None:
                 break
-            parts += (_WORD.pack(len(message)), message)
+            parts.append(data_message(message))
         self._is_begun, self._keeps, self._following = True, keep, following
         try:
             begin = partial(self._call, Command.TRANSACT, b"".join(parts))
@@ -285,36 +297,34 @@ class ObservedCall:
 
     def _set_watch(self, watch: int) -> None:
         self._watch = watch
-        if self._frames and watch & PAUSES:
+        if self._frames and watch & Mode.PAUSES_GAS:
             raise CannotObserve  # their engine uses gas
 
     def _take_ends(self, data: bytes, is_last: bool) -> None:
         """Read the ends of calls; take note of those that were kept, and give the observer the logs."""
         ends, at, kept, observed = self._ends, 0, 0, []
-        at_once = 0
+        events = 0
         while at < len(data):
-            at_once, result, used, refund, size = _DONE.unpack_from(data, at)
-            at += _DONE.size
+            events, result, used, refund, size = CALL_RESULT.read(data, at)
+            at += CALL_RESULT.size
             output, at = data[at : at + size], at + size
-            words_at = at + _WORD.size
-            at = words_at + 32 * _WORD.unpack_from(data, at)[0]
+            words_at = at + COUNT.size
+            at = words_at + 32 * COUNT.read(data, at).count
             words = data[words_at:at]
             logs, at = read_logs(data, at)
-            same = data[at : at + _WORD.size] == _SAME_LOGS
-            seen, at = (logs, at + _WORD.size) if same else read_logs(data, at)
+            same = data[at : at + COUNT.size] == _SAME_LOGS
+            seen, at = (logs, at + COUNT.size) if same else read_logs(data, at)
             if self._native is not None:
                 logs = self._native.logs(logs)
             if logs or seen:
                 observed.append((len(ends), seen))
             touched: list[EthAddress] = []
-            if at_once & TOUCHED:
-                after = at + _WORD.size + 20 * _WORD.unpack_from(data, at)[0]
-                touched = [EthAddress(data[place : place + 20]) for place in range(at + _WORD.size, after, 20)]
-                at = after
-            changed, passed = at_once & CHANGED != 0, at_once & PASSED != 0
+            if events & EndEvent.TOUCHED:
+                touched, at = read_addresses(data, at)
+            changed, passed = events & EndEvent.CHANGED != 0, events & EndEvent.PASSED != 0
             ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed, touched))
-            kept += at_once != 0
-        if is_last and at_once:
+            kept += events != 0
+        if is_last and events:
             self.is_running = False
         if kept and self._keeps:
             self._session.note_kept(kept)
@@ -333,9 +343,9 @@ class ObservedCall:
         message = None
         if session.machine.tracer is None:
             message = session.call_message(sender, to, 0, data, gas, self._observer.watch)
-        return b"" if message is None else _CHECK.pack(always, len(message)) + message
+        return b"" if message is None else CHECK.pack(always=always, size=len(message)) + message
 
-    def _call(self, command: Command, data: bytes) -> int:
+    def _call(self, command: int, data: bytes) -> int:
         try:
             return self._guest.call(command, data)
         except GuestFailure as failure:
@@ -348,12 +358,12 @@ class ObservedCall:
         self._session.close_after(failure)
         return CannotObserve()
 
-    def _message_of(self, exit_code: int, end: Exit) -> bytes:
+    def _message_of(self, exit_code: int, end: int) -> bytes:
         """Answer requests until an exit, and return its message."""
         self._go_on(exit_code, end)
         return self._last
 
-    def _go_on(self, exit_code: int, end: Exit = Exit.DONE) -> SubcallOutcome | None:
+    def _go_on(self, exit_code: int, end: int = Exit.DONE) -> SubcallOutcome | None:
         """Answer requests until the call that was entered last has ended, and return its outcome; None at an exit."""
         guest, session = self._guest, self._session
         while True:
@@ -368,11 +378,11 @@ class ObservedCall:
             if exit_code == end:
                 self._last = request
                 return None
-            if exit_code > Exit.PAUSE:
+            if exit_code not in _SUPPLIED:
                 self._begin_stopped()
             if exit_code == Exit.CALL:
                 answer: bytes | None = self._answer_call(request)
-            elif exit_code == Exit.ENDED:
+            elif exit_code == Exit.ENTERED_END:
                 depth, outcome = self._read_end(request)
                 self._depth -= 1
                 if not self._reopened or self._reopened[-1].depth != depth:
@@ -395,7 +405,7 @@ class ObservedCall:
 
     def _draw(self, request: bytes) -> bytes:
         """Draw a word, also for a frame that Python runs."""
-        account, slot, is_write = _RANDOM.unpack(request)
+        account, slot, is_write = RANDOM_REQUEST.read(request)
         self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
         return self._message(Answer.PASS)
 
@@ -406,7 +416,7 @@ class ObservedCall:
         """Take the ends of the calls before the one that has stopped."""
         number = self._guest.ended
         if number != self._ended:
-            self._call(Command.RESULTS, b"")
+            self._call(Command.TAKE_ENDS, b"")
             self._take_ends(self._guest.output(), is_last=False)
             self._begin(number)
 
@@ -423,43 +433,47 @@ class ObservedCall:
 
     def _packed(self, interest: Interest) -> bytes:
         calls, ends, at_once = interest
-        return _INTEREST.pack(calls, ends, at_once and not (self._recorded or self._exchanges or self._native))
+        at_once = at_once and not (self._recorded or self._exchanges or self._native)
+        return INTEREST.pack_values(calls, ends, at_once)
 
     def _hooks(self) -> frozenset[EthAddress]:
         """Return the contracts with storage hooks, which frames outside the guest do not call."""
         return frozenset() if self._frames else self._observer.hooked
 
-    def _message(self, answer: Answer, *parts: bytes) -> bytes:
+    def _message(self, answer: int, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""
         watch, random, hooked = self._observer.watch, self._observer.random, self._hooks()
         if self._watch != watch:
             self._set_watch(watch)
-            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
+            self._write(Operation.WATCH, ZERO_ADDRESS, COUNT.pack(watch))
         if self._random != random:
             self._random = random
-            self._write(Operation.RANDOM, ZERO_ADDRESS, _address_list(random))
+            self._write(Operation.SET_RANDOM, ZERO_ADDRESS, _address_list(random))
         if self._hooked != hooked:
             self._hooked = hooked
-            self._write(Operation.HOOKED, ZERO_ADDRESS, _address_list(hooked))
+            self._write(Operation.SET_HOOKED, ZERO_ADDRESS, _address_list(hooked))
         operations = b"".join(self._operations)
         self._operations.clear()
-        return b"".join((_WORD.pack(answer), _WORD.pack(len(operations)), operations, self._interest(), *parts))
+        head = BORDER_ANSWER.pack_values(answer, len(operations))
+        return b"".join((head, operations, self._interest(), *parts))
 
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
-        entered, depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
-        at += _CALL.size
+        (entered,) = COUNT.unpack_from(data, at)
+        call = CALL_REQUEST.read(data, at + COUNT.size)
+        at += COUNT.size + CALL_REQUEST.size
         if self._passed is not None:
             if entered > self._depth:
                 self._reopened.append(self._passed)
                 self._depth, self._passed = entered, None
             else:
                 self._end_unseen(self._passed)
-        delegates, second = _KINDS[kind] is CallKind.DELEGATECALL, kind == _CREATE2
+        kind, second = KINDS.get(call.kind), call.kind == CreationKind.CREATE2
+        caller, receiver, delegates = EthAddress(call.caller), EthAddress(call.receiver), kind is CallKind.DELEGATECALL
         request = InterceptedCall(
-            _KINDS[kind], EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
-            int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
-            salt if second else b"", EthAddress(caller) if delegates else None,
+            kind, receiver if delegates else caller, EthAddress(call.target), receiver,
+            int.from_bytes(call.value, "big"), data[at : at + call.size], call.gas, bool(call.is_static), call.depth,
+            second, call.salt if second else b"", caller if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
         if outcome is None:
@@ -471,9 +485,10 @@ class ObservedCall:
         """Return the answer with a call's outcome; `had` is the one that it has had, if it was made."""
         if outcome is had:
             return self._message(Answer.PASS)
-        created = b"" if outcome.created is None else outcome.created
-        result = _RESULT.pack(outcome.success, bool(created)) + created
-        return self._message(Answer.RESULT, result, _WORD.pack(len(outcome.output)), outcome.output)
+        created, size = outcome.created, len(outcome.output)
+        creates = created is not None
+        result = RESULT.pack(success=outcome.success, creates=creates, created=created or ZERO_ADDRESS, size=size)
+        return self._message(Answer.RESULT, result, outcome.output)
 
     def _end_unseen(self, request: InterceptedCall) -> None:
         self._passed = None
@@ -481,8 +496,8 @@ class ObservedCall:
 
     def _take_logs(self, data: bytes, at: int) -> int:
         """Give the observer the logs at a position of a message; return the position after them."""
-        if data[at : at + _WORD.size] == _NO_LOGS:
-            return at + _WORD.size
+        if data[at : at + COUNT.size] == _NO_LOGS:
+            return at + COUNT.size
         logs, at = read_logs(data, at)
         for emitter, log in logs:
             self._log(emitter, log)
@@ -499,8 +514,7 @@ class ObservedCall:
             self.code(code)
             self._write(Operation.SET_CALLEE, code)
         self._depth += 1
-        flags = 0 if sender is None else _AS_SENDER
-        message = self._message(Answer.ENTER, _WORD.pack(flags), sender or b"")
+        message = self._message(Answer.ENTER, _enter(sender))
         if needs_fresh_stack(self._depth):
             stacks = self._session.machine.stacks
             outcome = stacks.run(lambda: self._go_on(self._call(Command.ANSWER, message)), self._interrupt)
@@ -516,8 +530,8 @@ class ObservedCall:
 
         `interest` is that of the observer after it. With `isolates` the guest may make it a transaction (`ISOLATES`).
         """
-        flags = _UNSEEN | (0 if sender is None else _AS_SENDER) | (_ISOLATED if isolates else 0)
-        self._passing = b"".join((_WORD.pack(flags), sender or b"", self._packed(interest)))
+        flags = Entry.UNSEEN | (Entry.ISOLATED if isolates else 0)
+        self._passing = _enter(sender, flags) + self._packed(interest)
 
     def make_cold(self) -> None:
         """Make all accounts and slots cold."""
@@ -532,7 +546,7 @@ class ObservedCall:
         """
         who, fork, limit = sender or request.caller, self.fork, request.gas
         to = None if request.kind is None else request.target
-        gas = min(limit + _ISOLATED_BASE, self._session.block_gas_limit)
+        gas = min(limit + ISOLATED_BASE, self._session.block_gas_limit)
         call = Transaction(
             DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0, access_list=access_list
         )  # fmt: skip
@@ -541,15 +555,15 @@ class ObservedCall:
             return self.enter(sender), 0, 0
         if max(intrinsic, floor) > gas:
             return None
-        self._operate(Operation.BEGIN_ISOLATED, who, (gas - intrinsic).to_bytes(8, "little"))
+        self._operate(Operation.BEGIN_ISOLATED, who, GAS.pack(gas - intrinsic))
         self._is_isolated = True
         for account, slots in access_list:
             self._write(Operation.TOUCH, account)
             for slot in slots:
                 self.load(account, slot)
         outcome = self.enter(sender)
-        values = _CHARGES.pack(limit, intrinsic, floor, fork.refund_quotient)
-        used, refund = _CHARGED.unpack(self._operate(Operation.END_ISOLATED, ZERO_ADDRESS, values))
+        values = ISOLATED_CHARGES.pack(limit=limit, intrinsic=intrinsic, floor=floor, quotient=fork.refund_quotient)
+        used, refund = ISOLATED_GAS.read(self._operate(Operation.END_ISOLATED, ZERO_ADDRESS, values))
         self._is_isolated = False
         return outcome, used, refund
 
@@ -558,8 +572,9 @@ class ObservedCall:
         nonce = self.nonce(caller)
         made = create_address(caller, nonce) if salt is None else create2_address(caller, salt, code)
         second = salt is not None
-        values = _WORD.pack(second), salt or bytes(32), value.to_bytes(32, "big"), _WORD.pack(len(code)), code
-        self._operate(Operation.CREATE, caller, b"".join(values))
+        amount = value.to_bytes(32, "big")
+        values = CREATION.pack(has_salt=second, salt=salt or bytes(32), value=amount, size=len(code))
+        self._operate(Operation.CREATE, caller, values + code)
         request = InterceptedCall(None, caller, made, made, value, code, 0, False, depth, second, salt or b"")
         outcome = self._observer.intercept(self, request)
         self._operate(Operation.CREATED, ZERO_ADDRESS)
@@ -567,7 +582,7 @@ class ObservedCall:
 
     def call(self, sender: EthAddress, to: EthAddress, data: bytes) -> SubcallOutcome:
         """Call a contract with the gas of the frame that has accessed a slot; the call costs the frame nothing."""
-        self._operate(Operation.CALL, sender, b"".join((to, _WORD.pack(len(data)), data)))
+        self._operate(Operation.CALL, sender, CONTRACT_CALL.pack(to, len(data)) + data)
         outcome = self.enter()
         self._operate(Operation.CALLED, ZERO_ADDRESS)
         return outcome
@@ -575,8 +590,8 @@ class ObservedCall:
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
         """Return the depth of the frame that has made a call, and the call's outcome."""
         at = self._take_logs(data, 0)
-        depth, result, creates, created, size = _ENDED.unpack_from(data, at)
-        at += _ENDED.size
+        depth, result, creates, created, size = CALL_END.read(data, at)
+        at += CALL_END.size
         made, status = EthAddress(created) if creates else None, STATUS.get(result, Status.REVERT)
         return depth, SubcallOutcome(status == Status.SUCCESS, data[at : at + size], made, status)
 
@@ -596,7 +611,7 @@ class ObservedCall:
 
     def _write(self, operation: int, address: EthAddress, values: bytes = b"") -> None:
         """Execute an operation with the next message."""
-        self._operations.append(_OPERATION.pack(operation, address) + values)
+        self._operations.append(OPERATION_HEAD.pack_values(operation, address) + values)
 
     def touch(self, address: EthAddress) -> None:
         """Load an account, which exists after the call, and at once while the state is exchanged."""
@@ -615,10 +630,10 @@ class ObservedCall:
             return self._session.slots(address)
 
     def balance(self, address: EthAddress) -> int:
-        return int.from_bytes(self._operate(Operation.ACCOUNT, address)[:32], "big")
+        return int.from_bytes(AMOUNTS.read(self._operate(Operation.ACCOUNT, address)).balance, "big")
 
     def nonce(self, address: EthAddress) -> int:
-        return int.from_bytes(self._operate(Operation.ACCOUNT, address)[32:], "little")
+        return AMOUNTS.read(self._operate(Operation.ACCOUNT, address)).nonce
 
     def code(self, address: EthAddress) -> bytes:
         return self._operate(Operation.CODE, address)
@@ -627,10 +642,10 @@ class ObservedCall:
         self._write(Operation.SET_BALANCE, address, amount.to_bytes(32, "big"))
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        self._write(Operation.SET_NONCE, address, nonce.to_bytes(8, "little"))
+        self._write(Operation.SET_NONCE, address, GAS.pack(nonce))
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
-        self._write(Operation.SET_CODE, address, _WORD.pack(len(code)) + code)
+        self._write(Operation.SET_CODE, address, data_message(code))
 
     def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
         """Delegate an account to the code of another address, or remove its delegation."""
@@ -640,12 +655,12 @@ class ObservedCall:
         return int.from_bytes(self._operate(Operation.LOAD, address, slot.to_bytes(32, "big")), "big")
 
     def store(self, address: EthAddress, slot: int, word: int) -> None:
-        self._write(Operation.STORE, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
+        self._write(Operation.STORE, address, SLOT_WORD.pack(slot.to_bytes(32, "big"), word.to_bytes(32, "big")))
 
     def cool(self, address: EthAddress, slot: int | None) -> None:
         """Make an account's slots cold, or one of them, with the present words as original ones."""
-        only = _WORD.pack(0) if slot is None else _WORD.pack(1) + slot.to_bytes(32, "big")
-        self._operate(Operation.COOL, address, only)
+        has_slot, only = slot is not None, (slot or 0).to_bytes(32, "big")
+        self._operate(Operation.COOL, address, COOL.pack(has_slot=has_slot, slot=only))
 
     @contextmanager
     def written(self) -> Iterator[StateTree]:
@@ -698,7 +713,7 @@ class ObservedCall:
         self._session.forget_actors()
         warmth = self.warmth() if self._next_warmth is None else self._next_warmth
         self._next_warmth = None
-        self._operate(Operation.EXCHANGE, ZERO_ADDRESS, _WORD.pack(len(warmth)) + warmth)
+        self._operate(Operation.EXCHANGE, ZERO_ADDRESS, data_message(warmth))
         self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
         if self._native is not None:
             self._native.calls.note_exchange()
@@ -714,8 +729,8 @@ class ObservedCall:
         self.created.update(EthAddress(data[at : at + 20]) for at in range(0, len(data), 20))
 
     def _number_of_exchanges(self) -> int:
-        self._call(Command.OPERATE, _OPERATION.pack(Operation.EXCHANGES, ZERO_ADDRESS))
-        return int.from_bytes(self._guest.output(), "little")
+        self._call(Command.OPERATE, OPERATION_HEAD.pack(Operation.EXCHANGES, ZERO_ADDRESS))
+        return COUNT.read(self._guest.output()).count
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the transaction's origin that contracts see."""
@@ -737,19 +752,20 @@ class ObservedCall:
         if self._is_begun:
             if gas_price >> _PRICE_BITS:
                 raise CannotObserve
-            values = gas_price.to_bytes(16, "little"), _WORD.pack(len(blob_hashes)), *blob_hashes
-            self._write(Operation.SET_PRICES, ZERO_ADDRESS, b"".join(values))
+            price = GAS_PRICE.pack(gas_price.to_bytes(16, "little"))
+            self._write(Operation.SET_PRICES, ZERO_ADDRESS, price + list_message(blob_hashes))
 
     def accesses(self) -> Iterator[Access]:
         """Yield what instructions have accessed since the last time."""
         data, number = self._operate(Operation.ACCESSES, ZERO_ADDRESS), int.from_bytes
-        for kind, account, *words in _ACCESS.iter_unpack(data):
+        for kind, account, *words in ACCESS.read_all(data, 0, len(data) // ACCESS.size):
             first, second, third, fourth = (number(word, "big") for word in words)
-            yield Access(kind & 0xFF, EthAddress(account), first, second, third, fourth, kind >> 8)
+            place, of_kind = divmod(kind, 1 << OPCODE_BITS)
+            yield Access(of_kind, EthAddress(account), first, second, third, fourth, place)
 
     def look_up(self, address: EthAddress) -> tuple[bool, int, int]:
         """Return whether an account exists, its balance and its nonce, without making it warm."""
-        exists, balance, nonce = _ACCOUNT.unpack(self._operate(Operation.LOOK_UP, address))
+        exists, balance, nonce = ACCOUNT_STATE.read(self._operate(Operation.LOOK_UP, address))
         return bool(exists), int.from_bytes(balance, "big"), nonce
 
     def slot_state(self, address: EthAddress, slot: int) -> tuple[int, bool]:
@@ -762,7 +778,7 @@ class ObservedCall:
 
     def gas_used(self) -> int:
         """Return the gas that the frame which made the requested call has used."""
-        return int.from_bytes(self._operate(Operation.GAS, ZERO_ADDRESS), "little")
+        return GAS.read(self._operate(Operation.GAS, ZERO_ADDRESS)).gas
 
     def reset_gas(self) -> None:
         """Give the frame that made the requested call the gas with which it began."""
@@ -770,8 +786,7 @@ class ObservedCall:
 
     def ended_gas(self) -> tuple[int, int, int]:
         """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
-        limit, used, refund = _GAS.unpack(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
-        return limit, used, refund
+        return ENDED_GAS.read(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
 
     @property
     def runs_in_guest(self) -> bool:
@@ -812,7 +827,12 @@ class ObservedCall:
 
 @lru_cache(maxsize=16)
 def _address_list(addresses: frozenset[EthAddress]) -> bytes:
-    return b"".join((_WORD.pack(len(addresses)), *addresses))
+    return list_message(addresses)
+
+
+def _enter(sender: EthAddress | None, flags: int = 0) -> bytes:
+    """Return how a call is entered, as another sender if one is given."""
+    return ENTER.pack(flags | (0 if sender is None else Entry.AS_SENDER), sender or ZERO_ADDRESS)
 
 
 def observe(

@@ -11,8 +11,9 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import Transaction
 from bridge.filecoin.receipts import Log
 from runtimes.evm.revm.exchanges import Exchanges
-from runtimes.evm.revm.guest import Command, Exit, Guest
+from runtimes.evm.revm.guest import Guest
 from runtimes.evm.revm.native import NativeCalls
+from runtimes.evm.revm.protocol import Command
 from runtimes.evm.revm.session import StateSession
 
 
@@ -20,7 +21,7 @@ class ObservedNatives:
     """The kernel's part of one call; the session of its `NativeCalls`."""
 
     def __init__(
-        self, session: StateSession, guest: Guest, exchanges: Exchanges, go_on: Callable[[int, Exit], bytes]
+        self, session: StateSession, guest: Guest, exchanges: Exchanges, go_on: Callable[[int, int], bytes]
     ) -> None:
         """`go_on` answers the guest's requests until an exit, and returns its message."""
         self.machine, self.aliases = session.machine, session.aliases
@@ -39,7 +40,7 @@ class ObservedNatives:
         """Return the answer to a request of the guest; None if it must give up."""
         return self._session.answer(exit_code, request, mode)
 
-    def go_on(self, _guest: Guest, exit_code: int, _mode: int, end: Exit) -> bytes:
+    def go_on(self, _guest: Guest, exit_code: int, _mode: int, end: int) -> bytes:
         """Answer requests until an exit, and return its message."""
         return self._go_on(exit_code, end)
 

@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast, runtime_checkable
 
 from bridge.ethereum.addresses import EthAddress, create_address, unmask_id
@@ -60,44 +59,46 @@ from runtimes.evm.revm.accounts import (
 from runtimes.evm.revm.calls import filecoin_precompiles
 from runtimes.evm.revm.frames import PythonFrames
 from runtimes.evm.revm.guest import (
-    ACCESSES,
-    CALL,
-    CAPPED,
-    CHECKED,
-    COLLISION,
-    COUNTERS,
-    FAR_MEMORY,
-    FIRST,
-    FRAMES,
-    IMPLICIT,
-    INTERCEPTS,
-    KEEP,
-    LONG_CODE,
-    LONG_INIT_CODE,
-    OUT_OF_FUNDS,
-    OVERFLOW,
-    PAID,
-    PRECOMPILE_ERROR,
-    RECORD,
-    RESERVED_CODE,
-    SHORT,
     STATUS,
-    STEPS,
-    SYSTEM,
-    UNDOABLE,
-    Command,
     Ended,
-    Exit,
     Guest,
     GuestFailure,
     Refusal,
     call_message,
+    list_message,
     read_end,
     transaction_message,
 )
 from runtimes.evm.revm.guest_rules import account_spec, fork_message
 from runtimes.evm.revm.native import KERNEL, NativeCalls, NativeSession
 from runtimes.evm.revm.precompiles import run_precompile
+from runtimes.evm.revm.protocol import (
+    ACCOUNT_ANSWER,
+    BLOCK,
+    BLOCK_HASH_ANSWER,
+    BLOCK_HASH_REQUEST,
+    CODE_ANSWER,
+    CODE_REQUEST,
+    COUNT,
+    DRAINED_ACCOUNT,
+    HELD_ACCOUNT,
+    JUMP_CODE,
+    NO_LIMIT,
+    PAUSE,
+    PRECOMPILE_ANSWER,
+    PRECOMPILE_REQUEST,
+    RULES,
+    SLOT_ANSWER,
+    SLOT_REQUEST,
+    SLOT_WORD,
+    AccountFlag,
+    Answer,
+    Command,
+    DrainFlag,
+    Exit,
+    InstructionResult,
+    Mode,
+)
 from runtimes.evm.revm.record import (
     ActorNumbers,
     Codes,
@@ -133,24 +134,10 @@ _SHORT: Final = 10_000
 RECORD_SIZE: Final = 1 << 20
 """Bytes of a transaction's record after which the tracer gets them."""
 _GENERATION: Final = 1 << 32
-_NO_LIMIT: Final = (1 << 32) - 1
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
 
-_RULES: Final = Struct("<IQQIIQQIII")
-_BLOCK: Final = Struct("<32s32sQQ16s20s32sQ")
-_COUNT: Final = Struct("<I")
-_CODE: Final = Struct("<II")
 _MAX_JUMPED: Final = 1024
-_ACCOUNT: Final = Struct("<I20sI")
-_FIELDS: Final = Struct("<32sQ32s")
-_SLOT: Final = Struct("<I20s32s32sI")
-_HAS_SLOTS, _NATIVE, _PRECOMPILE = 2, 4, 8
-"""Flags of accounts (`supply_account`, `supply_native` in guests/revm/src/database.rs)."""
-_CHANGE: Final = Struct("<20sI32sQ32sII")
-_WORDS: Final = Struct("<32s32s")
-_EXISTS, _WIPED, _HAS_NEW_CODE, _EXISTED = 1, 2, 4, 8
-_HELD: Final = Struct("<32sQI")
 
 MESSAGES: Final[dict[int, str]] = {
     ExitCode.SYS_OUT_OF_GAS: "out of gas",
@@ -159,7 +146,16 @@ MESSAGES: Final[dict[int, str]] = {
 
 
 _EXPLAINED: Final = frozenset(
-    (OUT_OF_FUNDS, FAR_MEMORY, COLLISION, OVERFLOW, PRECOMPILE_ERROR, LONG_CODE, RESERVED_CODE, LONG_INIT_CODE)
+    (
+        InstructionResult.OUT_OF_FUNDS,
+        InstructionResult.INVALID_OPERAND_OOG,
+        InstructionResult.CREATE_COLLISION,
+        InstructionResult.OVERFLOW_PAYMENT,
+        InstructionResult.PRECOMPILE_ERROR,
+        InstructionResult.CREATE_CONTRACT_SIZE_LIMIT,
+        InstructionResult.CREATE_CONTRACT_STARTING_WITH_EF,
+        InstructionResult.CREATE_INIT_CODE_SIZE_LIMIT,
+    )
 )
 _Rules = tuple[Fork, int, int | None, frozenset[str] | None]
 
@@ -236,7 +232,7 @@ class StateSession:
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
         self.accesses = b""
-        """Accesses of the newest transaction that was kept with `ACCESSES` (`recording.AccessRecorder`)."""
+        """Accesses of the newest transaction that was kept with `Mode.ACCESS_LIST` (`recording.AccessRecorder`)."""
         self.blob_base_fee: int | None = None
         """Blob base fee that contracts see instead of the block's."""
         self.filecoin_precompiles: Mapping[EthAddress, str] = {}
@@ -275,37 +271,39 @@ class StateSession:
         """
         guest = self.begin()
         limits = limits or self._limits
-        if not mode & CHECKED and transaction.type not in self.fork.transaction_types:
+        if not mode & Mode.CHECKED and transaction.type not in self.fork.transaction_types:
             transaction = with_supported_type(self.fork, transaction)
-        if not mode & PAID and transaction.max_priority_fee > transaction.max_fee:
+        if not mode & Mode.PAID and transaction.max_priority_fee > transaction.max_fee:
             transaction = replace(transaction, max_priority_fee=transaction.max_fee)
-        may_fit = not mode & CHECKED or _may_fit(transaction, self.fork, limits)
-        if not (mode & SYSTEM or (may_fit and _fits(transaction))):
+        may_fit = not mode & Mode.CHECKED or _may_fit(transaction, self.fork, limits)
+        if not (mode & Mode.SYSTEM or (may_fit and _fits(transaction))):
             raise self._refused(transaction, sender, mode, limits)
-        if mode & KEEP and self._machine.state_tree.transactions:
-            mode |= UNDOABLE
-        steps = _NO_LIMIT
+        if mode & Mode.KEEP and self._machine.state_tree.transactions:
+            mode |= Mode.UNDOABLE
+        steps = NO_LIMIT
         if self._machine.short is not None:
-            steps, mode = _SHORT, mode | SHORT
+            steps, mode = _SHORT, mode | Mode.SHORT
         if not self.runs_in_guest or self._machine.tracer is not None:
             mode |= self.begin_frames(guest)
         if self._machine.tracer is not None:
             mode |= self.begin_record(mode)
-            self._intrinsic = 0 if mode & (SYSTEM | IMPLICIT) else required_gas(transaction, self.fork, sender)[0]
+            self._intrinsic = (
+                0 if mode & (Mode.SYSTEM | Mode.IMPLICIT) else required_gas(transaction, self.fork, sender)[0]
+            )
         if entry is not None:
-            mode |= FIRST
+            mode |= Mode.KERNEL_FIRST
         context = self._machine.context
         message = transaction_message(transaction, sender, mode, steps, context.chain_id)
-        price = gas_price(transaction, context.base_fee) if mode & PAID else 0
+        price = gas_price(transaction, context.base_fee) if mode & Mode.PAID else 0
         blob_fee = 0
-        if transaction.blob_hashes and mode & PAID and (mode & CHECKED or transaction.max_fee_per_blob_gas):
+        if transaction.blob_hashes and mode & Mode.PAID and (mode & Mode.CHECKED or transaction.max_fee_per_blob_gas):
             blob_fee = transaction.blob_gas * self._limits.blob_base_fee
         burnt = min(price, context.base_fee), blob_fee
-        is_live = mode & FRAMES and mode & RECORD  # the tracer gets nothing twice
+        is_live = mode & Mode.PYTHON_FRAMES and mode & Mode.RECORD  # the tracer gets nothing twice
         record = None
         try:
             try:
-                if entry is not None or is_live or mode & INTERCEPTS:
+                if entry is not None or is_live or mode & Mode.INTERCEPTS:
                     raise self._kernel_needed()
                 ended, record = self._execute(guest, message, mode, *burnt)
             except NeedsKernel:
@@ -325,11 +323,11 @@ class StateSession:
         required = required_gas(transaction, fork, sender)
         account = account_of(self._machine, sender)
         try:
-            if mode & CHECKED:
+            if mode & Mode.CHECKED:
                 check(transaction, fork, limits, required)
                 check_sender(transaction, account, fork)
             else:
-                is_paid, is_capped = bool(mode & PAID), bool(mode & CAPPED)
+                is_paid, is_capped = bool(mode & Mode.PAID), bool(mode & Mode.CAPPED)
                 check_simulated(transaction, fork, limits, required, is_paid=is_paid, is_capped=is_capped)
                 check_funds(transaction, account.balance, is_paid=is_paid)
         except InvalidTransaction as error:
@@ -355,30 +353,30 @@ class StateSession:
         tree.settle()
         guest = self.begin()
         environment = transaction_environment(machine, transaction, sender, price, self._limits.blob_base_fee)
-        if mode & FRAMES:  # of the guest that the transaction has now
+        if mode & Mode.PYTHON_FRAMES:  # of the guest that the transaction has now
             self.begin_frames(guest)
         tree.engine = None
         self.aliases.clear()
         mark, is_kept = tree.begin(), False
-        replay = self._replay_of(mode) if mode & RECORD else None
+        replay = self._replay_of(mode) if mode & Mode.RECORD else None
         if replay is not None:
             replay.begin_again()
         try:
             native = self._native = NativeCalls(self, guest, mode, transaction, sender, environment, entry, replay)
             native.on_fresh_stack(lambda: self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE))
             ended = read_end(guest.output())
-            record = self.read_record(guest) if mode & RECORD else None
-            if mode & KEEP:
+            record = self.read_record(guest) if mode & Mode.RECORD else None
+            if mode & Mode.KEEP:
                 native.end()
                 guest.call(Command.KEEP)
                 self.accesses = guest.output()
                 guest.call(Command.DRAIN)
-                self._burnt = ended.gas_used * burnt[0] + burnt[1]
+                self._burnt = ended.head.gas_used * burnt[0] + burnt[1]
                 self._write_all(tree, guest.output())
             result = self._result(ended, transaction, sender, mode, price)
             if record is not None:
                 self.replay(*record, mode)
-            is_kept = bool(mode & KEEP)
+            is_kept = bool(mode & Mode.KEEP)
             return result
         except GuestFailure as failure:
             self.release()
@@ -391,11 +389,11 @@ class StateSession:
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
         """Call a contract from the system address, without a result; return False, without effect, if it cannot."""
         guest = self.begin()
-        mode |= KEEP | SYSTEM | (UNDOABLE if self._machine.state_tree.transactions else 0)
+        mode |= Mode.KEEP | Mode.SYSTEM | (Mode.UNDOABLE if self._machine.state_tree.transactions else 0)
         if not self.runs_in_guest:
             mode |= self.begin_frames(guest)
         try:
-            self._execute(guest, call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, _NO_LIMIT), mode, 0, 0)
+            self._execute(guest, call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, NO_LIMIT), mode, 0, 0)
         except NeedsKernel:
             return False
         return True
@@ -410,9 +408,9 @@ class StateSession:
         is_running = True
         try:
             ended = read_end(self.go_on(guest, guest.call(Command.TRANSACT, message), mode, Exit.DONE))
-            record = self.read_record(guest) if mode & RECORD else None
-            if mode & KEEP:
-                self._keep(guest, burnt + ended.gas_used * burnt_per_gas, mode)
+            record = self.read_record(guest) if mode & Mode.RECORD else None
+            if mode & Mode.KEEP:
+                self._keep(guest, burnt + ended.head.gas_used * burnt_per_gas, mode)
             is_running = False
             return ended, record
         except GuestFailure as failure:  # it lacks memory, or has a defect
@@ -434,20 +432,26 @@ class StateSession:
         if self._machine.short is not None:
             raise LongExecution("frames of this engine may run for long")
         self._frames = PythonFrames(self, guest, self._engines.frame_engine)
-        return FRAMES
+        return Mode.PYTHON_FRAMES
 
     def begin_record(self, mode: int) -> int:
         """Return the mode with which a transaction that begins is recorded for the machine's tracer; 0 without one."""
         tracer, self._replay, self._intrinsic = self._machine.tracer, None, 0
         if tracer is None:
             return 0
-        if mode & FRAMES:
-            return RECORD
-        return RECORD | (COUNTERS if hasattr(tracer, "visit_all") else STEPS if hasattr(tracer, "step") else 0)
+        if mode & Mode.PYTHON_FRAMES:
+            return Mode.RECORD
+        return Mode.RECORD | (
+            Mode.RECORD_COUNTERS
+            if hasattr(tracer, "visit_all")
+            else Mode.RECORD_STEPS
+            if hasattr(tracer, "step")
+            else 0
+        )
 
     def read_record(self, guest: Guest) -> tuple[bytes, int]:
-        """Return the next part of a transaction's record, and where it begins; it must run with `RECORD`."""
-        guest.call(Command.RECORD)
+        """Return the next part of a transaction's record, and where it begins; it must run with `Mode.RECORD`."""
+        guest.call(Command.TAKE_RECORD)
         record = guest.output()
         return record, self._codes.take(record)
 
@@ -464,8 +468,8 @@ class StateSession:
     def _replay_of(self, mode: int) -> Replay:
         if self._replay is None:
             tracer, manifest = self._machine.tracer, self._machine.manifest
-            assert tracer is not None, "`RECORD` is set for a tracer"
-            has_system = mode & SYSTEM or self.fork.transfer_logs
+            assert tracer is not None, "`Mode.RECORD` is set for a tracer"
+            has_system = mode & Mode.SYSTEM or self.fork.transfer_logs
             numbers = ActorNumbers(self._machine.state_tree, self._ids, SYSTEM_ADDRESS if has_system else None)
             evm = manifest.code("evm")
             runtime = self._machine.registry.runtime_for(evm)[0]
@@ -479,9 +483,9 @@ class StateSession:
         tree, delegated = self._machine.state_tree, delegated_address(address)
         with tree.without_held():
             actor = tree.lookup_id(delegated)
-        return tree.lookup_id(delegated) if actor is None and mode & KEEP else actor
+        return tree.lookup_id(delegated) if actor is None and mode & Mode.KEEP else actor
 
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bytes:
+    def go_on(self, guest: Guest, exit_code: int, mode: int, end: int) -> bytes:
         """Answer requests until an exit, and return its message. Raises Refusal and NeedsKernel."""
         while exit_code != end:
             if exit_code == Exit.INVALID:
@@ -504,10 +508,10 @@ class StateSession:
         tree, before = self._machine.state_tree, (self._burnt, self._kept)
         held = tree.held
         try:
-            self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & UNDOABLE else 0
+            self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if mode & Mode.UNDOABLE else 0
             tree.held = self
             is_changed = bool(guest.call(Command.KEEP))
-            if mode & ACCESSES:
+            if mode & Mode.ACCESS_LIST:
                 self.accesses = guest.output()
             return is_changed
         except BaseException:
@@ -529,13 +533,13 @@ class StateSession:
         """Return the message that starts a free call without checks; None if it cannot have these values."""
         if not (0 <= value <= MAX_BALANCE and 0 < gas <= _MAX_U64):
             return None
-        return call_message(sender, to, value, data, gas, mode | CALL | UNDOABLE, _NO_LIMIT)
+        return call_message(sender, to, value, data, gas, mode | Mode.CALL | Mode.UNDOABLE, NO_LIMIT)
 
     def transaction_message(self, sender: EthAddress, call: Transaction, mode: int) -> bytes | None:
         """Return the message that starts a free call or creation; None if it cannot have these values."""
-        mode |= CALL | UNDOABLE
+        mode |= Mode.CALL | Mode.UNDOABLE
         return (
-            transaction_message(call, sender, mode, _NO_LIMIT, self._machine.context.chain_id) if _fits(call) else None
+            transaction_message(call, sender, mode, NO_LIMIT, self._machine.context.chain_id) if _fits(call) else None
         )
 
     @property
@@ -550,11 +554,11 @@ class StateSession:
         """
         if self._guest is None:
             return b""
-        self._guest.call(Command.JUMPS)
-        data, at = self._guest.output(), _COUNT.size
-        for _ in range(_COUNT.unpack_from(data)[0]):
-            number, size = _CODE.unpack_from(data, at)
-            at += _CODE.size
+        self._guest.call(Command.TAKE_JUMPS)
+        data, at = self._guest.output(), COUNT.size
+        for _ in range(COUNT.read(data).count):
+            number, size = JUMP_CODE.read(data, at)
+            at += JUMP_CODE.size
             self.jumped[number], at = data[at : at + size], at + size
             if len(self.jumped) > _MAX_JUMPED:
                 del self.jumped[next(iter(self.jumped))]
@@ -568,7 +572,7 @@ class StateSession:
 
     def keep_call(self, guest: Guest) -> bool:
         """Keep the changes of an observed call; return True if there are any. Raises GuestFailure."""
-        return self._keep(guest, 0, UNDOABLE)
+        return self._keep(guest, 0, Mode.UNDOABLE)
 
     def renew_block(self, guest: Guest) -> bool:
         """Give a running transaction the machine's block; return False if its rules are others."""
@@ -617,8 +621,8 @@ class StateSession:
             self.close_after(failure)
             return None
         data = guest.output()
-        balance, nonce, _ = _HELD.unpack_from(data)
-        return HeldAccount(int.from_bytes(balance, "big"), nonce, data[_HELD.size :])
+        held = HELD_ACCOUNT.read(data)
+        return HeldAccount(int.from_bytes(held.balance, "big"), held.nonce, data[HELD_ACCOUNT.size :])
 
     # --- the state --------------------------------------------------------------------------------------------
 
@@ -710,25 +714,34 @@ class StateSession:
         """Return the fork's rules and the others. Raises InvalidInput."""
         code, init_code = code_limits(block, fork)
         blobs = fork.blobs
-        head = _RULES.pack(
-            account_spec(fork), self._machine.context.chain_id, MAX_TOTAL_MEMORY,
-            _NO_LIMIT if code is None else code, _NO_LIMIT if init_code is None else init_code,
-            blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
-            fork.execution_gas_cap or fork.transaction_gas_cap or 0, PAUSE_STEPS, RECORD_SIZE, len(fork.precompiles),
-        )  # fmt: skip
+        head = RULES.pack(
+            account_spec=account_spec(fork),
+            chain_id=self._machine.context.chain_id,
+            memory_limit=MAX_TOTAL_MEMORY,
+            code_limit=NO_LIMIT if code is None else code,
+            init_code_limit=NO_LIMIT if init_code is None else init_code,
+            max_blobs=blobs.maximum if blobs.per_transaction is None else blobs.per_transaction,
+            gas_cap=fork.execution_gas_cap or fork.transaction_gas_cap or 0,
+            pause_steps=PAUSE_STEPS,
+            record_size=RECORD_SIZE,
+        )
         warm = *filecoin, *block.removed_precompiles
-        return fork_message(fork), b"".join((head, *fork.precompiles, _COUNT.pack(len(warm)), *warm))
+        return fork_message(fork), b"".join((head, list_message(fork.precompiles), list_message(warm)))
 
     def _block_message(self, block: EthereumBlock, blob_base_fee: int) -> bytes:
         machine, context = self._machine, self._machine.context
         blob_base_fee = blob_base_fee if self.blob_base_fee is None else self.blob_base_fee
         try:
-            randomness = block_randomness(machine, block)
-            return _BLOCK.pack(
-                context.epoch.to_bytes(32, "big"), context.timestamp.to_bytes(32, "big"),
-                min(block.gas_limit, _MAX_U64), context.base_fee, blob_base_fee.to_bytes(16, "little"), block.coinbase,
-                randomness, block.slot_number,
-            )  # fmt: skip
+            return BLOCK.pack(
+                number=context.epoch.to_bytes(32, "big"),
+                timestamp=context.timestamp.to_bytes(32, "big"),
+                gas_limit=min(block.gas_limit, _MAX_U64),
+                base_fee=context.base_fee,
+                blob_base_fee=blob_base_fee.to_bytes(16, "little"),
+                coinbase=block.coinbase,
+                randomness=block_randomness(machine, block),
+                slot_number=block.slot_number,
+            )
         except ExternError as error:
             raise InvalidInput(f"the block has no randomness, and its machine has none for it: {error}") from error
         except (OverflowError, struct.error) as error:
@@ -741,22 +754,22 @@ class StateSession:
         """Return the answer to a request of a transaction; None for a native actor, which needs the kernel."""
         short, tree = self._machine.short, self._machine.state_tree
         if short is not None:
-            if exit_code == Exit.PRECOMPILE or (exit_code == Exit.PAUSE and not request[0]):
+            if exit_code == Exit.PRECOMPILE or (exit_code == Exit.PAUSE and not PAUSE.read(request).has_steps):
                 raise LongExecution("a precompile, or a frame, may run for long")
             short.check()
         if exit_code == Exit.PAUSE:
             self.check_interrupt()
             assert self._guest is not None, "it has paused"
             self._guest.compile(request, self.fork)
-            return _COUNT.pack(exit_code)
-        if exit_code == Exit.RECORD:
+            return COUNT.pack_values(Answer.PAUSE)
+        if exit_code == Exit.RECORD_IS_LARGE:
             assert self._guest is not None, "it has recorded"
             self.replay(*self.read_record(self._guest), mode)
-            return _COUNT.pack(exit_code)
+            return COUNT.pack_values(Answer.CONTINUE)
         if exit_code == Exit.RANDOM:
             return None if self.draw is None else self.draw(request)
         if exit_code == Exit.FRAME:
-            assert self._frames is not None, "`FRAMES` is set for them"
+            assert self._frames is not None, "`Mode.PYTHON_FRAMES` is set for them"
             return self._frames.answer(request, mode)
         if exit_code == Exit.NATIVE:
             assert self._native is not None, "the guest has got a native actor"
@@ -767,59 +780,61 @@ class StateSession:
                 case Exit.ACCOUNT:
                     return self._account(EthAddress(request))
                 case Exit.SLOT:
-                    address, slot = EthAddress(request[:20]), int.from_bytes(request[20:], "big")
-                    if mode & SYSTEM and address == BLOCK_HASHES:  # not read: a fork's node may be away
-                        return _SLOT.pack(exit_code, address, request[20:], bytes(32), 0)
-                    words = self._contracts.words(self._existing(address))
-                    word = 0 if words is None else words.get(slot)
-                    bits = 0 if word or words is None else words.absent_bits(slot)
-                    return _SLOT.pack(exit_code, address, request[20:], word.to_bytes(32, "big"), bits)
+                    address, slot = SLOT_REQUEST.read(request)
+                    if mode & Mode.SYSTEM and address == BLOCK_HASHES:  # not read: a fork's node may be away
+                        return SLOT_ANSWER.pack_values(Answer.SLOT, address, slot, bytes(32), 0)
+                    words, number = self._contracts.words(self._existing(EthAddress(address))), _number(slot)
+                    word = 0 if words is None else words.get(number)
+                    bits = 0 if word or words is None else words.absent_bits(number)
+                    return SLOT_ANSWER.pack_values(Answer.SLOT, address, slot, word.to_bytes(32, "big"), bits)
                 case Exit.CODE:
-                    code = self._code(EthAddress(request[:20]), request[20:])
-                    return b"".join((_COUNT.pack(exit_code), request[20:], _COUNT.pack(len(code)), code))
+                    address, code_hash = CODE_REQUEST.read(request)
+                    code = self._code(EthAddress(address), code_hash)
+                    return CODE_ANSWER.pack_values(Answer.CODE, code_hash, len(code)) + code
                 case Exit.BLOCK_HASH:
-                    return (
-                        _COUNT.pack(exit_code) + request + block_hash(self._machine, int.from_bytes(request, "little"))
-                    )
+                    (number,) = BLOCK_HASH_REQUEST.read(request)
+                    return BLOCK_HASH_ANSWER.pack_values(Answer.BLOCK_HASH, number, block_hash(self._machine, number))
                 case Exit.PRECOMPILE:
-                    limit = int.from_bytes(request[20:28], "little")
-                    return self._precompile(EthAddress(request[:20]), limit, request[32:])
+                    address, limit, _ = PRECOMPILE_REQUEST.read(request)
+                    return self._precompile(EthAddress(address), limit, request[PRECOMPILE_REQUEST.size :])
         finally:
             tree.held = held
         return None
 
     def _account(self, address: EthAddress) -> bytes | None:
         actor, state = self._find(address)
-        calls, flags, evm = self._native, 1, self._contracts.evm_code
+        calls, flags, evm = self._native, 0, self._contracts.evm_code
         if self._block.filecoin_addresses:
             masked = unmask_id(address)
             if masked is not None and actor is None:
-                actor, flags = masked, 1 | _NATIVE
+                actor, flags = masked, AccountFlag.NATIVE
                 state = self._machine.state_tree.get_actor(masked)
             elif address in self.filecoin_precompiles and (state is None or state.code != evm):
-                flags |= _PRECOMPILE
+                flags |= AccountFlag.PRECOMPILE
         codes = self._machine.manifest.ethereum_codes
         if state is not None and state.code not in codes:
-            flags |= _NATIVE
-        if flags != 1 and calls is None:
+            flags |= AccountFlag.NATIVE
+        if flags and calls is None:
             return None
         if calls is not None and actor is not None:
             state = calls.base(actor, state)
         if actor is None or state is None:
-            return _ACCOUNT.pack(Exit.ACCOUNT, address, flags - 1)
+            return ACCOUNT_ANSWER.pack_values(Answer.ACCOUNT, address, flags, bytes(32), 0, EMPTY_CODE_HASH)
         nonce, code_hash = state.nonce, EMPTY_CODE_HASH
         if state.code == evm:
             contract = self._contracts.of(state)
             nonce, code_hash = contract.nonce, contract.bytecode_hash
-            flags |= 0 if contract.storage == EMPTY_KAMT else _HAS_SLOTS
+            flags |= 0 if contract.storage == EMPTY_KAMT else AccountFlag.HAS_SLOTS
         elif state.code not in codes:
             code_hash = NATIVE_CODE_HASH
         self._ids[address] = actor
         own = None if state.delegated_address is None or calls is None else ethereum_address(state.delegated_address)
         if own is not None and own != address:
             self.aliases[address] = state.balance
-        fields = _FIELDS.pack(state.balance.to_bytes(32, "big"), nonce, code_hash)
-        return _ACCOUNT.pack(Exit.ACCOUNT, address, flags) + fields
+        balance = state.balance.to_bytes(32, "big")
+        return ACCOUNT_ANSWER.pack_values(
+            Answer.ACCOUNT, address, flags | AccountFlag.EXISTS, balance, nonce, code_hash
+        )  # fmt: skip
 
     def _code(self, address: EthAddress, code_hash: bytes) -> bytes:
         if code_hash == NATIVE_CODE_HASH:
@@ -851,9 +866,9 @@ class StateSession:
         try:
             output = run_precompile(fork, name, data, gas)
         except (PrecompileFailure, OutOfGas):
-            return _COUNT.pack(Exit.PRECOMPILE) + bytes(16)
-        used = gas.used.to_bytes(8, "little")
-        return b"".join((_COUNT.pack(Exit.PRECOMPILE), _COUNT.pack(1), used, _COUNT.pack(len(output)), output))
+            return PRECOMPILE_ANSWER.pack(Answer.PRECOMPILE, success=False, gas_used=0, size=0)
+        size = len(output)
+        return PRECOMPILE_ANSWER.pack(Answer.PRECOMPILE, success=True, gas_used=gas.used, size=size) + output
 
     # --- results ----------------------------------------------------------------------------------------------
 
@@ -862,11 +877,12 @@ class StateSession:
     ) -> TransactionResult:
         logs, native = ended.logs, self._native
         events = self._events(logs, mode) if logs else ()
-        status, used, created = STATUS[ended.end], ended.gas_used, ended.created
+        end, created = ended.head, ended.created
+        status, used = STATUS[end.result], end.gas_used
         burnt = min(price, self._machine.context.base_fee)
-        answers = ended.ran and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+        answers = end.has_run and created is None and status in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
         output, message, reason = byte_string(ended.output) if answers else b"", MESSAGES.get(status, ""), ""
-        if ended.end in _EXPLAINED:
+        if end.result in _EXPLAINED:
             message, reason = self._explain(ended, transaction, sender)
         elif ended.cause:
             reason = text_of_cause(ended.cause)
@@ -876,13 +892,13 @@ class StateSession:
                 first = native.first
                 status, output, message = first.exit_code, in_cbor(first.block), first.message
             reason = native.reason(status, output, message)
-        execution_gas = ended.gas_before_refunds if self.fork.gas_before_refunds else used
-        execution_gas = 0 if mode & IMPLICIT else max(execution_gas - ended.state_gas, ended.floor)
+        execution_gas = end.gas_before_refunds if self.fork.gas_before_refunds else used
+        execution_gas = 0 if mode & Mode.IMPLICIT else max(execution_gas - end.state_gas, end.floor)
         return TransactionResult(
             status == ExitCode.OK,
             used,
             output,
-            logs if mode & KEEP else (),
+            logs if mode & Mode.KEEP else (),
             created,
             events,
             status,
@@ -894,24 +910,24 @@ class StateSession:
                 refund=TokenAmount((transaction.gas_limit - used) * price),
             ),
             execution_gas,
-            ended.state_gas,
-            max(ended.gas_before_refunds, ended.floor, used),
+            end.state_gas,
+            max(end.gas_before_refunds, end.floor, used),
         )
 
     def _explain(self, ended: Ended, transaction: Transaction, sender: EthAddress) -> tuple[str, str]:
         """Return the message and the reason of a failure that names values."""
-        to, value = transaction.to, transaction.value
-        if ended.end == COLLISION:
+        to, value, result = transaction.to, transaction.value, ended.head.result
+        if result == InstructionResult.CREATE_COLLISION:
             return "a contract exists at this address already", ""
-        if ended.end == OUT_OF_FUNDS:
+        if result == InstructionResult.OUT_OF_FUNDS:
             balance = account_of(self._machine, sender).balance
             return f"0x{sender.hex()} cannot send {value} wei: it has {balance}", ""
-        if ended.end == PRECOMPILE_ERROR and to is not None:
+        if result == InstructionResult.PRECOMPILE_ERROR and to is not None:
             gas = GasTracker(transaction.gas_limit - required_gas(transaction, self.fork, sender)[0], per_gas=1)
             return precompile_failure(self.fork, self.fork.precompiles[to], transaction.data, gas), ""
         to = create_address(sender, transaction.nonce) if to is None else to
-        text = text_of(ended.end, ended.output, value, to)
-        return text, f"0x{to.hex()}: {text}" if ended.end == RESERVED_CODE else text
+        text = text_of(result, ended.output, value, to)
+        return text, f"0x{to.hex()}: {text}" if result == InstructionResult.CREATE_CONTRACT_STARTING_WITH_EF else text
 
     def _events(self, logs: tuple[tuple[EthAddress, Log], ...], mode: int) -> tuple[StampedEvent, ...]:
         """Return the logs as events. What a simulation creates has the numbers of the next actors."""
@@ -960,7 +976,7 @@ class StateSession:
             kept = 0  # it began after the mark, and nothing had been written since the mark
         if kept != self._kept:
             try:
-                self._guest.call(Command.UNDO, _COUNT.pack(kept))
+                self._guest.call(Command.UNDO, COUNT.pack_values(kept))
             except GuestFailure:
                 self.release()
                 return
@@ -1008,7 +1024,7 @@ class StateSession:
             self._machine, call, sender, call.max_fee, self._limits.blob_base_fee
         )  # fmt: skip
         self.aliases.clear()
-        replay = self._replay_of(mode) if mode & RECORD else None
+        replay = self._replay_of(mode) if mode & Mode.RECORD else None
         self._native = NativeCalls(link, guest, mode, call, sender, environment, None, replay)
         return self._native
 
@@ -1046,8 +1062,8 @@ class StateSession:
         self._generation, self._kept = self._generation + 1, 0
 
     def _write_all(self, tree: StateTree, data: bytes) -> None:
-        at, written, received = _COUNT.size, dict[ActorID, ActorState](), dict[ActorID, int]()
-        for _ in range(_COUNT.unpack_from(data)[0]):
+        at, written, received = COUNT.size, dict[ActorID, ActorState](), dict[ActorID, int]()
+        for _ in range(COUNT.read(data).count):
             at = self._write(tree, data, at, written, received)
         tree.set_actors(written)
         for actor, amount in received.items():
@@ -1064,11 +1080,11 @@ class StateSession:
 
         `received` gets what masked IDs have received of actors with an Ethereum address.
         """
-        raw, flags, amount, nonce, code_hash, size, count = _CHANGE.unpack_from(data, at)
-        at += _CHANGE.size
-        end: int = at + size + _WORDS.size * count
-        address = EthAddress(raw)
-        has_code = flags & _HAS_NEW_CODE and data[at : at + size] != NATIVE_CODE
+        raw, flags, word, nonce, code_hash, size, count = DRAINED_ACCOUNT.read(data, at)
+        at += DRAINED_ACCOUNT.size
+        end: int = at + size + SLOT_WORD.size * count
+        address, balance = EthAddress(raw), TokenAmount(_number(word))
+        has_code = flags & DrainFlag.CODE and data[at : at + size] != NATIVE_CODE
         delegated, actor = delegated_address(address), None if has_code else self._ids.get(address)
         if actor is None:
             actor = tree.lookup_id(delegated)
@@ -1080,38 +1096,40 @@ class StateSession:
         is_native = code not in self._machine.manifest.ethereum_codes
         if actor is not None and state is not None and (is_native or state.delegated_address != delegated):
             if address in self.aliases:
-                received[actor] = int.from_bytes(amount, "big") - self.aliases[address]
+                received[actor] = balance - self.aliases[address]
                 return end
             nonce = state.nonce if code == contracts.evm_code else nonce
-            amount = TokenAmount(int.from_bytes(amount, "big"))
-            written[actor] = ActorState(state.code, state.head, nonce, amount, state.delegated_address)
+            written[actor] = ActorState(state.code, state.head, nonce, balance, state.delegated_address)
             return end
-        if not flags & _EXISTS:
+        if not flags & DrainFlag.EXISTS:
             if actor is not None and state is not None:
                 tree.delete_actor(actor)
-            elif flags & _EXISTED and actor is None:
+            elif flags & DrainFlag.HAS_EXISTED and actor is None:
                 tree.register_address(delegated)  # an address keeps the number that it once had
             return end
         if actor is None:
             actor = tree.register_address(delegated)
         if has_code:  # a masked ID with code is an account of its own, no longer its actor
             self._ids[address] = actor
-        balance = TokenAmount(int.from_bytes(amount, "big"))
-        if state is None or flags & _WIPED:
+        if state is None or flags & DrainFlag.WIPED:
             state = ActorState(self._machine.manifest.code("ethaccount"), delegated_address=delegated)
         is_contract = state.code == contracts.evm_code
-        if not (is_contract or count or flags & _HAS_NEW_CODE):
+        if not (is_contract or count or flags & DrainFlag.CODE):
             written[actor] = ActorState(state.code, state.head, nonce, balance, delegated)
             return end
-        before, number = contracts.of(state) if is_contract else NEW_CONTRACT, int.from_bytes
-        cid = contracts.put_code(data[at : at + size]) if flags & _HAS_NEW_CODE else before.bytecode
-        slots = [(number(slot, "big"), number(word, "big")) for slot, word in _WORDS.iter_unpack(data[at + size : end])]
+        before = contracts.of(state) if is_contract else NEW_CONTRACT
+        cid = contracts.put_code(data[at : at + size]) if flags & DrainFlag.CODE else before.bytecode
+        slots = [(_number(slot), _number(word)) for slot, word in SLOT_WORD.read_all(data, at + size, count)]
         storage = contracts.write_slots(before.storage, slots) if slots else before.storage
         after = EvmState(cid, code_hash, storage, before.transient, nonce, before.tombstone)
         paid = state.with_balance(balance)
         is_same = after == before and is_contract and state.head != EMPTY_ARRAY_CID
         written[actor] = paid if is_same else contracts.form(after, paid)
         return end
+
+
+def _number(word: bytes) -> int:
+    return int.from_bytes(word, "big")
 
 
 def _fits(transaction: Transaction) -> bool:

@@ -15,7 +15,6 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm.accounts import delegated_address
-from runtimes.evm.revm.guest import KEEP
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
     CannotObserve,
@@ -25,6 +24,7 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
+from runtimes.evm.revm.protocol import Mode
 from runtimes.evm.revm.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -504,7 +504,7 @@ def test_an_interrupt_at_the_end_leaves_the_kept_call(
 def test_a_transaction_after_an_observed_call_has_no_observer(machine: Hypervisor) -> None:
     called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(INNER), INNER: f"{calling(DEEP)} 1 1 SSTORE"})
     session = session_of(machine)
-    result = session.transact(Transaction(DYNAMIC_FEE, None, 0, TO, 0, b"", GAS, 0, 0), SENDER, KEEP)
+    result = session.transact(Transaction(DYNAMIC_FEE, None, 0, TO, 0, b"", GAS, 0, 0), SENDER, Mode.KEEP)
     assert result is not None
     assert result.success
 
