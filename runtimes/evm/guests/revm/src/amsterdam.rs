@@ -19,7 +19,8 @@ impl Session {
     ///
     /// The journal keeps the transaction's number with them if a revert makes them cold.
     pub fn accesses(&self, id: TransactionId, removed: &[(Address, Account)]) -> Vec<u8> {
-        let removed: HashMap<Address, &Account> = removed.iter().map(|(address, account)| (*address, account)).collect();
+        let removed: HashMap<Address, &Account> =
+            removed.iter().map(|(address, account)| (*address, account)).collect();
         let mut output = Vec::new();
         for (address, account) in &self.evm.ctx.journaled_state.inner.state {
             if account.transaction_id != id {

@@ -17,7 +17,8 @@ use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{
-    CallInput, CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
+    CallInput, CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult,
+    InterpreterResult,
 };
 use revm::primitives::{Address, Bytes, HashSet, U256};
 

@@ -139,9 +139,7 @@ impl Session {
 }
 
 /// Execute an instruction; return None, without effect, if a value of the state is missing.
-fn execute(
-    frame: &mut Frame, asked: &Asked, table: &Instructions, context: &mut Ctx,
-) -> Option<InstructionExecResult> {
+fn execute(frame: &mut Frame, asked: &Asked, table: &Instructions, context: &mut Ctx) -> Option<InstructionExecResult> {
     let entries = context.journaled_state.inner.journal.len();
     let gas = frame.gas;
     frame.gas.set_remaining(asked.gas);

@@ -6,8 +6,8 @@
 //! which the transaction stops are isolated by the observer's operations.
 
 use crate::amsterdam::spent;
-use crate::record;
 use crate::protocol::{Exit, ISOLATED_BASE, IsolatedCharges as Charges, IsolatedGas, mode};
+use crate::record;
 use crate::session::Session;
 use crate::wire::{Reader, Write};
 use revm::context::{Cfg, JournalEntry, JournalInner};

@@ -61,7 +61,12 @@ impl Natives {
 
 /// Return a call of a contract with its code, to which the value has been transferred.
 pub fn call_inputs(
-    caller: Address, target: Address, value: U256, input: CallInput, gas_limit: u64, known_bytecode: (B256, Bytecode),
+    caller: Address,
+    target: Address,
+    value: U256,
+    input: CallInput,
+    gas_limit: u64,
+    known_bytecode: (B256, Bytecode),
 ) -> CallInputs {
     CallInputs {
         input,
@@ -236,7 +241,9 @@ impl Session {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         for entry in &mut inner.journal[entries..] {
             match entry {
-                JournalEntry::NonceBump { address } | JournalEntry::AccountTouched { address } if *address == KERNEL => {
+                JournalEntry::NonceBump { address } | JournalEntry::AccountTouched { address }
+                    if *address == KERNEL =>
+                {
                     *entry = JournalEntry::AccountWarmed { address: KERNEL };
                 }
                 _ => {}
@@ -256,7 +263,10 @@ impl Session {
 
     /// Stop if the contract that a native actor has called has ended; the actor's call is held again.
     pub fn native_after(
-        &mut self, ended: FrameResult, depth: usize, output: &mut Vec<u8>,
+        &mut self,
+        ended: FrameResult,
+        depth: usize,
+        output: &mut Vec<u8>,
     ) -> Result<FrameResult, Exit> {
         let Some(Suspended { mut init, .. }) = self.borders.natives.suspended.pop_if(|last| last.depth == depth) else {
             return Ok(ended);
@@ -310,9 +320,7 @@ impl Session {
         }
     }
 
-    fn known_code(
-        &mut self, address: Address, output: &mut Vec<u8>,
-    ) -> Result<(B256, Bytecode), Exit> {
+    fn known_code(&mut self, address: Address, output: &mut Vec<u8>) -> Result<(B256, Bytecode), Exit> {
         let info = &self.hold(address, output)?.info;
         Ok((info.code_hash, info.code.clone().unwrap_or_default()))
     }

@@ -28,9 +28,7 @@ use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, Mainnet
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::interpreter_types::Jumps;
-use revm::interpreter::{
-    CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction,
-};
+use revm::interpreter::{CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction};
 use revm::primitives::constants::CALL_STACK_LIMIT;
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
@@ -611,9 +609,9 @@ impl Session {
             let (mut result, mut depth) = (answered, self.borders.answer_depth);
             if let Some(mut init) = self.running.held.take() {
                 let exit = match self.cheat(&mut init, output) {
-                    Ok(None) => self.border_before(&init, output)?.or_else(|| {
-                        self.native_before(&init, output).or_else(|| self.exit_before(&init, output))
-                    }),
+                    Ok(None) => self
+                        .border_before(&init, output)?
+                        .or_else(|| self.native_before(&init, output).or_else(|| self.exit_before(&init, output))),
                     Ok(answered) => {
                         self.borders.answer = answered;
                         self.borders.answer_depth = init.depth;
@@ -752,7 +750,8 @@ impl Session {
     fn overflows(&self, init: &FrameInit) -> bool {
         let FrameInput::Call(inputs) = &init.frame_input else { return false };
         let CallValue::Transfer(value) = inputs.value else { return false };
-        let balance = |address| self.evm.ctx.journaled_state.inner.state.get(address).map(|account| account.info.balance);
+        let balance =
+            |address| self.evm.ctx.journaled_state.inner.state.get(address).map(|account| account.info.balance);
         inputs.caller != inputs.target_address
             && balance(&inputs.caller).is_some_and(|balance| balance >= value)
             && balance(&inputs.target_address).is_some_and(|balance| balance.checked_add(value).is_none())
@@ -1072,7 +1071,8 @@ impl Session {
             }
         }
         let id = inner.transaction_id;
-        self.accessed = if self.running.mode & mode::ACCESS_LIST != 0 { self.accesses(id, &removed) } else { Vec::new() };
+        self.accessed =
+            if self.running.mode & mode::ACCESS_LIST != 0 { self.accesses(id, &removed) } else { Vec::new() };
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
         let has_exchanged = !mem::take(&mut self.exchanged).is_empty();
@@ -1187,7 +1187,9 @@ fn detail(mode: u32) -> Detail {
 
 /// Return the account that an entry of the journal has changed, another one, and whether the first now exists by it.
 fn changed<'a>(
-    entry: &'a JournalEntry, state: &EvmState, clears: bool,
+    entry: &'a JournalEntry,
+    state: &EvmState,
+    clears: bool,
 ) -> Option<(&'a Address, Option<&'a Address>, bool)> {
     Some(match entry {
         JournalEntry::AccountTouched { address } => (address, None, !clears),
