@@ -3,7 +3,7 @@
 The machine loads `EthereumExecutor` by its name in `hypervisor.machine.rules`. Packages above the runtimes import the
 names below, and none of the modules. The guest is `runtimes/evm/guests/revm`; docs/engines.md describes the design.
 
-Read `session`, `guest` and `native` first.
+Read `session`, `requests` and `held` first.
 """
 
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address

@@ -297,14 +297,14 @@ class EthereumExecutor:
     def held_account(self, address: Address) -> HeldAccount | None:
         """Return an account that the session holds (`bridge.ethereum.execution.EthereumExecution`)."""
         own = ethereum_address(address)
-        return None if own is None else session_of(self._machine).account(own)
+        return None if own is None else session_of(self._machine).held.account(own)
 
     def without_held(self) -> AbstractContextManager[None]:
         return self._machine.state_tree.without_held()
 
     def address_of(self, actor: ActorID) -> EthAddress:
-        session = session_of(self._machine)
-        known = session.addresses.get(actor) if session.is_current else None
+        held = session_of(self._machine).held
+        known = held.addresses.get(actor) if held.is_current else None
         return address_of_actor(self._machine.state_tree, actor) if known is None else known
 
     def may_send(self, code: bytes) -> bool:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmCost, EvmFault
 from bridge.gas import SLICE
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
-from hypervisor.machine.machine_state import MachineState
 from hypervisor.tracing import StepTracer, step_tracer
 from runtimes.evm.contracts.code import Code
 from runtimes.evm.contracts.engine import (
@@ -34,7 +33,7 @@ from runtimes.evm.contracts.engine import (
 from runtimes.evm.contracts.gas_table import words
 from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
 from runtimes.evm.forks.forks import Fork
-from runtimes.evm.revm.guest import Guest, data_message, read_data
+from runtimes.evm.revm.guest import data_message, read_data
 from runtimes.evm.revm.protocol import (
     COUNT,
     FRAME_END,
@@ -44,12 +43,11 @@ from runtimes.evm.revm.protocol import (
     FRAME_WORD,
     GAS,
     Answer,
-    Command,
     Exit,
     InstructionResult,
-    Mode,
     Stop,
 )
+from runtimes.evm.revm.requests import Requests
 
 _RESULTS: Final = {
     Status.SUCCESS: InstructionResult.RETURN,
@@ -65,22 +63,6 @@ _RESULTS: Final = {
 """revm's `InstructionResult` by the status of a frame."""
 _CALLCODE: Final = 0xF2
 _ALL_GAS: Final = (1 << 64) - 1
-
-
-class Session(Protocol):
-    """The session of the transaction (`runtimes.evm.revm.session`)."""
-
-    machine: MachineState
-    fork: Fork
-
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: int) -> bytes:
-        """Answer requests until an exit, and return its message."""
-
-    def replay_now(self, mode: int) -> None:
-        """Give the tracer the events until a stop."""
-
-    def check_interrupt(self) -> None:
-        """Raise KeyboardInterrupt for an interrupted thread that waits for a native actor."""
 
 
 class FrameGas:
@@ -170,11 +152,11 @@ class SessionHost:
 class PythonFrames:
     """The frames of one transaction."""
 
-    def __init__(self, session: Session, guest: Guest, new_engine: Callable[[EngineRules], Engine]) -> None:
-        self._session, self._guest, self._new_engine = session, guest, new_engine
-        self._mode = 0
+    def __init__(self, requests: Requests, new_engine: Callable[[EngineRules], Engine]) -> None:
+        self._requests, self._new_engine = requests, new_engine
+        self._fork = requests.block.fork
         self._open: list[tuple[Engine, SessionHost]] = []
-        tracer = session.machine.tracer
+        tracer = requests.machine.tracer
         self.steps = None if tracer is None else step_tracer(tracer)
 
     @property
@@ -184,7 +166,7 @@ class PythonFrames:
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if the thread that waits for this one was interrupted."""
-        self._session.check_interrupt()
+        self._requests.check_interrupt()
 
     def check_memory(self) -> None:
         """Raise OutOfGas if the frames have more memory than the machine's limit."""
@@ -193,20 +175,14 @@ class PythonFrames:
 
     def execute(self, request: bytes) -> bytes:
         """Let the guest execute an instruction of the innermost frame."""
-        guest, session = self._guest, self._session
-        data = session.go_on(guest, guest.call(Command.ANSWER, request), self._mode, Exit.FRAME)
-        self._report()
+        requests = self._requests
+        data = requests.answer_and_go_on(request, Exit.FRAME)
+        requests.report_stop()
         return data
 
-    def _report(self) -> None:
-        """Give the tracer the events until now."""
-        if self._mode & Mode.RECORD:
-            self._session.replay_now(self._mode)
-
-    def answer(self, data: bytes, mode: int) -> bytes:
+    def answer(self, data: bytes) -> bytes:
         """Go on with the innermost frame, or begin one, and return what it asks the guest for."""
-        self._mode = mode
-        self._report()
+        self._requests.report_stop()
         kind, depth, gas, refund = FRAME_STOP.read(data)
         if kind == Stop.BEGUN:
             return self._run(self._begin(depth, gas, data, FRAME_STOP.size))
@@ -228,7 +204,7 @@ class PythonFrames:
         start = FRAME_START.read(data, at)
         at += FRAME_START.size
         code, (calldata, _) = data[at : at + start.size], read_data(data, at + start.size)
-        fork = self._session.fork
+        fork = self._fork
         host = SessionHost(self, depth, fork)
         host.gas.set(gas)
         engine = self._new_engine(fork)

@@ -38,7 +38,6 @@ from runtimes.evm.revm.protocol import (
     TRANSACTION_END,
     Command,
     InstructionResult,
-    Mailbox,
     TransactionEnd,
 )
 from runtimes.evm.revm.protocol import CallKind as ProtocolKind
@@ -93,15 +92,9 @@ class Guest:
         """Hashes of code with regions that wait for compilation."""
 
     def _reserve(self, size: int) -> None:
-        self._set_size(size)
+        COUNT.pack_into(self._view, self._mailbox, size)
         self._instance.enter_alone(Command.RESERVE)
-        self._capacity, self._input = size, self._read_mailbox().input
-
-    def _set_size(self, size: int) -> None:
-        self._view[self._mailbox : self._mailbox + COUNT.size] = COUNT.pack_values(size)
-
-    def _read_mailbox(self) -> Mailbox:
-        return MAILBOX.read(self._view, self._mailbox)
+        self._capacity, self._input = size, MAILBOX.read(self._view, self._mailbox).input
 
     def call(self, command: int, data: bytes = b"") -> int:
         """Execute a command; return its exit. Raises GuestFailure."""
@@ -113,7 +106,7 @@ class Guest:
                 self._reserve(2 * size)
             at = self._input
             self._view[at : at + size] = data
-            self._set_size(size)
+            COUNT.pack_into(self._view, self._mailbox, size)
             return self._instance.enter_alone(command)
         except Trap as trap:
             raise GuestFailure(str(trap)) from trap
@@ -157,14 +150,14 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written."""
-        mailbox = self._read_mailbox()
-        self.memory_bytes = mailbox.size << 16
-        return self._view[mailbox.output : mailbox.output + mailbox.output_size].tobytes()
+        pages, _, at, size, _ = MAILBOX.unpack_from(self._view, self._mailbox)
+        self.memory_bytes = pages << 16
+        return self._view[at : at + size].tobytes()
 
     @property
     def ended(self) -> int:
         """Number of calls of the batch that ended before the running one."""
-        return self._read_mailbox().ended
+        return MAILBOX.read(self._view, self._mailbox).ended
 
     def close(self) -> None:
         self._view.release()
@@ -223,7 +216,7 @@ def call_message(sender: bytes, to: bytes, value: int, data: bytes, gas: int, mo
 
 def transaction_message(transaction: Transaction, sender: bytes, mode: int, steps: int, chain_id: int) -> bytes:
     """Return the message of a transaction, whose fees have at most 128 bits; it stops after `steps` jumpdests."""
-    to, data = transaction.to, data_message(transaction.data)
+    to, data = transaction.to, transaction.data
     head = TRANSACTION.pack_values(
         mode, steps, transaction.type, transaction.gas_limit, transaction.nonce,
         transaction.max_fee.to_bytes(16, "little"), transaction.max_priority_fee.to_bytes(16, "little"),
@@ -231,7 +224,7 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
         transaction.value.to_bytes(32, "big"),
     )  # fmt: skip
     if not (transaction.access_list or transaction.blob_hashes or transaction.authorizations):
-        return b"".join((head, data, _NO_LISTS))
+        return b"".join((head, COUNT.pack_values(len(data)), data, _NO_LISTS))
     access_list = [
         address + list_message(slot.to_bytes(32, "big") for slot in slots) for address, slots in transaction.access_list
     ]
@@ -248,7 +241,7 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
             )
         )
     lists = map(list_message, (access_list, transaction.blob_hashes, authorizations))
-    return b"".join((head, data, *lists))
+    return b"".join((head, data_message(data), *lists))
 
 
 KINDS: Final = {
@@ -301,15 +294,10 @@ class Ended(NamedTuple):
     cause: bytes
     """A call below the first one that has failed, and its callers with it (`text_of_cause`); empty for none."""
 
-    @property
-    def created(self) -> EthAddress | None:
-        """Address of the created contract."""
-        return EthAddress(self.head.created) if self.head.creates else None
-
 
 def read_end(data: bytes) -> Ended:
     """Return what the guest says of a transaction that has ended."""
-    head = TRANSACTION_END.read(data)
+    head = TransactionEnd(*TRANSACTION_END.unpack_from(data))
     at = TRANSACTION_END.size + head.size
     logs, after = read_logs(data, at)
     return Ended(head, data[TRANSACTION_END.size : at], logs, data[after:])

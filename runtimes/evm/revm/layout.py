@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Layout(Generic[P, T]):
     """A struct, read to and written from the fields of a named tuple."""
 
-    __slots__ = ("_fields", "_new", "pack_values", "size", "unpack_from")
+    __slots__ = ("_fields", "_new", "pack_into", "pack_values", "size", "unpack_from")
 
     def __init__(self, fields: Callable[P, T], form: str) -> None:
         struct = Struct(form)
@@ -20,6 +20,8 @@ class Layout(Generic[P, T]):
         self.size: Final = struct.size
         self.pack_values: Final = struct.pack
         """Return the message with these values in order, faster than `pack`."""
+        self.pack_into: Final = struct.pack_into
+        """Write these values in order to a position of a buffer."""
         self.unpack_from: Final[Callable[..., tuple[Any, ...]]] = struct.unpack_from
         """Return the values at a position in order, faster than `read`."""
 

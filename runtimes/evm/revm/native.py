@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import Transaction
@@ -22,13 +22,12 @@ from bridge.evm_steps import FundsMissing
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.context import InvocationContext
-from hypervisor.errors import Fatal, OutOfGas, SyscallError
+from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import BacktraceFrame, Call, CallResult
 from hypervisor.machine.call_manager import Mark
-from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState
@@ -39,7 +38,7 @@ from runtimes.evm.contracts.code import EMPTY_CODE_HASH
 from runtimes.evm.contracts.engine import CallInputs, CallKind, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.revm.accounts import EMPTY_CODE, Accounts, address_of_state, delegated_address
 from runtimes.evm.revm.calls import FREE, EthereumCalls, TransactionEnvironment
-from runtimes.evm.revm.guest import KINDS, STATUS, Guest
+from runtimes.evm.revm.guest import KINDS, STATUS
 from runtimes.evm.revm.kernel_calls import call_filecoin_precompile, contract_outcome
 from runtimes.evm.revm.protocol import (
     CALL_REQUEST,
@@ -54,13 +53,14 @@ from runtimes.evm.revm.protocol import (
     POSITION,
     SET_ACCOUNT,
     Answer,
-    Command,
     Exit,
     HeldFlag,
     KernelFlag,
+    Mode,
     Operation,
 )
-from runtimes.evm.revm.record import Replay, text_of
+from runtimes.evm.revm.record import text_of
+from runtimes.evm.revm.requests import Requests
 from runtimes.evm.revm.transactions import Entry
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
 from store.keccak import keccak
@@ -69,23 +69,6 @@ T = TypeVar("T")
 KERNEL: Final = EthAddress(bytes([KERNEL_BYTE]) * 20)
 """Emitter of the logs that stand for events of actors; each has the event's number."""
 _LINK: Final = "session"
-
-
-class NativeSession(Protocol):
-    """The session in which the transaction runs (`runtimes.evm.revm.session`)."""
-
-    machine: MachineState
-    aliases: dict[EthAddress, int]
-    """Balance by masked ID of an actor with an Ethereum address."""
-
-    def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
-        """Return the answer to a request of the guest; None if it must give up."""
-
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: int) -> bytes:
-        """Answer requests until an exit, and return its message."""
-
-    def replay_now(self, mode: int) -> None:
-        """Give the tracer the events until a stop, where the kernel reports what follows."""
 
 
 class _Link(NamedTuple):
@@ -118,17 +101,18 @@ class NativeCalls(EthereumCalls):
     """The machine's calls of a transaction in a session."""
 
     def __init__(
-        self, session: NativeSession, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
-        environment: TransactionEnvironment, entry: Entry | None, replay: Replay | None = None,
+        self, requests: Requests, transaction: Transaction, sender: EthAddress, environment: TransactionEnvironment,
+        entry: Entry | None,
     ) -> None:  # fmt: skip
-        """`replay` gives the tracer, if there is one, the transaction's record, and gets the kernel's events."""
-        machine, fork = session.machine, environment.fork
+        """Begin the transaction; its tracer gets the kernel's events between those of the record."""
+        machine, fork = requests.machine, environment.fork
+        replay = requests.recording.replay if requests.mode & Mode.RECORD else None
         accounts = SessionAccounts(machine, Journal(), environment.block.filecoin_addresses, None, fork.clears_empty)
         accounts.crossing = self
         gas, own = GasTracker(transaction.gas_limit, per_gas=1), delegated_address(sender)
         super().__init__(machine, gas, ActorID(0), own, transaction.nonce, environment, accounts)
         self.tracer = self._replay = replay
-        self._session, self._guest, self._mode, self._sender = session, guest, mode, sender
+        self._requests, self._sender = requests, sender
         self._entry = entry
         self._nested = 0
         """Number of calls of native actors that have not ended."""
@@ -166,7 +150,7 @@ class NativeCalls(EthereumCalls):
         before = self._link.position
         super().rollback(mark)
         if self._link.position != before and not self._is_inside:
-            self._operate(OPERATION_HEAD.pack(Operation.REVERT, KERNEL) + self._link.position)
+            self._requests.operate(OPERATION_HEAD.pack(Operation.REVERT, KERNEL) + self._link.position)
 
     def _count(self) -> bytes:
         """Make a checkpoint, and return its number for the guest."""
@@ -198,7 +182,7 @@ class NativeCalls(EthereumCalls):
         tree, accounts = self.tree, self.accounts
         if flags & HeldFlag.REPLACED and tree.lookup_id(delegated_address(address)) is None:
             accounts.create_account(address)
-        elif address in self._session.aliases:  # the session adds what it has received at the end
+        elif address in self._requests.aliases:  # the session adds what it has received at the end
             return
         actor = accounts.find(address)
         state = None if actor is None else tree.get_actor(actor)
@@ -238,7 +222,7 @@ class NativeCalls(EthereumCalls):
         operations += [emit + COUNT.pack(number) for number in range(link.events, len(self.events))]
         position = link.position
         if operations:
-            position = self._operate(b"".join(operations) + OPERATION_HEAD.pack(Operation.POSITION, KERNEL))
+            position = self._requests.operate(b"".join(operations) + OPERATION_HEAD.pack(Operation.POSITION, KERNEL))
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
 
     def _is_native(self, state: ActorState | None) -> bool:
@@ -248,24 +232,14 @@ class NativeCalls(EthereumCalls):
         """Return an actor, whose present state is given, as it was before the transaction."""
         return self._base.get(actor, state)
 
-    def _operate(self, message: bytes) -> bytes:
-        """Execute operations in the guest, which also reads what it lacks."""
-        guest = self._guest
-        while exit_code := guest.call(Command.OPERATE, message):
-            answer = self._session.answer(exit_code, guest.output(), self._mode)
-            if answer is None:
-                raise Fatal("the session lacks an account")
-            guest.call(Command.ANSWER, answer)
-        return guest.output()
-
     def settle(self) -> None:
         """Give the tree what the guest has changed."""
-        self._take_changes(self._operate(OPERATION_HEAD.pack(Operation.CHANGES, KERNEL)))
+        self._take_changes(self._requests.operate(OPERATION_HEAD.pack(Operation.CHANGES, KERNEL)))
 
     def note_exchange(self) -> None:
         """Note that the guest has read the tree again."""
         self._base.clear()
-        position = self._operate(OPERATION_HEAD.pack(Operation.POSITION, KERNEL))
+        position = self._requests.operate(OPERATION_HEAD.pack(Operation.POSITION, KERNEL))
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
         self.exchanged.append(self._mark())
 
@@ -281,15 +255,14 @@ class NativeCalls(EthereumCalls):
 
     def code(self, address: EthAddress) -> bytes:
         """Return the code of an account in the guest."""
-        return self._operate(OPERATION_HEAD.pack(Operation.HELD_CODE, address))
+        return self._requests.operate(OPERATION_HEAD.pack(Operation.HELD_CODE, address))
 
     # --- calls by contracts -----------------------------------------------------------------------------------
 
     def answer(self, data: bytes) -> bytes:
         """Run a call for the guest, and return the answer to it."""
         at = self._take_changes(data)
-        if self._replay is not None:
-            self._session.replay_now(self._mode)
+        self._requests.report_stop()
         request = CALL_REQUEST.read(data, at)
         at += CALL_REQUEST.size
         caller, gas, value = request.caller, request.gas, int.from_bytes(request.value, "big")
@@ -375,14 +348,11 @@ class NativeCalls(EthereumCalls):
             Answer.NATIVE_ENTER, target=target, caller=caller, value=value.to_bytes(32, "big"),
             gas=self.gas.available, is_static=static, depth=self.depth - 1, creates=creates, size=len(data),
         )  # fmt: skip
-        guest = self._guest
         self._is_inside = True
-        exit_code = guest.call(Command.ANSWER, head + data + self._count())
-        ended = self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END)
+        ended = self._requests.answer_and_go_on(head + data + self._count(), Exit.NATIVE_END)
         self._is_inside = False
         at = self._take_changes(ended)
-        if self._replay is not None:
-            self._session.replay_now(self._mode)
+        self._requests.report_stop()
         result, used, refund, size = NATIVE_END.read(ended, at)
         at += NATIVE_END.size
         self.gas.used += used  # the record has the charges
@@ -408,10 +378,6 @@ class NativeCalls(EthereumCalls):
                 self.on_log(self.accounts.address_of(event.emitter), log)
 
     # --- the end ----------------------------------------------------------------------------------------------
-
-    def end(self) -> None:
-        """Undo calls that the transaction does not have at its end."""
-        self.settle()
 
     def event(self, log: Log) -> StampedEvent:
         """Return the event for which a log of `KERNEL` stands."""

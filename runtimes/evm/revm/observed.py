@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import lru_cache, partial
 from typing import Final, Protocol, Self
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
-from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, AccessList, Transaction
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, AccessList, Transaction
 from bridge.filecoin.receipts import Log
-from hypervisor.errors import Fatal
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.threads import needs_fresh_stack
+from hypervisor.types import MAX_BALANCE
 from runtimes.evm.contracts.engine import CallKind, Status, SubcallOutcome
 from runtimes.evm.forks.forks import Fork
 from runtimes.evm.forks.validation import required_gas
@@ -33,35 +34,31 @@ from runtimes.evm.revm.guest import (
     STATUS,
     Guest,
     GuestFailure,
+    call_message,
     data_message,
     list_message,
     read_addresses,
     read_logs,
+    transaction_message,
 )
-from runtimes.evm.revm.native import KERNEL
+from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import (
-    Access,
     CannotObserve,
     InterceptedCall,
     Interest,
     ObservedEnd,
     SessionCall,
 )
-from runtimes.evm.revm.observed_natives import ObservedNatives
+from runtimes.evm.revm.operations import Operations
 from runtimes.evm.revm.protocol import (
-    ACCESS,
-    ACCOUNT_STATE,
-    AMOUNTS,
     BORDER_ANSWER,
     CALL_END,
     CALL_REQUEST,
     CALL_RESULT,
     CHECK,
     CONTRACT_CALL,
-    COOL,
     COUNT,
     CREATION,
-    ENDED_GAS,
     ENTER,
     GAS,
     GAS_PRICE,
@@ -69,12 +66,11 @@ from runtimes.evm.revm.protocol import (
     ISOLATED_BASE,
     ISOLATED_CHARGES,
     ISOLATED_GAS,
-    OPCODE_BITS,
+    NO_LIMIT,
     OPERATION_HEAD,
     RANDOM_REQUEST,
     RESULT,
     SAME_LOGS,
-    SLOT_WORD,
     Answer,
     Command,
     EndEvent,
@@ -84,7 +80,7 @@ from runtimes.evm.revm.protocol import (
     Operation,
 )
 from runtimes.evm.revm.protocol import CallKind as CreationKind
-from runtimes.evm.revm.session import NeedsKernel, StateSession
+from runtimes.evm.revm.session import StateSession, fits
 
 _PRICE_BITS: Final = 128
 _NO_LOGS: Final = list_message(())
@@ -159,7 +155,20 @@ class CallObserver(Protocol):
         """Take a log; its frame may still fail."""
 
 
-class ObservedCall:
+class CallState(Enum):
+    """States of an observed call, in their order."""
+
+    NEW = auto()
+    """It has not begun; prices may be set."""
+    RUNNING = auto()
+    """The guest runs it, or it waits for its observer, which reads and writes accounts."""
+    ENDED = auto()
+    """It has ended; its changes are neither kept nor discarded, and can be read."""
+    CLOSED = auto()
+    """It was kept or discarded, or it has failed."""
+
+
+class ObservedCall(Operations):
     """A call in a session, and those that follow it, from the start until the last one is kept or abandoned."""
 
     _entered: SubcallOutcome | None = None
@@ -170,42 +179,32 @@ class ObservedCall:
     """Answer of `pass_on`, without what the observer wants to see until then."""
     _passed: InterceptedCall | None = None
     """The call that was passed on last, whose end does not stop unless another call does before."""
-    _frames = 0
-    """`FRAMES` if Python runs the frames."""
-    _recorded = 0
-    """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
-    _is_begun = False
-    _is_interrupted = False
-    _is_renewed = False
-    _is_isolated = False
-    _is_exchanging = False
+    _is_interrupted = _is_renewed = _is_isolated = _is_exchanging = False
     _next_warmth: bytes | None = None
+    _mode = 0
+    """Modes of the call."""
     _watch = 0
     _random: frozenset[EthAddress] = frozenset()
     _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
-    wants_kernel = False
-    """True if the call has met a native actor, without the kernel."""
-    is_running = True
-    """True until the call is kept or discarded."""
     _following: Sequence[SessionCall] = ()
-    _keeps = False
     _ended = 0
     """Number of calls that ended before the running one."""
+    _native: NativeCalls | None = None
+    """The kernel's part of the call, if it takes part."""
 
     def __init__(
         self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress,
         kernel: bool = False,
     ) -> None:  # fmt: skip
         """With `kernel`, the call may call native actors."""
-        self._session, self._guest, self._observer = session, guest, observer
+        super().__init__(session.requests)
+        self._session, self._guest, self._observer, self._has_kernel = session, guest, observer, kernel
+        self.state = CallState.NEW
         self.origin, self.to = sender, to
-        self._operations: list[bytes] = []
-        """Writes that the guest executes with the next message."""
         self._ends: list[ObservedEnd] = []
-        self._exchanges = Exchanges(session)
-        self._native = ObservedNatives(session, guest, self._exchanges, self._message_of) if kernel else None
+        self._exchanges = Exchanges(session.held, session.machine.state_tree)
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self.touched: dict[EthAddress, None] = {}
@@ -218,13 +217,19 @@ class ObservedCall:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.is_running:
-            self._session.abandon(self._guest)
+            self._session.held.abandon(self._guest)
         self._exchanges.undo_all()
-        self._session.draw = None
-        if self._native is not None:
+        self._requests.on_stop = None
+        self._requests.answers.clear()
+        if self._has_kernel:
             self._session.end_kernel()
         if self._is_renewed or self._is_isolated:
             self._session.forget_block()
+
+    @property
+    def is_running(self) -> bool:
+        """True until the call is kept or discarded."""
+        return self.state is not CallState.CLOSED
 
     def run(
         self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
@@ -237,67 +242,85 @@ class ObservedCall:
         No call follows one that has stopped. After one that has succeeded and was kept at once, the next one is made
         only if the check succeeds.
         """
-        session = self._session
-        session.draw = self._draw
-        frames = self._frames = session.begin_frames(self._guest)
-        recorded = self._recorded = session.begin_record(frames)
-        self._set_watch(self._observer.watch)
-        self._random, self._hooked = self._observer.random, self._hooks()
-        mode = (Mode.KEEP if keep else 0) | self._watch | recorded | frames
-        if session.records_jumps:
-            mode |= Mode.RECORD_JUMPS
-        if self._native is not None or nonce is not None or self._gas_price or self._blob_hashes:
-            kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
-            to, mode = (self.to, mode) if nonce is None else (None, mode | Mode.NONCE)
-            call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
-            message = session.transaction_message(self.origin, call, mode)
-            if self._native is not None:
-                self._native.begin(call, self.origin, mode, self._observer.log)
-        else:
-            message = session.call_message(self.origin, self.to, value, data, gas, mode)
-        if message is None:
-            raise CannotObserve
-        addresses = (self._observer.watched, self._random, self._hooked)
-        parts = [message, self._interest(), *map(_address_list, addresses), check]
+        session, observer = self._session, self._observer
+        jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
+        self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
+        self._set_watch(observer.watch)
+        self._random, self._hooked = observer.random, self._hooks()
+        self._requests.on_stop = self._stopped
+        self._requests.answers |= {
+            Exit.CALL: self._answer_call,
+            Exit.ENTERED_END: self._answer_reopened,
+            Exit.CALL_END: self._answer_end,
+            Exit.ACCESSED: self._answer_access,
+            Exit.RANDOM: self._draw,
+            Exit.LEAVE: self._leave,
+        }
+        message = self._first_message(value, data, gas, nonce)
+        addresses = map(_address_list, (observer.watched, self._random, self._hooked))
+        parts = [message, self._interest(), *addresses, check]
         for each in following:
-            message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
-            if message is None:
+            following_message = self._message_of(each.sender, each.to, 0, each.data, each.gas)
+            if following_message is None:
                 break
-            parts.append(data_message(message))
-        self._is_begun, self._keeps, self._following = True, keep, following
+            parts.append(data_message(following_message))
+        self.state, self._following = CallState.RUNNING, following
         try:
-            begin = partial(self._call, Command.TRANSACT, b"".join(parts))
-            if self._native is None:
-                self._go_on(begin())
-            else:
-                self._native.calls.on_fresh_stack(lambda: self._go_on(begin()))
-        except (CannotObserve, NeedsKernel) as stop:
+            self._drive(lambda: self._on_stack(b"".join(parts)))
+        except CannotObserve:
             if not (self.is_running and self._guest.ended):
-                if isinstance(stop, NeedsKernel):
-                    raise self._kernel_needed() from stop
                 raise
-            self._observer.undo()
+            observer.undo()
             self._begin_stopped()
-            session.abandon(self._guest)
-            self.is_running = False
+            session.held.abandon(self._guest)
+            self.state = CallState.CLOSED
             return self._ends
+        self.state = CallState.ENDED
         self._take_ends(self._last, is_last=True)
-        if recorded:
-            try:
-                record = session.read_record(self._guest)
-            except GuestFailure as failure:
-                raise self._failed(failure) from failure
-            session.replay(*record, 0)
+        if self._mode & Mode.RECORD:
+            record = self._drive(lambda: session.recording.take(self._guest))
+            session.recording.replay.run(*record)
         return self._ends
 
-    def _kernel_needed(self) -> CannotObserve:
-        """Return the exception for a call that meets a native actor without the kernel."""
-        self.wants_kernel = True
-        return CannotObserve()
+    def _first_message(self, value: int, data: bytes, gas: int, nonce: int | None) -> bytes:
+        """Return the message of the first call, or creation with `nonce`. Raises CannotObserve."""
+        if not (self._has_kernel or nonce is not None or self._gas_price or self._blob_hashes):
+            message = self._message_of(self.origin, self.to, value, data, gas)
+            if message is None:
+                raise CannotObserve
+            return message
+        kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
+        to, mode = (self.to, self._modes) if nonce is None else (None, self._modes | Mode.NONCE)
+        call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
+        if self._has_kernel:
+            self._exchanges.begin_kernel()
+            self._native = self._session.begin_kernel(call, self.origin, call.max_fee)
+            self._native.on_log = self._observer.log
+        if not fits(call):
+            raise CannotObserve
+        return transaction_message(call, self.origin, mode, NO_LIMIT, self.chain_id)
+
+    def _message_of(self, sender: EthAddress, to: EthAddress, value: int, data: bytes, gas: int) -> bytes | None:
+        """Return the message that starts a free call without checks; None if it cannot have these values."""
+        if not (0 <= value <= MAX_BALANCE and 0 < gas < 1 << 64):
+            return None
+        return call_message(sender, to, value, data, gas, self._modes, NO_LIMIT)
+
+    @property
+    def _modes(self) -> int:
+        return self._mode | self._watch
+
+    def _on_stack(self, message: bytes) -> None:
+        """Run the call, with the kernel on a stack of its own."""
+
+        def run() -> None:
+            self._last = self._requests.go_on(self._guest.call(Command.TRANSACT, message), Exit.DONE)
+
+        run() if self._native is None else self._native.on_fresh_stack(run)
 
     def _set_watch(self, watch: int) -> None:
         self._watch = watch
-        if self._frames and watch & Mode.PAUSES_GAS:
+        if self._mode & Mode.PYTHON_FRAMES and watch & Mode.PAUSES_GAS:
             raise CannotObserve  # their engine uses gas
 
     def _take_ends(self, data: bytes, is_last: bool) -> None:
@@ -325,9 +348,9 @@ class ObservedCall:
             ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed, touched))
             kept += events != 0
         if is_last and events:
-            self.is_running = False
-        if kept and self._keeps:
-            self._session.note_kept(kept)
+            self.state = CallState.CLOSED
+        if kept and self._mode & Mode.KEEP:
+            self._session.held.note_kept(kept)
         if is_last and self._passed is not None:
             self._end_unseen(self._passed)
         for number, logs in observed:
@@ -339,74 +362,53 @@ class ObservedCall:
 
     def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
         """Return the message of a call without effect for `run`, only after changes or `always`; empty for none."""
-        session = self._session
-        message = None
-        if session.machine.tracer is None:
-            message = session.call_message(sender, to, 0, data, gas, self._observer.watch)
+        message, mode = None, Mode.CALL | Mode.UNDOABLE | self._observer.watch
+        if self._session.machine.tracer is None and 0 < gas < 1 << 64:
+            message = call_message(sender, to, 0, data, gas, mode, NO_LIMIT)
         return b"" if message is None else CHECK.pack(always=always, size=len(message)) + message
 
-    def _call(self, command: int, data: bytes) -> int:
-        try:
-            return self._guest.call(command, data)
-        except GuestFailure as failure:
-            raise self._failed(failure) from failure
-
     def _failed(self, failure: GuestFailure) -> CannotObserve:
-        """Close the session, whose guest lacks memory or has a defect; return the call's error. Raises Fatal."""
-        self.is_running = False
+        self.state = CallState.CLOSED
         self._exchanges.undo_after(0)
-        self._session.close_after(failure)
+        self._session.held.close_after(failure)
         return CannotObserve()
 
-    def _message_of(self, exit_code: int, end: int) -> bytes:
-        """Answer requests until an exit, and return its message."""
-        self._go_on(exit_code, end)
-        return self._last
+    def _stopped(self, exit_code: int) -> None:
+        """Undo exchanges of frames that have failed, and take the ends of the calls before the one that has stopped."""
+        if self._is_interrupted:
+            raise KeyboardInterrupt  # for the thread that waits
+        if self._exchanges:
+            self._requests.operate(OPERATION_HEAD.pack(Operation.EXCHANGES, ZERO_ADDRESS))
+            number = COUNT.read(self._guest.output()).count
+            self._exchanges.undo_after(number)
+            if self._native is not None:
+                del self._native.exchanged[number:]
+        if exit_code not in _SUPPLIED:
+            self._begin_stopped()
 
-    def _go_on(self, exit_code: int, end: int = Exit.DONE) -> SubcallOutcome | None:
-        """Answer requests until the call that was entered last has ended, and return its outcome; None at an exit."""
-        guest, session = self._guest, self._session
-        while True:
-            request = guest.output()
-            if self._is_interrupted:
-                raise KeyboardInterrupt  # for the thread that waits
-            if self._exchanges:
-                number = self._number_of_exchanges()
-                self._exchanges.undo_after(number)
-                if self._native is not None:
-                    del self._native.calls.exchanged[number:]
-            if exit_code == end:
-                self._last = request
-                return None
-            if exit_code not in _SUPPLIED:
-                self._begin_stopped()
-            if exit_code == Exit.CALL:
-                answer: bytes | None = self._answer_call(request)
-            elif exit_code == Exit.ENTERED_END:
-                depth, outcome = self._read_end(request)
-                self._depth -= 1
-                if not self._reopened or self._reopened[-1].depth != depth:
-                    return outcome
-                answer = self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
-            elif exit_code == Exit.ACCESSED:
-                failed = self._observer.accessed(self)
-                answer = self._message(Answer.PASS) if failed is None else reverting(failed)
-            elif exit_code == Exit.CALL_END:
-                self._observer.call_end(self, *self._read_end(request))
-                answer = self._message(Answer.PASS)
-            else:
-                try:
-                    answer = session.answer(exit_code, request, self._recorded)
-                except GuestFailure as failure:
-                    raise self._failed(failure) from failure
-            if answer is None:
-                raise self._kernel_needed()
-            exit_code = self._call(Command.ANSWER, answer)
+    # --- answers ----------------------------------------------------------------------------------------------
+
+    def _answer_reopened(self, request: bytes) -> bytes:
+        """Answer the end of a call that was passed on, in which others have stopped."""
+        self._depth -= 1
+        outcome = self._read_end(request)[1]
+        return self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
+
+    def _answer_end(self, request: bytes) -> bytes:
+        self._observer.call_end(self, *self._read_end(request))
+        return self._message(Answer.PASS)
+
+    def _leave(self, _request: bytes) -> bytes:
+        raise self._requests.kernel_needed()  # the call is made again in frames of its own
+
+    def _answer_access(self, _request: bytes) -> bytes:
+        failed = self._observer.accessed(self)
+        return self._message(Answer.PASS) if failed is None else reverting(failed)
 
     def _draw(self, request: bytes) -> bytes:
         """Draw a word, also for a frame that Python runs."""
         account, slot, is_write = RANDOM_REQUEST.read(request)
-        self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
+        self._observer.random_word(self, account, int.from_bytes(slot, "big"), bool(is_write))
         return self._message(Answer.PASS)
 
     def _interrupt(self) -> None:
@@ -416,7 +418,7 @@ class ObservedCall:
         """Take the ends of the calls before the one that has stopped."""
         number = self._guest.ended
         if number != self._ended:
-            self._call(Command.TAKE_ENDS, b"")
+            self._drive(lambda: self._guest.call(Command.TAKE_ENDS))
             self._take_ends(self._guest.output(), is_last=False)
             self._begin(number)
 
@@ -433,12 +435,12 @@ class ObservedCall:
 
     def _packed(self, interest: Interest) -> bytes:
         calls, ends, at_once = interest
-        at_once = at_once and not (self._recorded or self._exchanges or self._native)
+        at_once = at_once and not (self._mode & Mode.RECORD or self._exchanges or self._native)
         return INTEREST.pack_values(calls, ends, at_once)
 
     def _hooks(self) -> frozenset[EthAddress]:
         """Return the contracts with storage hooks, which frames outside the guest do not call."""
-        return frozenset() if self._frames else self._observer.hooked
+        return frozenset() if self._mode & Mode.PYTHON_FRAMES else self._observer.hooked
 
     def _message(self, answer: int, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""
@@ -452,8 +454,7 @@ class ObservedCall:
         if self._hooked != hooked:
             self._hooked = hooked
             self._write(Operation.SET_HOOKED, ZERO_ADDRESS, _address_list(hooked))
-        operations = b"".join(self._operations)
-        self._operations.clear()
+        operations = self._take_operations()
         head = BORDER_ANSWER.pack_values(answer, len(operations))
         return b"".join((head, operations, self._interest(), *parts))
 
@@ -516,14 +517,22 @@ class ObservedCall:
         self._depth += 1
         message = self._message(Answer.ENTER, _enter(sender))
         if needs_fresh_stack(self._depth):
-            stacks = self._session.machine.stacks
-            outcome = stacks.run(lambda: self._go_on(self._call(Command.ANSWER, message)), self._interrupt)
+            outcome = self._session.machine.stacks.run(lambda: self._enter(message), self._interrupt)
         else:
-            outcome = self._go_on(self._call(Command.ANSWER, message))
-        if outcome is None:
-            raise Fatal("a call has ended before one that it has made")
+            outcome = self._enter(message)
         self._entered = outcome
         return outcome
+
+    def _enter(self, answer: bytes) -> SubcallOutcome:
+        """Make the entered call with an answer, and return its outcome."""
+        requests = self._requests
+        while True:
+            request = self._drive(partial(requests.answer_and_go_on, answer, Exit.ENTERED_END))
+            depth, outcome = self._read_end(request)
+            if not self._reopened or self._reopened[-1].depth != depth:
+                self._depth -= 1
+                return outcome
+            answer = self._answer_reopened(request)
 
     def pass_on(self, sender: EthAddress | None, interest: Interest, isolates: bool = False) -> None:
         """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
@@ -532,10 +541,6 @@ class ObservedCall:
         """
         flags = Entry.UNSEEN | (Entry.ISOLATED if isolates else 0)
         self._passing = _enter(sender, flags) + self._packed(interest)
-
-    def make_cold(self) -> None:
-        """Make all accounts and slots cold."""
-        self._write(Operation.MAKE_COLD, ZERO_ADDRESS)
 
     def isolate(
         self, request: InterceptedCall, sender: EthAddress | None, access_list: AccessList = ()
@@ -546,7 +551,7 @@ class ObservedCall:
         """
         who, fork, limit = sender or request.caller, self.fork, request.gas
         to = None if request.kind is None else request.target
-        gas = min(limit + ISOLATED_BASE, self._session.block_gas_limit)
+        gas = min(limit + ISOLATED_BASE, self._session.block.block.gas_limit)
         call = Transaction(
             DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0, access_list=access_list
         )  # fmt: skip
@@ -595,23 +600,7 @@ class ObservedCall:
         made, status = EthAddress(created) if creates else None, STATUS.get(result, Status.REVERT)
         return depth, SubcallOutcome(status == Status.SUCCESS, data[at : at + size], made, status)
 
-    # --- accounts, which become warm --------------------------------------------------------------------------
-
-    def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
-        """Read an account, after what has been written."""
-        self._write(operation, address, values)
-        message = b"".join(self._operations)
-        self._operations.clear()
-        while exit_code := self._call(Command.OPERATE, message):
-            answer = self._session.answer(exit_code, self._guest.output())
-            if answer is None:
-                raise self._kernel_needed()
-            self._call(Command.ANSWER, answer)
-        return self._guest.output()
-
-    def _write(self, operation: int, address: EthAddress, values: bytes = b"") -> None:
-        """Execute an operation with the next message."""
-        self._operations.append(OPERATION_HEAD.pack_values(operation, address) + values)
+    # --- the state ---------------------------------------------------------------------------------------------
 
     def touch(self, address: EthAddress) -> None:
         """Load an account, which exists after the call, and at once while the state is exchanged."""
@@ -627,40 +616,9 @@ class ObservedCall:
     def slots(self, address: EthAddress) -> list[int]:
         """Return the slots that are not zero."""
         with self.written():
-            return self._session.slots(address)
-
-    def balance(self, address: EthAddress) -> int:
-        return int.from_bytes(AMOUNTS.read(self._operate(Operation.ACCOUNT, address)).balance, "big")
-
-    def nonce(self, address: EthAddress) -> int:
-        return AMOUNTS.read(self._operate(Operation.ACCOUNT, address)).nonce
-
-    def code(self, address: EthAddress) -> bytes:
-        return self._operate(Operation.CODE, address)
-
-    def set_balance(self, address: EthAddress, amount: int) -> None:
-        self._write(Operation.SET_BALANCE, address, amount.to_bytes(32, "big"))
-
-    def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        self._write(Operation.SET_NONCE, address, GAS.pack(nonce))
-
-    def set_code(self, address: EthAddress, code: bytes) -> None:
-        self._write(Operation.SET_CODE, address, data_message(code))
-
-    def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
-        """Delegate an account to the code of another address, or remove its delegation."""
-        self.set_code(address, b"" if to is None else DELEGATION_PREFIX + to)
-
-    def load(self, address: EthAddress, slot: int) -> int:
-        return int.from_bytes(self._operate(Operation.LOAD, address, slot.to_bytes(32, "big")), "big")
-
-    def store(self, address: EthAddress, slot: int, word: int) -> None:
-        self._write(Operation.STORE, address, SLOT_WORD.pack(slot.to_bytes(32, "big"), word.to_bytes(32, "big")))
-
-    def cool(self, address: EthAddress, slot: int | None) -> None:
-        """Make an account's slots cold, or one of them, with the present words as original ones."""
-        has_slot, only = slot is not None, (slot or 0).to_bytes(32, "big")
-        self._operate(Operation.COOL, address, COOL.pack(has_slot=has_slot, slot=only))
+            _, state = self._requests.find(address)
+            words = None if state is None else self._session.held.contracts.words(state)
+        return [] if words is None else sorted(slot for slot, word in words.items() if word)
 
     @contextmanager
     def written(self) -> Iterator[StateTree]:
@@ -671,14 +629,6 @@ class ObservedCall:
             yield self._session.machine.state_tree
         finally:
             self._exchanges.undo_after(count)
-
-    def warmth(self) -> bytes:
-        """Return what the call has beside the state (`split_warmth`).
-
-        Transient words, and warm accounts and slots, with the original words of slots, and whether the call has created
-        or destroyed the accounts.
-        """
-        return self._operate(Operation.WARMTH, ZERO_ADDRESS)
 
     def set_warmth(self, warmth: bytes) -> None:
         """Set what the call has beside the state after the exchange that is going on."""
@@ -698,7 +648,7 @@ class ObservedCall:
         count = len(self._exchanges)
         self._note_created()
         if self._native is not None:
-            self._native.calls.settle()
+            self._native.settle()
         self._exchanges.begin(self._operate(Operation.WRITE_ALL, ZERO_ADDRESS))
         self._is_exchanging = True
         try:
@@ -710,27 +660,24 @@ class ObservedCall:
             raise
         finally:
             self._is_exchanging = False
-        self._session.forget_actors()
+        self._session.held.forget_actors()
         warmth = self.warmth() if self._next_warmth is None else self._next_warmth
         self._next_warmth = None
         self._operate(Operation.EXCHANGE, ZERO_ADDRESS, data_message(warmth))
         self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
         if self._native is not None:
-            self._native.calls.note_exchange()
+            self._native.note_exchange()
 
     def send_as(self, call: Call) -> CallResult:
         """Make a call in an actor's name. Raises SyscallError, CannotObserve without the kernel."""
         if self._native is None:
-            raise self._kernel_needed()
-        return self._native.calls.send_as(call)
+            self.wants_kernel = True
+            raise CannotObserve
+        return self._native.send_as(call)
 
     def _note_created(self) -> None:
         data = self._operate(Operation.CREATIONS, ZERO_ADDRESS)
         self.created.update(EthAddress(data[at : at + 20]) for at in range(0, len(data), 20))
-
-    def _number_of_exchanges(self) -> int:
-        self._call(Command.OPERATE, OPERATION_HEAD.pack(Operation.EXCHANGES, ZERO_ADDRESS))
-        return COUNT.read(self._guest.output()).count
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the transaction's origin that contracts see."""
@@ -741,7 +688,7 @@ class ObservedCall:
         """Let contracts see the machine's block, which has changed. Raises CannotObserve."""
         self._is_renewed = True
         if self._native is not None:
-            self._native.calls.renew_block()
+            self._native.renew_block()
         if not self._session.renew_block(self._guest):
             raise CannotObserve
 
@@ -749,49 +696,16 @@ class ObservedCall:
         """Set the gas price and the blobs of the transaction, before or within it; the fee with the block."""
         self._session.blob_base_fee = blob_base_fee
         self._gas_price, self._blob_hashes = gas_price, blob_hashes
-        if self._is_begun:
+        if self.state is not CallState.NEW:
             if gas_price >> _PRICE_BITS:
                 raise CannotObserve
             price = GAS_PRICE.pack(gas_price.to_bytes(16, "little"))
             self._write(Operation.SET_PRICES, ZERO_ADDRESS, price + list_message(blob_hashes))
 
-    def accesses(self) -> Iterator[Access]:
-        """Yield what instructions have accessed since the last time."""
-        data, number = self._operate(Operation.ACCESSES, ZERO_ADDRESS), int.from_bytes
-        for kind, account, *words in ACCESS.read_all(data, 0, len(data) // ACCESS.size):
-            first, second, third, fourth = (number(word, "big") for word in words)
-            place, of_kind = divmod(kind, 1 << OPCODE_BITS)
-            yield Access(of_kind, EthAddress(account), first, second, third, fourth, place)
-
-    def look_up(self, address: EthAddress) -> tuple[bool, int, int]:
-        """Return whether an account exists, its balance and its nonce, without making it warm."""
-        exists, balance, nonce = ACCOUNT_STATE.read(self._operate(Operation.LOOK_UP, address))
-        return bool(exists), int.from_bytes(balance, "big"), nonce
-
-    def slot_state(self, address: EthAddress, slot: int) -> tuple[int, bool]:
-        """Return a slot's word, and whether it is warm."""
-        is_warm = any(self._operate(Operation.IS_WARM, address, slot.to_bytes(32, "big")))
-        word = self.load(address, slot)
-        if not is_warm:
-            self.cool(address, slot)
-        return word, is_warm
-
-    def gas_used(self) -> int:
-        """Return the gas that the frame which made the requested call has used."""
-        return GAS.read(self._operate(Operation.GAS, ZERO_ADDRESS)).gas
-
-    def reset_gas(self) -> None:
-        """Give the frame that made the requested call the gas with which it began."""
-        self._write(Operation.RESET_GAS, ZERO_ADDRESS)
-
-    def ended_gas(self) -> tuple[int, int, int]:
-        """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
-        return ENDED_GAS.read(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
-
     @property
     def runs_in_guest(self) -> bool:
         """True if the guest runs frames."""
-        return not self._frames
+        return not self._mode & Mode.PYTHON_FRAMES
 
     @property
     def chain_id(self) -> int:
@@ -806,23 +720,26 @@ class ObservedCall:
     @property
     def precompiles(self) -> Collection[EthAddress]:
         """Addresses of precompiles, also of Filecoin's."""
-        return {*self.fork.precompiles, *self._session.filecoin_precompiles}
+        return {*self.fork.precompiles, *self._session.block.filecoin_precompiles}
 
     # --- the end ----------------------------------------------------------------------------------------------
 
     def keep(self) -> bool:
         """Keep the changes of the call, which has ended; return True if there are any. Raises CannotObserve."""
-        is_changed = True
-        try:
-            if self._native is not None:
-                self._native.keep()
-            else:
-                is_changed = self._session.keep_call(self._guest)
-        except GuestFailure as failure:
-            raise self._failed(failure) from failure
-        self.is_running = False
+        is_changed = self._drive(self._keep)
+        self.state = CallState.CLOSED
         self._exchanges.keep()
         return is_changed
+
+    def _keep(self) -> bool:
+        if self._native is None:
+            return self._session.held.keep(self._guest, 0, is_undoable=True)
+        self._native.settle()
+        self._guest.call(Command.KEEP)
+        self._guest.call(Command.DRAIN)
+        self._session.held.write_running(self._guest.output())
+        self._exchanges.forget()
+        return True
 
 
 @lru_cache(maxsize=16)

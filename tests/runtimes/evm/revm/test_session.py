@@ -41,7 +41,8 @@ from runtimes.evm.forks.validation import InvalidTransaction
 from runtimes.evm.revm import EthereumExecutor
 from runtimes.evm.revm.guest import Guest, GuestFailure
 from runtimes.evm.revm.protocol import Command, Mode
-from runtimes.evm.revm.session import StateSession, session_of
+from runtimes.evm.revm.requests import Requests
+from runtimes.evm.revm.session import session_of
 from runtimes.evm.revm.transactions import TransactionResult
 from tests.crossing.trees import FUNDS, LOOKUP, PUPPETS, Script, Tree, puppet
 from tests.differential.twins import CallOf
@@ -228,7 +229,7 @@ def test_a_rolled_back_transaction_leaves_nothing(
         if read:
             assert machine.balance(to_filecoin(SENDER)) < RICH
     assert machine.root == root
-    monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
+    monkeypatch.setattr(Requests, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     result = executor.apply_transaction(sent(0, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 6
 
@@ -270,7 +271,7 @@ def test_a_simulation_writes_nothing_and_keeps_the_session(
         with machine.trial():
             result = executor.simulate(CallMessage(NOBODY, COUNTER, Gas(100_000)))
         assert int.from_bytes(result.return_data[-32:], "big") == 6
-        monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
+        monkeypatch.setattr(Requests, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     assert machine.state_tree.writes == writes
 
 
@@ -366,7 +367,7 @@ def test_a_hot_loop_is_compiled_and_stays_in_the_session(machine: Hypervisor) ->
     end, nonce, is_compiled = time.monotonic() + 30 * slowness(), 0, False
     while not is_compiled:
         assert time.monotonic() < end, "the loop was not compiled"
-        is_compiled = session._guest is not None and session._guest._table.compiled != []
+        is_compiled = session.held.guest is not None and session.held.guest._table.compiled != []
         for gas in (used, used - 1):
             result = executor.apply_transaction(sent(nonce, loops, gas=gas), SENDER)
             assert (result.success, result.gas_used, holds(machine)) == (gas == used, gas, True)
@@ -411,11 +412,11 @@ def test_a_guest_that_fails_with_changes_ends_the_block(machine: Hypervisor, mon
 def test_a_guest_with_too_much_memory_is_replaced(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     executor, session = EthereumExecutor(machine), session_of(machine)
     executor.apply_transaction(sent(0, COUNTER), SENDER)
-    used = session._guest
-    monkeypatch.setattr("runtimes.evm.revm.session._MAX_MEMORY", 1 << 16)
+    used = session.held.guest
+    monkeypatch.setattr("runtimes.evm.revm.held._MAX_MEMORY", 1 << 16)
     with machine.trial():
         executor.apply_transaction(sent(1, COUNTER), SENDER)
-        assert session._guest is not used
+        assert session.held.guest is not used
         executor.apply_transaction(sent(2, COUNTER), SENDER)
     result = executor.apply_transaction(sent(1, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 7
@@ -436,7 +437,7 @@ def test_an_error_while_changes_are_written_loses_nothing(machine: Hypervisor, m
 
 
 @pytest.mark.parametrize(
-    "where", ["session.StateSession.answer", "session.read_end", Command.TRANSACT, Command.KEEP], ids=str
+    "where", ["requests.Requests.answer", "session.read_end", Command.TRANSACT, Command.KEEP], ids=str
 )
 def test_an_interrupted_transaction_has_no_effect(
     machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str | int
