@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine protocol bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -214,7 +214,11 @@ bundle: environment ## rebuild the built-in actors and compare with the committe
 
 engine: environment ## rebuild the EVM engine's guests and compare with the committed ones (needs Rust)
 	@$(RUN)/python -m scripts.actor_bindings
+	@$(RUN)/python -m scripts.revm_protocol
 	@$(RUN)/python scripts/build_guests.py --engine $(ARGS)
+
+protocol: environment ## write both sides of the protocol of the guest with revm from its table
+	@$(RUN)/python -m scripts.revm_protocol
 
 bindings: environment ## regenerate what derives from the actors' schemas: Python, Solidity, the table of docs/bridge.md
 	@$(RUN)/python -m scripts.actor_bindings

@@ -331,7 +331,7 @@ def step_tracer(tracer: Tracer | None) -> StepTracer | None:
 
 def counter_tracer(tracer: Tracer | None) -> CounterTracer | None:
     """Return a tracer if it is a `CounterTracer`, as `step_tracer` does."""
-    return cast(CounterTracer, tracer) if hasattr(tracer, "visit") else None
+    return cast(CounterTracer, tracer) if hasattr(tracer, "visit_all") else None
 
 
 def pausing_tracer(tracer: Tracer | None) -> PausingTracer | None:

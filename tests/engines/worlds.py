@@ -40,7 +40,7 @@ from runtimes.evm.contracts.rules import filecoin_evm_rules
 from runtimes.evm.forks.validation import InvalidTransaction
 from runtimes.evm.regions.compiler import region_compiler
 from runtimes.evm.revm import EthereumExecutor
-from runtimes.evm.revm.guest import PAUSE
+from runtimes.evm.revm.protocol import HOT_CODE, PAUSE
 from runtimes.evm.revm.session import StateSession, session_of
 from store.cid import cid_of
 from store.keccak import keccak
@@ -189,7 +189,7 @@ def compile_codes(session: StateSession, codes: Iterable[bytes]) -> None:
     guest, compiler = session.begin(), region_compiler()
     for code in codes:
         compiler.compile_all(compiler.regions(code, session.fork), code, session.fork)
-        guest.compile(PAUSE.pack(1, 0, keccak(code), len(code)) + code, session.fork)
+        guest.compile(PAUSE.pack(1) + HOT_CODE.pack(0, keccak(code), len(code)) + code, session.fork)
 
 
 class FilecoinMachine:

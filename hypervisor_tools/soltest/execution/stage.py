@@ -295,7 +295,7 @@ class SuiteStage:
         if not self.executor.cheatcodes.state.may_have_failed:
             return False
         machine = self.executor.machine
-        word = session_of(machine).word(VM_ADDRESS, FAILED_SLOT) if self.executor.is_ethereum else None
+        word = session_of(machine).held.word(VM_ADDRESS, FAILED_SLOT) if self.executor.is_ethereum else None
         if word is not None:
             return word != 0
         with machine.state_tree.without_held():

@@ -3,27 +3,16 @@
 The machine loads `EthereumExecutor` by its name in `hypervisor.machine.rules`. Packages above the runtimes import the
 names below, and none of the modules. The guest is `runtimes/evm/guests/revm`; docs/engines.md describes the design.
 
-Read `session`, `guest` and `native` first.
+Read `session`, `requests` and `held` first.
 """
 
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
-from runtimes.evm.revm.guest import (
-    ISOLATES,
-    KEEP,
-    PAID,
-    PAUSES,
-    RECORDS,
-    RECORDS_ALL,
-    SHOWS_BASE_FEE,
-    SHOWS_PRICE,
-)
 from runtimes.evm.revm.kernel_calls import contract_outcome
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
     Access,
-    AccessKind,
     CannotObserve,
     InterceptedCall,
     Interest,
@@ -31,22 +20,15 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
+from runtimes.evm.revm.protocol import AccessKind, Mode
 from runtimes.evm.revm.session import MESSAGES, StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [
     "ALL_DEPTHS",
-    "ISOLATES",
-    "KEEP",
     "MESSAGES",
     "NO_CHECK",
     "NO_WARMTH",
-    "PAID",
-    "PAUSES",
-    "RECORDS",
-    "RECORDS_ALL",
-    "SHOWS_BASE_FEE",
-    "SHOWS_PRICE",
     "Access",
     "AccessKind",
     "Accounts",
@@ -55,6 +37,7 @@ __all__ = [
     "EthereumExecutor",
     "InterceptedCall",
     "Interest",
+    "Mode",
     "ObservedCall",
     "ObservedEnd",
     "SessionCall",

@@ -7,18 +7,15 @@ in the guest by its journal, in the tree by the number of changes that the guest
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from hypervisor.state.state_tree import StateEngine, TreeMark
-from runtimes.evm.revm.session import StateSession
+from hypervisor.state.state_tree import StateEngine, StateTree, TreeMark
+from runtimes.evm.revm.guest import list_message
+from runtimes.evm.revm.held import HeldState
+from runtimes.evm.revm.protocol import COUNT, TRANSIENT_WORD, WARM_ACCOUNT, WARM_SLOT
 
-_COUNT: Final = Struct("<I")
-_TRANSIENT_SIZE: Final = 20 + 32 + 32
-_WARM: Final = Struct("<20sII")
-_WARM_SLOT_SIZE: Final = 32 + 4 + 32
-NO_WARMTH: Final = bytes(_COUNT.size)
+NO_WARMTH: Final = list_message(())
 
 
 def split_warmth(warmth: bytes) -> tuple[bytes, dict[EthAddress, bytes]]:
@@ -27,19 +24,20 @@ def split_warmth(warmth: bytes) -> tuple[bytes, dict[EthAddress, bytes]]:
     Source: `write_warmth` in exchange.rs.
     """
     found: dict[EthAddress, bytes] = {}
-    begin = at = _COUNT.size + _TRANSIENT_SIZE * _COUNT.unpack_from(warmth)[0]
+    (words,) = COUNT.unpack_from(warmth)
+    begin = at = COUNT.size + TRANSIENT_WORD.size * words
     while at < len(warmth):
-        address, _, count = _WARM.unpack_from(warmth, at)
-        end = at + _WARM.size + count * _WARM_SLOT_SIZE
-        found[EthAddress(address)], at = warmth[at:end], end
+        account = WARM_ACCOUNT.read(warmth, at)
+        end = at + WARM_ACCOUNT.size + account.slots * WARM_SLOT.size
+        found[EthAddress(account.address)], at = warmth[at:end], end
     return warmth[:begin], found
 
 
 class Exchanges:
     """The changes of one call, within a transaction of the tree."""
 
-    def __init__(self, session: StateSession) -> None:
-        self._session, self._tree = session, session.machine.state_tree
+    def __init__(self, held: HeldState, tree: StateTree) -> None:
+        self._state, self._tree = held, tree
         self._marks: list[TreeMark] = []
         self._base = 0
         """Number of marks that are not changes: that of a call in which the kernel takes part."""
@@ -75,7 +73,7 @@ class Exchanges:
         tree.held = tree.engine = None
         self._marks.append(tree.begin())
         tree.commit()
-        self._session.write_running(changes)
+        self._state.write_running(changes)
 
     def undo_after(self, count: int) -> None:
         """Undo all changes but the first ones."""
@@ -84,7 +82,7 @@ class Exchanges:
             self._tree.begin()
             self._tree.rollback(self._marks[count])
             del self._marks[count:]
-            self._session.forget_actors()
+            self._state.forget_actors()
             if not count:
                 self._end(self._held)
 
@@ -93,8 +91,8 @@ class Exchanges:
         if self._marks:
             self._marks.clear()
             self._end(self._tree.held)
-            self._session.note_exchanged()
+            self._state.note_exchanged()
 
     def _end(self, held: StateEngine | None) -> None:
-        self._tree.engine, self._tree.held = self._session, held
-        self._session.note_written()
+        self._tree.engine, self._tree.held = self._state, held
+        self._state.note_written()

@@ -9,7 +9,6 @@ They run in the machine's session (`session`).
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from struct import Struct
 from typing import Final, TypeVar
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor
@@ -49,8 +48,8 @@ from runtimes.evm.forks.validation import (
     with_supported_type,
 )
 from runtimes.evm.revm.accounts import Accounts, ContractCache, ethereum_address
-from runtimes.evm.revm.guest import ACCESSES, CAPPED, CHECKED, IMPLICIT, INTERCEPTS, KEEP, NONCE, PAID, SYSTEM
 from runtimes.evm.revm.guest_rules import fork_message
+from runtimes.evm.revm.protocol import ACCESSED_ACCOUNT, ACCESSED_SLOT, COUNT, AccessListFlag, Mode
 from runtimes.evm.revm.session import account_of, session_of
 from runtimes.evm.revm.transactions import (
     SYSTEM_CALL_GAS,
@@ -63,7 +62,7 @@ from runtimes.evm.revm.transactions import (
 )
 
 _MAX_I64 = (1 << 63) - 1
-_ON_CHAIN: Final = KEEP | CHECKED | PAID | CAPPED
+_ON_CHAIN: Final = Mode.KEEP | Mode.CHECKED | Mode.PAID | Mode.CAPPED
 T = TypeVar("T")
 _SYSTEM_CALL_SLOTS: Final = 16
 """Number of new slots that a system call has state gas for (EIP-8037)."""
@@ -104,9 +103,9 @@ class EthereumExecutor:
     ) -> TransactionResult:  # fmt: skip
         """Run a transaction in the machine's session. Raises InvalidTransaction."""
         session = session_of(self._machine)
-        recorder = self.recorder if mode & KEEP else None
-        mode |= ACCESSES if recorder is not None else 0
-        mode |= INTERCEPTS if self._machine.interceptor is not None else 0
+        recorder = self.recorder if mode & Mode.KEEP else None
+        mode |= Mode.ACCESS_LIST if recorder is not None else 0
+        mode |= Mode.INTERCEPTS if self._machine.interceptor is not None else 0
         if self._machine.tracer is None:
             result = session.transact(transaction, sender, mode, limits, entry)
         else:  # the tracer may raise
@@ -134,7 +133,7 @@ class EthereumExecutor:
 
     def _system_call(self, to: EthAddress, data: bytes, fork: Fork) -> TransactionResult:
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, _system_gas(fork), 0, 0)
-        return self._in_session(system, SYSTEM_ADDRESS, KEEP | SYSTEM)
+        return self._in_session(system, SYSTEM_ADDRESS, Mode.KEEP | Mode.SYSTEM)
 
     def required_system_call(self, to: EthAddress) -> bytes:
         """Make a system call that a valid block requires (EIP-7002, EIP-7251, EIP-8282). Raises InvalidBlock."""
@@ -238,9 +237,12 @@ class EthereumExecutor:
 
     def _simulate(self, call: CallMessage) -> ApplyResult:
         is_paid = bool(call.max_fee or call.max_priority_fee or call.max_fee_per_blob_gas)
-        is_traced, mode = self._machine.tracer is not None, (PAID if is_paid else 0) | (CAPPED if call.is_capped else 0)
+        is_traced, mode = (
+            self._machine.tracer is not None,
+            (Mode.PAID if is_paid else 0) | (Mode.CAPPED if call.is_capped else 0),
+        )
         stores_events = is_traced or call.to is None
-        mode |= KEEP if stores_events else 0
+        mode |= Mode.KEEP if stores_events else 0
         nonce = account_of(self._machine, call.sender).nonce if call.to is None else 0  # any nonce may call
         transaction = _transaction_of(call, nonce)
         return self._apply_traced(
@@ -256,7 +258,7 @@ class EthereumExecutor:
         complete = found if transaction is None else transaction
 
         result = self._apply_traced(
-            complete, sender, lambda: self._in_session(complete, sender, KEEP | NONCE, None, entry)
+            complete, sender, lambda: self._in_session(complete, sender, Mode.KEEP | Mode.NONCE, None, entry)
         )
         self._next_index()
         return result
@@ -269,7 +271,7 @@ class EthereumExecutor:
         `transaction` is as in `apply_unpaid`. Raises InvalidTransaction.
         """
         sender, found, entry = transaction_of(self._machine, message)
-        nonce, mode = account_of(self._machine, sender).nonce, KEEP | (PAID if is_paid else 0)
+        nonce, mode = account_of(self._machine, sender).nonce, Mode.KEEP | (Mode.PAID if is_paid else 0)
         complete = replace(found if transaction is None else transaction, nonce=nonce)
         result = self._apply_traced(complete, sender, lambda: self._in_session(complete, sender, mode, None, entry))
         self._next_index()
@@ -295,14 +297,14 @@ class EthereumExecutor:
     def held_account(self, address: Address) -> HeldAccount | None:
         """Return an account that the session holds (`bridge.ethereum.execution.EthereumExecution`)."""
         own = ethereum_address(address)
-        return None if own is None else session_of(self._machine).account(own)
+        return None if own is None else session_of(self._machine).held.account(own)
 
     def without_held(self) -> AbstractContextManager[None]:
         return self._machine.state_tree.without_held()
 
     def address_of(self, actor: ActorID) -> EthAddress:
-        session = session_of(self._machine)
-        known = session.addresses.get(actor) if session.is_current else None
+        held = session_of(self._machine).held
+        known = held.addresses.get(actor) if held.is_current else None
         return address_of_actor(self._machine.state_tree, actor) if known is None else known
 
     def may_send(self, code: bytes) -> bool:
@@ -327,7 +329,7 @@ class EthereumExecutor:
         fork = fork_of(self._machine)
         self.recorder = AccessRecorder() if fork.access_lists else None
         if fork.block_hash_contract:
-            session, mode = session_of(self._machine), 0 if self.recorder is None else ACCESSES
+            session, mode = session_of(self._machine), 0 if self.recorder is None else Mode.ACCESS_LIST
             is_traced = self._machine.tracer is not None
             if is_traced or not session.call_system(BLOCK_HASHES, parent_hash, _system_gas(fork), mode):
                 self._system_call(BLOCK_HASHES, parent_hash, fork)
@@ -391,7 +393,9 @@ class EthereumExecutor:
         if actor is None:
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender does not exist")
         nonce = accounts.nonce(actor)
-        result = self._in_session(transaction, sender, KEEP | IMPLICIT | (NONCE if creates else 0), None, entry)
+        result = self._in_session(
+            transaction, sender, Mode.KEEP | Mode.IMPLICIT | (Mode.NONCE if creates else 0), None, entry
+        )
         if creates:
             self._accounts().set_nonce(actor, nonce)
         return result
@@ -437,11 +441,6 @@ def _transaction_of(call: CallMessage, nonce: int) -> Transaction:
 
 # --- accesses of a block, for its access list (EIP-7928) --------------------------------------------------------------
 
-_ACCOUNT: Final = Struct("<20sI32sQI")
-_COUNT: Final = Struct("<I")
-_SLOT: Final = Struct("<32s32sI")
-_BALANCE, _NONCE, _CODE = 1, 2, 4
-
 
 @dataclass(slots=True)
 class AccessRecorder:
@@ -454,16 +453,17 @@ class AccessRecorder:
         """Add the accesses of a message as a session's guest lists them (guests/revm/src/amsterdam.rs)."""
         at = 0
         while at < len(data):
-            address, flags, balance, nonce, size = _ACCOUNT.unpack_from(data, at)
-            at += _ACCOUNT.size
-            access, index = self.accesses.account(EthAddress(address)), self.index
-            if flags & _BALANCE:
-                access.balances[index] = int.from_bytes(balance, "big")
-            if flags & _NONCE:
-                access.nonces[index] = nonce
-            if flags & _CODE:
-                access.codes[index] = data[at : at + size]
-            slots_at = at + size + _COUNT.size
-            at = slots_at + _SLOT.size * _COUNT.unpack_from(data, at + size)[0]
-            for slot, word, is_changed in _SLOT.iter_unpack(data[slots_at:at]):
+            account = ACCESSED_ACCOUNT.read(data, at)
+            at += ACCESSED_ACCOUNT.size
+            access, index = self.accesses.account(EthAddress(account.address)), self.index
+            if account.flags & AccessListFlag.BALANCE:
+                access.balances[index] = int.from_bytes(account.balance, "big")
+            if account.flags & AccessListFlag.NONCE:
+                access.nonces[index] = account.nonce
+            if account.flags & AccessListFlag.CODE:
+                access.codes[index] = data[at : at + account.size]
+            (count,) = COUNT.unpack_from(data, at + account.size)
+            slots_at = at + account.size + COUNT.size
+            at = slots_at + count * ACCESSED_SLOT.size
+            for slot, word, is_changed in ACCESSED_SLOT.read_all(data, slots_at, count):
                 access.add_slot(int.from_bytes(slot, "big"), int.from_bytes(word, "big") if is_changed else None, index)

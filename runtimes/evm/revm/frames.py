@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from struct import Struct
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmCost, EvmFault
 from bridge.gas import SLICE
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
-from hypervisor.machine.machine_state import MachineState
 from hypervisor.tracing import StepTracer, step_tracer
 from runtimes.evm.contracts.code import Code
 from runtimes.evm.contracts.engine import (
@@ -35,51 +33,36 @@ from runtimes.evm.contracts.engine import (
 from runtimes.evm.contracts.gas_table import words
 from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
 from runtimes.evm.forks.forks import Fork
-from runtimes.evm.revm.guest import RECORD, Command, Exit, Guest
+from runtimes.evm.revm.guest import data_message, read_data
+from runtimes.evm.revm.protocol import (
+    COUNT,
+    FRAME_END,
+    FRAME_REQUEST,
+    FRAME_START,
+    FRAME_STOP,
+    FRAME_WORD,
+    GAS,
+    Answer,
+    Exit,
+    InstructionResult,
+    Stop,
+)
+from runtimes.evm.revm.requests import Requests
 
-_BEGUN, _RETURNED, _EXECUTED, _CALLS, _HALTED = range(5)
-"""Reasons why a frame stops (`stop` in guests/revm/src/frames.rs)."""
-_EXECUTE, _END = 21, 22
-"""Answers to a stop (`answer` in guests/revm/src/session.rs); `Exit.FRAME` lets the frame make its call."""
-_RETURN, _SELFDESTRUCT, _OUT_OF_GAS = 2, 3, 0x20
 _RESULTS: Final = {
-    Status.SUCCESS: _RETURN,
-    Status.REVERT: 0x10,
-    Status.UNDEFINED_INSTRUCTION: 0x26,
-    Status.READ_ONLY: 0x28,
-    Status.INVALID_INSTRUCTION: 0x29,
-    Status.BAD_JUMPDEST: 0x2A,
-    Status.STACK_UNDERFLOW: 0x2C,
-    Status.STACK_OVERFLOW: 0x2D,
-    Status.ILLEGAL_MEMORY_ACCESS: 0x2E,
+    Status.SUCCESS: InstructionResult.RETURN,
+    Status.REVERT: InstructionResult.REVERT,
+    Status.UNDEFINED_INSTRUCTION: InstructionResult.OPCODE_NOT_FOUND,
+    Status.READ_ONLY: InstructionResult.STATE_CHANGE_DURING_STATIC_CALL,
+    Status.INVALID_INSTRUCTION: InstructionResult.INVALID_FE_OPCODE,
+    Status.BAD_JUMPDEST: InstructionResult.INVALID_JUMP,
+    Status.STACK_UNDERFLOW: InstructionResult.STACK_UNDERFLOW,
+    Status.STACK_OVERFLOW: InstructionResult.STACK_OVERFLOW,
+    Status.ILLEGAL_MEMORY_ACCESS: InstructionResult.OUT_OF_OFFSET,
 }
 """revm's `InstructionResult` by the status of a frame."""
 _CALLCODE: Final = 0xF2
 _ALL_GAS: Final = (1 << 64) - 1
-
-_HEAD: Final = Struct("<IIQq")
-_FRAME: Final = Struct("<I20s20s32sI")
-_COUNT: Final = Struct("<I")
-_WORD: Final = Struct("<32sI")
-_GIVEN: Final = Struct("<Q")
-_ASKED: Final = Struct("<IIQI")
-_ENDED: Final = Struct("<IIQI")
-
-
-class Session(Protocol):
-    """The session of the transaction (`runtimes.evm.revm.session`)."""
-
-    machine: MachineState
-    fork: Fork
-
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bytes:
-        """Answer requests until an exit, and return its message."""
-
-    def replay_now(self, mode: int) -> None:
-        """Give the tracer the events until a stop."""
-
-    def check_interrupt(self) -> None:
-        """Raise KeyboardInterrupt for an interrupted thread that waits for a native actor."""
 
 
 class FrameGas:
@@ -147,33 +130,33 @@ class SessionHost:
 
     def execute(self, opcode: int, operands: Sequence[int], memory: bytes = b"") -> tuple[int, bytes]:
         data = self._frames.execute(self.asked(opcode, operands, memory))
-        kind, _, gas, refund = _HEAD.unpack_from(data)
-        is_halted = kind == _HALTED
-        if is_halted and _COUNT.unpack_from(data, _HEAD.size)[0] != _SELFDESTRUCT:
+        stop = FRAME_STOP.read(data)
+        is_halted = stop.reason == Stop.HALTED
+        if is_halted and COUNT.read(data, FRAME_STOP.size).count != InstructionResult.SELF_DESTRUCT:
             raise OutOfGas("out of gas")
-        self.gas.set(gas)
-        self.refund = refund
+        self.gas.set(stop.gas)
+        self.refund = stop.refund
         if is_halted:
             return 0, b""
-        word, size = _WORD.unpack_from(data, _HEAD.size)
+        word, size = FRAME_WORD.read(data, FRAME_STOP.size)
         return int.from_bytes(word, "big"), data[len(data) - size :] if size else b""
 
     def asked(self, opcode: int, operands: Sequence[int], memory: bytes) -> bytes:
         """Return the request for an instruction, with the gas before the engine has charged its static price."""
         gas = self.gas.left + self._fork.opcodes[opcode].gas
-        parts = [_ASKED.pack(_EXECUTE, opcode, gas, len(operands))]
+        parts = [FRAME_REQUEST.pack_values(Answer.FRAME_EXECUTE, opcode, gas, len(operands))]
         parts += [word.to_bytes(32, "big") for word in reversed(operands)]
-        return b"".join((*parts, _COUNT.pack(len(memory)), memory))
+        return b"".join((*parts, data_message(memory)))
 
 
 class PythonFrames:
     """The frames of one transaction."""
 
-    def __init__(self, session: Session, guest: Guest, new_engine: Callable[[EngineRules], Engine]) -> None:
-        self._session, self._guest, self._new_engine = session, guest, new_engine
-        self._mode = 0
+    def __init__(self, requests: Requests, new_engine: Callable[[EngineRules], Engine]) -> None:
+        self._requests, self._new_engine = requests, new_engine
+        self._fork = requests.block.fork
         self._open: list[tuple[Engine, SessionHost]] = []
-        tracer = session.machine.tracer
+        tracer = requests.machine.tracer
         self.steps = None if tracer is None else step_tracer(tracer)
 
     @property
@@ -183,7 +166,7 @@ class PythonFrames:
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if the thread that waits for this one was interrupted."""
-        self._session.check_interrupt()
+        self._requests.check_interrupt()
 
     def check_memory(self) -> None:
         """Raise OutOfGas if the frames have more memory than the machine's limit."""
@@ -192,55 +175,49 @@ class PythonFrames:
 
     def execute(self, request: bytes) -> bytes:
         """Let the guest execute an instruction of the innermost frame."""
-        guest, session = self._guest, self._session
-        data = session.go_on(guest, guest.call(Command.ANSWER, request), self._mode, Exit.FRAME)
-        self._report()
+        requests = self._requests
+        data = requests.answer_and_go_on(request, Exit.FRAME)
+        requests.report_stop()
         return data
 
-    def _report(self) -> None:
-        """Give the tracer the events until now."""
-        if self._mode & RECORD:
-            self._session.replay_now(self._mode)
-
-    def answer(self, data: bytes, mode: int) -> bytes:
+    def answer(self, data: bytes) -> bytes:
         """Go on with the innermost frame, or begin one, and return what it asks the guest for."""
-        self._mode = mode
-        self._report()
-        kind, depth, gas, refund = _HEAD.unpack_from(data)
-        if kind == _BEGUN:
-            return self._run(self._begin(depth, gas, data, _HEAD.size))
+        self._requests.report_stop()
+        kind, depth, gas, refund = FRAME_STOP.read(data)
+        if kind == Stop.BEGUN:
+            return self._run(self._begin(depth, gas, data, FRAME_STOP.size))
         engine, host = self._open[-1]
-        if kind == _HALTED:
+        if kind == Stop.HALTED:
             self._step(EvmFault(OutOfGas.__name__))
-            return self._end(_OUT_OF_GAS)
+            return self._end(InstructionResult.OUT_OF_GAS)
         host.gas.set(gas)
-        if kind == _CALLS:
-            self._step(EvmCost(host.before - gas - _GIVEN.unpack_from(data, _HEAD.size)[0]))
-            return _COUNT.pack(Exit.FRAME)
+        if kind == Stop.CALLS:
+            self._step(EvmCost(host.before - gas - GAS.read(data, FRAME_STOP.size).gas))
+            return COUNT.pack(Answer.CONTINUE)
         host.refund = refund
-        word, size = _WORD.unpack_from(data, _HEAD.size)
+        word, size = FRAME_WORD.read(data, FRAME_STOP.size)
         output, made = data[len(data) - size :] if size else b"", EthAddress(word[12:])
         return self._run(partial(engine.resume, SubcallOutcome(any(word), output, made if any(word) else None)))
 
     def _begin(self, depth: int, gas: int, data: bytes, at: int) -> Callable[[], Step]:
         """Return what starts a frame."""
-        static, caller, address, value, size = _FRAME.unpack_from(data, at)
-        at += _FRAME.size
-        code, calldata = data[at : at + size], data[at + size + _COUNT.size :]
-        fork = self._session.fork
+        start = FRAME_START.read(data, at)
+        at += FRAME_START.size
+        code, (calldata, _) = data[at : at + start.size], read_data(data, at + start.size)
+        fork = self._fork
         host = SessionHost(self, depth, fork)
         host.gas.set(gas)
         engine = self._new_engine(fork)
         self._open.append((engine, host))
-        amount = int.from_bytes(value, "big")
-        frame = Frame(fork, _analysed(code), calldata, EthAddress(caller), EthAddress(address), amount, bool(static))
+        addresses, amount = (EthAddress(start.caller), EthAddress(start.address)), int.from_bytes(start.value, "big")
+        frame = Frame(fork, _analysed(code), calldata, *addresses, amount, bool(start.is_static))
         return partial(engine.start, frame, cast(Host, host))
 
     def _run(self, run: Callable[[], Step]) -> bytes:
         try:
             step = run()
         except OutOfGas:
-            return self._end(_OUT_OF_GAS)
+            return self._end(InstructionResult.OUT_OF_GAS)
         except FrameStopped as stopped:
             return self._end(_RESULTS[Status.REVERT], stopped.output)
         if isinstance(step, FrameOutcome):
@@ -260,7 +237,7 @@ class PythonFrames:
         if not self._open:
             raise Fatal("a frame has ended that has not begun")
         host = self._open.pop()[1]
-        return _ENDED.pack(_END, result, host.gas.left, len(output)) + output
+        return FRAME_END.pack(Answer.FRAME_END, result, host.gas.left, len(output)) + output
 
     def _step(self, event: EvmCost | EvmFault) -> None:
         if self.steps is not None:
@@ -269,7 +246,7 @@ class PythonFrames:
 
 def reverting(output: bytes) -> bytes:
     """Return the answer that reverts the innermost frame."""
-    return _ENDED.pack(_END, _RESULTS[Status.REVERT], _ALL_GAS, len(output)) + output
+    return FRAME_END.pack(Answer.FRAME_END, InstructionResult.REVERT, _ALL_GAS, len(output)) + output
 
 
 @lru_cache(maxsize=256)

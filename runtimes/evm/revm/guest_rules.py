@@ -4,20 +4,16 @@ revm's rules are those of `Fork.spec`; its prices are replaced by the fork's. A 
 prices needs nothing else. Sources: revm 43's `GasParams` and `gas_table_spec`.
 """
 
+import itertools
 from collections.abc import Mapping
-from struct import Struct
 from typing import Final
 
 from bridge.ethereum.block import MAX_CODE_SIZE
 from hypervisor.errors import InvalidInput
 from runtimes.evm.contracts import gas_table
 from runtimes.evm.forks.forks import BERLIN, FORKS, ISTANBUL, PRAGUE, SHANGHAI, Fork
-
-_HEAD: Final = Struct("<III")
-_OPCODES: Final = Struct("<256H")
-_COUNT: Final = Struct("<I")
-_PRICE: Final = Struct("<IQ")
-_ABSENT: Final = (1 << 16) - 1
+from runtimes.evm.revm.guest import list_message
+from runtimes.evm.revm.protocol import FORK_RULES, PRICE, GasId
 
 _FRAME_RULES: Final = (
     "pays_for_creation", "keeps_64th", "reserves_0xef", "has_base_fee", "proof_of_stake", "repriced_modexp",
@@ -73,11 +69,12 @@ def _fork_message(fork: Fork) -> bytes:
     )
     if not is_same:
         raise NotRepresentable
-    found = _prices(fork)
-    head = _HEAD.pack(fork.spec, net_slots, fork.slots_collide) + _OPCODES.pack(
-        *map(_static_prices(fork).get, range(256), [_ABSENT] * 256)
-    )
-    return head + _COUNT.pack(len(found)) + b"".join(_PRICE.pack(number, price) for number, price in found.items())
+    head = FORK_RULES.pack(spec=fork.spec, net_slots=net_slots, slots_collide=fork.slots_collide)
+    return head + _price_list(_static_prices(fork)) + _price_list(_prices(fork))
+
+
+def _price_list(prices: Mapping[int, int]) -> bytes:
+    return list_message(itertools.starmap(PRICE.pack_values, prices.items()))
 
 
 def _fork_of_spec(spec: int) -> Fork:
@@ -100,7 +97,7 @@ def _static_prices(fork: Fork) -> dict[int, int]:
             price -= topic * (number - 0xA0)
         elif opcode.name in ("CREATE", "CREATE2"):
             price -= fork.opcodes[0xF0].gas
-        found[number] = _in(range(_ABSENT), price)
+        found[number] = _in(range((1 << 16) - 1), price)
     return found
 
 
@@ -117,22 +114,57 @@ def _prices(fork: Fork) -> Mapping[int, int]:
     is_berlin = fork.spec >= BERLIN.spec
     accounts = gas.account_bytes * gas.state_byte
     found = {
-        1: gas.exp_byte, 2: gas.copy_word, 3: gas.copy_word, 4: gas.log_byte,
-        5: fork.opcodes[0xA1].gas - fork.opcodes[0xA0].gas,
-        6: gas.copy_word, 7: gas.keccak_word, 8: gas.memory_word, 9: gas.memory_quotient, 10: gas.init_code_word,
-        11: fork.opcodes[0xF0].gas, 13: gas.call_value, 14: gas.cold_account - gas.warm, 15: gas.new_account,
-        16: gas.warm, 17: slot, 18: set_slot, 19: reset_slot, 20: gas.clear_refund, 21: gas.destroy_refund,
-        22: gas.call_stipend, 23: gas.cold_slot - gas.warm, 24: gas.cold_write, 25: gas.heir_account, 26: gas.code_byte,
-        27: fork.authorization if fork.delegations else 0, 28: nonzero, 29: gas_table.CALLDATA_ZERO, 30: token,
-        31: fork.transaction_base if fork.calldata_floor else 0,
-        32: fork.access_list_address + 20 * fork.access_list_byte if is_berlin else 0,
-        33: fork.access_list_slot + 32 * fork.access_list_byte if is_berlin else 0,
-        34: fork.transaction_base, 35: fork.create_access, 36: gas.init_code_word, 37: set_slot, 38: reset_slot,
-        39: 0 if fork.state_gas else gas_table.AUTHORIZATION_REFUND, 40: gas.slot_bytes * gas.state_byte, 41: accounts,
-        42: gas.state_byte, 43: accounts, 44: gas_table.DELEGATION_BYTES * gas.state_byte, 45: zero,
-        46: _exact(fork.access_list_byte, token) if fork.access_list_byte else 0, 47: fork.refund_quotient,
-        48: fork.account_write, 49: fork.create_access,
-    }  # fmt: skip
+        GasId.EXP_BYTE_GAS: gas.exp_byte,
+        GasId.EXTCODECOPY_PER_WORD: gas.copy_word,
+        GasId.COPY_PER_WORD: gas.copy_word,
+        GasId.LOGDATA: gas.log_byte,
+        GasId.LOGTOPIC: fork.opcodes[0xA1].gas - fork.opcodes[0xA0].gas,
+        GasId.MCOPY_PER_WORD: gas.copy_word,
+        GasId.KECCAK256_PER_WORD: gas.keccak_word,
+        GasId.MEMORY_LINEAR_COST: gas.memory_word,
+        GasId.MEMORY_QUADRATIC_REDUCTION: gas.memory_quotient,
+        GasId.INITCODE_PER_WORD: gas.init_code_word,
+        GasId.CREATE: fork.opcodes[0xF0].gas,
+        GasId.TRANSFER_VALUE_COST: gas.call_value,
+        GasId.COLD_ACCOUNT_ADDITIONAL_COST: gas.cold_account - gas.warm,
+        GasId.NEW_ACCOUNT_COST: gas.new_account,
+        GasId.WARM_STORAGE_READ_COST: gas.warm,
+        GasId.SSTORE_STATIC: slot,
+        GasId.SSTORE_SET_WITHOUT_LOAD_COST: set_slot,
+        GasId.SSTORE_RESET_WITHOUT_COLD_LOAD_COST: reset_slot,
+        GasId.SSTORE_CLEARING_SLOT_REFUND: gas.clear_refund,
+        GasId.SELFDESTRUCT_REFUND: gas.destroy_refund,
+        GasId.CALL_STIPEND: gas.call_stipend,
+        GasId.COLD_STORAGE_ADDITIONAL_COST: gas.cold_slot - gas.warm,
+        GasId.COLD_STORAGE_COST: gas.cold_write,
+        GasId.NEW_ACCOUNT_COST_FOR_SELFDESTRUCT: gas.heir_account,
+        GasId.CODE_DEPOSIT_COST: gas.code_byte,
+        GasId.TX_EIP7702_REGULAR_GAS: fork.authorization if fork.delegations else 0,
+        GasId.TX_TOKEN_NON_ZERO_BYTE_MULTIPLIER: nonzero,
+        GasId.TX_TOKEN_COST: gas_table.CALLDATA_ZERO,
+        GasId.TX_FLOOR_COST_PER_TOKEN: token,
+        GasId.TX_FLOOR_COST_BASE_GAS: fork.transaction_base if fork.calldata_floor else 0,
+        GasId.TX_ACCESS_LIST_ADDRESS_COST: fork.access_list_address + 20 * fork.access_list_byte if is_berlin else 0,
+        GasId.TX_ACCESS_LIST_STORAGE_KEY_COST: fork.access_list_slot + 32 * fork.access_list_byte if is_berlin else 0,
+        GasId.TX_BASE_STIPEND: fork.transaction_base,
+        GasId.TX_CREATE_COST: fork.create_access,
+        GasId.TX_INITCODE_COST: gas.init_code_word,
+        GasId.SSTORE_SET_REFUND: set_slot,
+        GasId.SSTORE_RESET_REFUND: reset_slot,
+        GasId.TX_EIP7702_REGULAR_REFUND: 0 if fork.state_gas else gas_table.AUTHORIZATION_REFUND,
+        GasId.SSTORE_SET_STATE_GAS: gas.slot_bytes * gas.state_byte,
+        GasId.NEW_ACCOUNT_STATE_GAS: accounts,
+        GasId.CODE_DEPOSIT_STATE_GAS: gas.state_byte,
+        GasId.CREATE_STATE_GAS: accounts,
+        GasId.TX_EIP7702_STATE_GAS_BYTECODE: gas_table.DELEGATION_BYTES * gas.state_byte,
+        GasId.TX_FLOOR_TOKEN_ZERO_BYTE_MULTIPLIER: zero,
+        GasId.TX_ACCESS_LIST_FLOOR_BYTE_MULTIPLIER: (
+            _exact(fork.access_list_byte, token) if fork.access_list_byte else 0
+        ),
+        GasId.MAX_REFUND_QUOTIENT: fork.refund_quotient,
+        GasId.TX_ACCOUNT_WRITE_COST: fork.account_write,
+        GasId.TX_CREATE_ACCESS_COST: fork.create_access,
+    }
     return {number: _in(range(1 << 63), price) for number, price in found.items()}
 
 

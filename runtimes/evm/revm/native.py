@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from struct import Struct
-from typing import Final, NamedTuple, Protocol, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import Transaction
@@ -23,13 +22,12 @@ from bridge.evm_steps import FundsMissing
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.context import InvocationContext
-from hypervisor.errors import Fatal, OutOfGas, SyscallError
+from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import BacktraceFrame, Call, CallResult
 from hypervisor.machine.call_manager import Mark
-from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import ActorState
@@ -40,52 +38,37 @@ from runtimes.evm.contracts.code import EMPTY_CODE_HASH
 from runtimes.evm.contracts.engine import CallInputs, CallKind, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.revm.accounts import EMPTY_CODE, Accounts, address_of_state, delegated_address
 from runtimes.evm.revm.calls import FREE, EthereumCalls, TransactionEnvironment
-from runtimes.evm.revm.guest import STATUS, Command, Exit, Guest
+from runtimes.evm.revm.guest import KINDS, STATUS
 from runtimes.evm.revm.kernel_calls import call_filecoin_precompile, contract_outcome
-from runtimes.evm.revm.record import Replay, text_of
+from runtimes.evm.revm.protocol import (
+    CALL_REQUEST,
+    CHANGED_ACCOUNT,
+    CHANGES,
+    COUNT,
+    KERNEL_BYTE,
+    NATIVE_END,
+    NATIVE_ENTRY,
+    NATIVE_RESULT,
+    OPERATION_HEAD,
+    POSITION,
+    SET_ACCOUNT,
+    Answer,
+    Exit,
+    HeldFlag,
+    KernelFlag,
+    Mode,
+    Operation,
+)
+from runtimes.evm.revm.record import text_of
+from runtimes.evm.revm.requests import Requests
 from runtimes.evm.revm.transactions import Entry
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid
 from store.keccak import keccak
 
 T = TypeVar("T")
-KERNEL: Final = EthAddress(b"\xff" * 20)
+KERNEL: Final = EthAddress(bytes([KERNEL_BYTE]) * 20)
 """Emitter of the logs that stand for events of actors; each has the event's number."""
-_END_CALL, _ENTER = 19, 20
-_SET_ACCOUNT, _REVERT, _EMIT, _POSITION, _HELD_CODE, _CHANGES = 21, 22, 23, 24, 25, 26
-"""Answers, and operations (`answer` in guests/revm/src/session.rs, `operation` in borders.rs)."""
-_KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE)
-
-_STATE: Final = Struct("<I12sI")
-_CHANGED: Final = Struct("<20s32sQI")
-_CALL: Final = Struct("<IIIQ20s20s20s32s32sI")
-_ENDED: Final = Struct("<IQqI")
-_RESULT: Final = Struct("<IIQqI")
-_ENTRY: Final = Struct("<I20s20s32sQIIII")
-_OPERATION: Final = Struct("<I20s")
-_BALANCE: Final = Struct("<32sQI")
-_NUMBER: Final = Struct("<I")
-_HAS_NONCE, _NO_CODE, _IS_NATIVE = 1, 2, 4
-"""Flags of an account's change, in addition to its balance (`change` in guests/revm/src/native.rs)."""
-_REPLACED: Final = 4
-"""Flag of an account that the guest has changed: an observer has set code at a masked ID (`write_changes`)."""
 _LINK: Final = "session"
-
-
-class NativeSession(Protocol):
-    """The session in which the transaction runs (`runtimes.evm.revm.session`)."""
-
-    machine: MachineState
-    aliases: dict[EthAddress, int]
-    """Balance by masked ID of an actor with an Ethereum address."""
-
-    def answer(self, exit_code: int, request: bytes, mode: int = 0) -> bytes | None:
-        """Return the answer to a request of the guest; None if it must give up."""
-
-    def go_on(self, guest: Guest, exit_code: int, mode: int, end: Exit) -> bytes:
-        """Answer requests until an exit, and return its message."""
-
-    def replay_now(self, mode: int) -> None:
-        """Give the tracer the events until a stop, where the kernel reports what follows."""
 
 
 class _Link(NamedTuple):
@@ -118,17 +101,18 @@ class NativeCalls(EthereumCalls):
     """The machine's calls of a transaction in a session."""
 
     def __init__(
-        self, session: NativeSession, guest: Guest, mode: int, transaction: Transaction, sender: EthAddress,
-        environment: TransactionEnvironment, entry: Entry | None, replay: Replay | None = None,
+        self, requests: Requests, transaction: Transaction, sender: EthAddress, environment: TransactionEnvironment,
+        entry: Entry | None,
     ) -> None:  # fmt: skip
-        """`replay` gives the tracer, if there is one, the transaction's record, and gets the kernel's events."""
-        machine, fork = session.machine, environment.fork
+        """Begin the transaction; its tracer gets the kernel's events between those of the record."""
+        machine, fork = requests.machine, environment.fork
+        replay = requests.recording.replay if requests.mode & Mode.RECORD else None
         accounts = SessionAccounts(machine, Journal(), environment.block.filecoin_addresses, None, fork.clears_empty)
         accounts.crossing = self
         gas, own = GasTracker(transaction.gas_limit, per_gas=1), delegated_address(sender)
         super().__init__(machine, gas, ActorID(0), own, transaction.nonce, environment, accounts)
         self.tracer = self._replay = replay
-        self._session, self._guest, self._mode, self._sender = session, guest, mode, sender
+        self._requests, self._sender = requests, sender
         self._entry = entry
         self._nested = 0
         """Number of calls of native actors that have not ended."""
@@ -140,7 +124,7 @@ class NativeCalls(EthereumCalls):
         """Takes events of actors that have the form of a log, which may still be undone."""
         self.first: CallResult | None = None
         """Result of the transaction's first call, if it is one of a native actor."""
-        self._set_link(_Link(bytes(12), 0, self.tree.mark()))
+        self._set_link(_Link(bytes(POSITION.size), 0, self.tree.mark()))
         self._marks = [self._mark()]
         """Checkpoints of each time that the kernel was left."""
         self.exchanged: list[Mark] = []
@@ -166,31 +150,29 @@ class NativeCalls(EthereumCalls):
         before = self._link.position
         super().rollback(mark)
         if self._link.position != before and not self._is_inside:
-            self._operate(_OPERATION.pack(_REVERT, KERNEL) + self._link.position)
+            self._requests.operate(OPERATION_HEAD.pack(Operation.REVERT, KERNEL) + self._link.position)
 
     def _count(self) -> bytes:
         """Make a checkpoint, and return its number for the guest."""
         self._marks.append(self._mark())
-        return _NUMBER.pack(len(self._marks) - 1)
+        return COUNT.pack(len(self._marks) - 1)
 
     def _take_changes(self, data: bytes) -> int:
         """Go back to what the transaction still has of the kernel's work, and write what it has changed to the tree.
 
         Returns the position after this in a stop's message.
         """
-        count, position, changed = _STATE.unpack_from(data)
+        count, position, changed = CHANGES.read(data)
         if count < len(self._marks) - 1:
             self.tree.begin()
             super().rollback(max([self._marks[count], *self.exchanged[-1:]]))
             del self._marks[count + 1 :]
-        at = _STATE.size
-        for _ in range(changed):
-            address, balance, nonce, flags = _CHANGED.unpack_from(data, at)
-            at += _CHANGED.size
-            self._write(EthAddress(address), TokenAmount(int.from_bytes(balance, "big")), nonce, flags)
+        for account in CHANGED_ACCOUNT.read_all(data, CHANGES.size, changed):
+            balance = TokenAmount(int.from_bytes(account.balance, "big"))
+            self._write(EthAddress(account.address), balance, account.nonce, account.flags)
         self._set_link(self._link._replace(position=position, written=self.tree.mark()))
         self.origin = self.accounts.find(self._sender) or ActorID(0)
-        return at
+        return CHANGES.size + changed * CHANGED_ACCOUNT.size
 
     def _write(self, address: EthAddress, balance: TokenAmount, nonce: int, flags: int) -> None:
         """Write an account of the guest to the tree; the nonce, code and slots of a contract are written at the end.
@@ -198,9 +180,9 @@ class NativeCalls(EthereumCalls):
         Code that an observer sets at a masked ID makes an account of its own there, which calls by contracts reach.
         """
         tree, accounts = self.tree, self.accounts
-        if flags & _REPLACED and tree.lookup_id(delegated_address(address)) is None:
+        if flags & HeldFlag.REPLACED and tree.lookup_id(delegated_address(address)) is None:
             accounts.create_account(address)
-        elif address in self._session.aliases:  # the session adds what it has received at the end
+        elif address in self._requests.aliases:  # the session adds what it has received at the end
             return
         actor = accounts.find(address)
         state = None if actor is None else tree.get_actor(actor)
@@ -227,18 +209,20 @@ class NativeCalls(EthereumCalls):
                 continue  # an observer has replaced the actor there
             self._base.setdefault(actor, old)
             is_native, was_native = self._is_native(state), self._is_native(old)
-            flags = _IS_NATIVE if is_native and not was_native else _NO_CODE if was_native and not is_native else 0
+            flags = 0
+            if is_native != was_native:
+                flags = KernelFlag.NATIVE if is_native else KernelFlag.NO_CODE
             balance, nonce = (0, 0) if state is None else (state.balance, state.nonce)
             # The guest has nonce, code and slots of contracts.
             if state is None or state.code != self.accounts.evm_code:
-                flags |= _HAS_NONCE
-            fields = _BALANCE.pack(balance.to_bytes(32, "big"), nonce, flags)
-            operations.append(_OPERATION.pack(_SET_ACCOUNT, address) + fields)
-        emit = _OPERATION.pack(_EMIT, KERNEL)
-        operations += [emit + _NUMBER.pack(number) for number in range(link.events, len(self.events))]
+                flags |= KernelFlag.NONCE
+            fields = SET_ACCOUNT.pack(balance=balance.to_bytes(32, "big"), nonce=nonce, flags=flags)
+            operations.append(OPERATION_HEAD.pack(Operation.SET_ACCOUNT, address) + fields)
+        emit = OPERATION_HEAD.pack(Operation.EMIT, KERNEL)
+        operations += [emit + COUNT.pack(number) for number in range(link.events, len(self.events))]
         position = link.position
         if operations:
-            position = self._operate(b"".join(operations) + _OPERATION.pack(_POSITION, KERNEL))
+            position = self._requests.operate(b"".join(operations) + OPERATION_HEAD.pack(Operation.POSITION, KERNEL))
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
 
     def _is_native(self, state: ActorState | None) -> bool:
@@ -248,24 +232,14 @@ class NativeCalls(EthereumCalls):
         """Return an actor, whose present state is given, as it was before the transaction."""
         return self._base.get(actor, state)
 
-    def _operate(self, message: bytes) -> bytes:
-        """Execute operations in the guest, which also reads what it lacks."""
-        guest = self._guest
-        while exit_code := guest.call(Command.OPERATE, message):
-            answer = self._session.answer(exit_code, guest.output(), self._mode)
-            if answer is None:
-                raise Fatal("the session lacks an account")
-            guest.call(Command.ANSWER, answer)
-        return guest.output()
-
     def settle(self) -> None:
         """Give the tree what the guest has changed."""
-        self._take_changes(self._operate(_OPERATION.pack(_CHANGES, KERNEL)))
+        self._take_changes(self._requests.operate(OPERATION_HEAD.pack(Operation.CHANGES, KERNEL)))
 
     def note_exchange(self) -> None:
         """Note that the guest has read the tree again."""
         self._base.clear()
-        position = self._operate(_OPERATION.pack(_POSITION, KERNEL))
+        position = self._requests.operate(OPERATION_HEAD.pack(Operation.POSITION, KERNEL))
         self._set_link(_Link(position, len(self.events), self.tree.mark()))
         self.exchanged.append(self._mark())
 
@@ -281,25 +255,26 @@ class NativeCalls(EthereumCalls):
 
     def code(self, address: EthAddress) -> bytes:
         """Return the code of an account in the guest."""
-        return self._operate(_OPERATION.pack(_HELD_CODE, address))
+        return self._requests.operate(OPERATION_HEAD.pack(Operation.HELD_CODE, address))
 
     # --- calls by contracts -----------------------------------------------------------------------------------
 
     def answer(self, data: bytes) -> bytes:
         """Run a call for the guest, and return the answer to it."""
         at = self._take_changes(data)
-        if self._replay is not None:
-            self._session.replay_now(self._mode)
-        depth, kind, static, gas, caller, target, receiver, value, _, size = _CALL.unpack_from(data, at)
-        at += _CALL.size
-        inputs = CallInputs(_KINDS[kind], gas, EthAddress(target), int.from_bytes(value, "big"), data[at : at + size])
+        self._requests.report_stop()
+        request = CALL_REQUEST.read(data, at)
+        at += CALL_REQUEST.size
+        caller, gas, value = request.caller, request.gas, int.from_bytes(request.value, "big")
+        calldata = data[at : at + request.size]
+        inputs = CallInputs(KINDS[request.kind], gas, EthAddress(request.target), value, calldata)
         if inputs.kind is CallKind.DELEGATECALL:  # the executing contract, not its caller, makes the call
-            caller, inputs = receiver, replace(inputs, value=0)
+            caller, inputs = request.receiver, replace(inputs, value=0)
         outer = self.gas, self.charges_access, self.prices, self.depth
         tracker = GasTracker(gas, tracer=self.tracer, per_gas=1)
-        self.gas, self.charges_access, self.prices, self.depth = tracker, False, FREE, depth
+        self.gas, self.charges_access, self.prices, self.depth = tracker, False, FREE, request.depth
         refund, self._nested = self.accounts.refund, self._nested + 1
-        run = partial(self._run, EthAddress(caller), inputs, bool(static))
+        run = partial(self._run, EthAddress(caller), inputs, bool(request.is_static))
         self._is_inside = False
         try:
             is_deep = self._nested > 1 and needs_fresh_stack(self._nested - 1)
@@ -312,7 +287,10 @@ class NativeCalls(EthereumCalls):
             self._replay.note_native(min(tracker.used, gas))
         refund = self.accounts.refund - refund
         self._is_inside = self._nested > 0
-        result = _RESULT.pack(_END_CALL, outcome.success, min(tracker.used, gas), refund, len(outcome.output))
+        result = NATIVE_RESULT.pack(
+            Answer.NATIVE_RESULT, success=outcome.success, gas_used=min(tracker.used, gas), refund=refund,
+            size=len(outcome.output),
+        )  # fmt: skip
         return result + outcome.output + self._count()
 
     def on_fresh_stack(self, work: Callable[[], T]) -> T:
@@ -365,24 +343,23 @@ class NativeCalls(EthereumCalls):
         The kernel has transferred the value.
         """
         self._give_changes()
-        addresses = self.accounts.address_of(contract), caller
-        amount, depth = value.to_bytes(32, "big"), self.depth - 1
-        head = _ENTRY.pack(_ENTER, *addresses, amount, self.gas.available, static, depth, creates, len(data))
-        guest = self._guest
+        target = self.accounts.address_of(contract)
+        head = NATIVE_ENTRY.pack(
+            Answer.NATIVE_ENTER, target=target, caller=caller, value=value.to_bytes(32, "big"),
+            gas=self.gas.available, is_static=static, depth=self.depth - 1, creates=creates, size=len(data),
+        )  # fmt: skip
         self._is_inside = True
-        exit_code = guest.call(Command.ANSWER, head + data + self._count())
-        ended = self._session.go_on(guest, exit_code, self._mode, Exit.NATIVE_END)
+        ended = self._requests.answer_and_go_on(head + data + self._count(), Exit.NATIVE_END)
         self._is_inside = False
         at = self._take_changes(ended)
-        if self._replay is not None:
-            self._session.replay_now(self._mode)
-        result, used, refund, size = _ENDED.unpack_from(ended, at)
-        at += _ENDED.size
+        self._requests.report_stop()
+        result, used, refund, size = NATIVE_END.read(ended, at)
+        at += NATIVE_END.size
         self.gas.used += used  # the record has the charges
         self.accounts.add_refund(refund)
         status, data = STATUS[result], ended[at : at + size]
         if status == ExitCode.SYS_OUT_OF_GAS:
-            reason = text_of(result, data, value, addresses[0])
+            reason = text_of(result, data, value, target)
             if reason:
                 self.backtrace.set_cause(reason)
             raise OutOfGas(reason or "out of gas")
@@ -402,14 +379,9 @@ class NativeCalls(EthereumCalls):
 
     # --- the end ----------------------------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """Undo calls that the transaction does not have at its end."""
-        self.settle()
-
     def event(self, log: Log) -> StampedEvent:
         """Return the event for which a log of `KERNEL` stands."""
-        (number,) = _NUMBER.unpack(log.data)
-        return self.events[int(number)]
+        return self.events[COUNT.read(log.data).count]
 
     def logs(self, logs: tuple[tuple[EthAddress, Log], ...]) -> tuple[tuple[EthAddress, Log], ...]:
         """Return a transaction's logs, with the events of actors that have the form of one."""

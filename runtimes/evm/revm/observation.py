@@ -2,65 +2,14 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
 from runtimes.evm.contracts.engine import CallKind
+from runtimes.evm.revm.protocol import EXISTS_BIT
 
 ALL_DEPTHS: Final = (1 << 32) - 1
-_EXISTS: Final = 1 << 160
-
-
-class Answer(IntEnum):
-    """Answers of an observer (`answer` in guests/revm/src/borders.rs).
-
-    Make the call; go on with another result; go on with the result that the call has had.
-    """
-
-    ENTER = 16
-    RESULT = 17
-    PASS = 18
-
-
-class Operation(IntEnum):
-    """Operations on accounts (`operation` in guests/revm/src/borders.rs)."""
-
-    ACCOUNT = 0
-    CODE = 1
-    SET_BALANCE = 2
-    SET_NONCE = 3
-    SET_CODE = 4
-    LOAD = 5
-    STORE = 6
-    SET_ORIGIN = 7
-    TOUCH = 8
-    WATCH = 9
-    ACCESSES = 10
-    GAS = 11
-    RESET_GAS = 12
-    ENDED_GAS = 13
-    SET_PRICES = 14
-    SET_CALLEE = 15
-    CREATE = 16
-    CREATED = 17
-    MAKE_COLD = 18
-    BEGIN_ISOLATED = 19
-    END_ISOLATED = 20
-    WRITE_ALL = 27
-    EXCHANGE = 28
-    LOAD_OPEN = 29
-    EXCHANGES = 30
-    COOL = 31
-    CREATIONS = 32
-    RANDOM = 33
-    IS_WARM = 34
-    LOOK_UP = 35
-    WARMTH = 36
-    HOOKED = 37
-    CALL = 38
-    CALLED = 39
 
 
 class CannotObserve(Exception):  # not an error: the call runs elsewhere
@@ -96,15 +45,6 @@ class InterceptedCall(NamedTuple):
         return None if self.kind is CallKind.DELEGATECALL else self.value
 
 
-class AccessKind(IntEnum):
-    """Kinds of accesses (`kind` in guests/revm/src/accesses.rs)."""
-
-    READ = 0
-    WRITE = 1
-    HASH = 2
-    ACCOUNT = 3
-
-
 class Access(NamedTuple):
     """An access by an instruction; `account` is the one whose storage its frame uses.
 
@@ -125,7 +65,7 @@ class Access(NamedTuple):
     @property
     def accessed(self) -> tuple[EthAddress, bool]:
         """Address of the accessed account, and whether it exists."""
-        exists, address = divmod(self.first, _EXISTS)
+        exists, address = divmod(self.first, 1 << EXISTS_BIT)
         return EthAddress(address.to_bytes(20, "big")), bool(exists)
 
 

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import lru_cache, partial
-from struct import Struct
 from typing import Final, Protocol, Self
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, create2_address, create_address
-from bridge.ethereum.transactions import BLOB, DELEGATION_PREFIX, DYNAMIC_FEE, AccessList, Transaction
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE, AccessList, Transaction
 from bridge.filecoin.receipts import Log
-from hypervisor.errors import Fatal
 from hypervisor.kernel.call import Call, CallResult
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.threads import needs_fresh_stack
+from hypervisor.types import MAX_BALANCE
 from runtimes.evm.contracts.engine import CallKind, Status, SubcallOutcome
 from runtimes.evm.forks.forks import Fork
 from runtimes.evm.forks.validation import required_gas
@@ -30,58 +30,66 @@ from runtimes.evm.revm.accounts import delegated_address
 from runtimes.evm.revm.exchanges import Exchanges
 from runtimes.evm.revm.frames import reverting
 from runtimes.evm.revm.guest import (
-    CHANGED,
-    JUMPS,
-    KEEP,
-    NONCE,
-    PASSED,
-    PAUSES,
+    KINDS,
     STATUS,
-    TOUCHED,
-    Command,
-    Exit,
     Guest,
     GuestFailure,
+    call_message,
+    data_message,
+    list_message,
+    read_addresses,
     read_logs,
+    transaction_message,
 )
-from runtimes.evm.revm.native import KERNEL
+from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import (
-    Access,
-    Answer,
     CannotObserve,
     InterceptedCall,
     Interest,
     ObservedEnd,
-    Operation,
     SessionCall,
 )
-from runtimes.evm.revm.observed_natives import ObservedNatives
-from runtimes.evm.revm.session import NeedsKernel, StateSession
+from runtimes.evm.revm.operations import Operations
+from runtimes.evm.revm.protocol import (
+    BORDER_ANSWER,
+    CALL_END,
+    CALL_REQUEST,
+    CALL_RESULT,
+    CHECK,
+    CONTRACT_CALL,
+    COUNT,
+    CREATION,
+    ENTER,
+    GAS,
+    GAS_PRICE,
+    INTEREST,
+    ISOLATED_BASE,
+    ISOLATED_CHARGES,
+    ISOLATED_GAS,
+    NO_LIMIT,
+    OPERATION_HEAD,
+    RANDOM_REQUEST,
+    RESULT,
+    SAME_LOGS,
+    Answer,
+    Command,
+    EndEvent,
+    Entry,
+    Exit,
+    Mode,
+    Operation,
+)
+from runtimes.evm.revm.protocol import CallKind as CreationKind
+from runtimes.evm.revm.session import StateSession, fits
 
-_KINDS: Final = (CallKind.CALL, CallKind.STATICCALL, CallKind.DELEGATECALL, CallKind.CALLCODE, None, None)
-_CREATE2: Final = 5
-_CALL: Final = Struct("<IIIIQ20s20s20s32s32sI")
-_ENDED: Final = Struct("<III20sI")
-_DONE: Final = Struct("<IIQQI")
-_INTEREST: Final = Struct("<III")
-_WORD: Final = Struct("<I")
-_RESULT: Final = Struct("<II")
-_OPERATION: Final = Struct("<I20s")
-_ACCESS: Final = Struct("<I20s32s32s32s32s")
-_RANDOM: Final = Struct("<20s32sI")
-_ACCOUNT: Final = Struct("<I32sQ")
-_GAS: Final = Struct("<QQQ")
-_CHARGES: Final = Struct("<QQQQ")
-_CHARGED: Final = Struct("<QQ")
 _PRICE_BITS: Final = 128
-_NO_LOGS: Final = bytes(4)
-_SAME_LOGS: Final = b"\xff" * 4
-"""Instead of the logs since the last border: they are those of the call (guests/revm, session.rs)."""
-_CHECK: Final = Struct("<II")
-NO_CHECK: Final = bytes(_CHECK.size)
-_AS_SENDER, _UNSEEN, _ISOLATED = 1, 2, 4
-_ISOLATED_BASE: Final = 21_000
-"""Gas that forge adds to the limit of an isolated call, under every fork."""
+_NO_LOGS: Final = list_message(())
+_SAME_LOGS: Final = COUNT.pack(SAME_LOGS)
+NO_CHECK: Final = CHECK.pack(always=False, size=0)
+
+
+_SUPPLIED: Final = (Exit.DONE, Exit.ACCOUNT, Exit.SLOT, Exit.CODE, Exit.BLOCK_HASH, Exit.PRECOMPILE, Exit.PAUSE)
+"""Exits that concern only the session."""
 
 
 class CallObserver(Protocol):
@@ -96,7 +104,7 @@ class CallObserver(Protocol):
         """Modes of frames.
 
         - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too.
-          `PAUSES`: they use no gas.
+          `Mode.PAUSES_GAS`: they use no gas.
         - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
           `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
           and 0 otherwise.
@@ -147,7 +155,20 @@ class CallObserver(Protocol):
         """Take a log; its frame may still fail."""
 
 
-class ObservedCall:
+class CallState(Enum):
+    """States of an observed call, in their order."""
+
+    NEW = auto()
+    """It has not begun; prices may be set."""
+    RUNNING = auto()
+    """The guest runs it, or it waits for its observer, which reads and writes accounts."""
+    ENDED = auto()
+    """It has ended; its changes are neither kept nor discarded, and can be read."""
+    CLOSED = auto()
+    """It was kept or discarded, or it has failed."""
+
+
+class ObservedCall(Operations):
     """A call in a session, and those that follow it, from the start until the last one is kept or abandoned."""
 
     _entered: SubcallOutcome | None = None
@@ -158,42 +179,32 @@ class ObservedCall:
     """Answer of `pass_on`, without what the observer wants to see until then."""
     _passed: InterceptedCall | None = None
     """The call that was passed on last, whose end does not stop unless another call does before."""
-    _frames = 0
-    """`FRAMES` if Python runs the frames."""
-    _recorded = 0
-    """Mode of a call whose record is read at its end, before it is kept or discarded; 0 for others."""
-    _is_begun = False
-    _is_interrupted = False
-    _is_renewed = False
-    _is_isolated = False
-    _is_exchanging = False
+    _is_interrupted = _is_renewed = _is_isolated = _is_exchanging = False
     _next_warmth: bytes | None = None
+    _mode = 0
+    """Modes of the call."""
     _watch = 0
     _random: frozenset[EthAddress] = frozenset()
     _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
-    wants_kernel = False
-    """True if the call has met a native actor, without the kernel."""
-    is_running = True
-    """True until the call is kept or discarded."""
     _following: Sequence[SessionCall] = ()
-    _keeps = False
     _ended = 0
     """Number of calls that ended before the running one."""
+    _native: NativeCalls | None = None
+    """The kernel's part of the call, if it takes part."""
 
     def __init__(
         self, session: StateSession, guest: Guest, observer: CallObserver, sender: EthAddress, to: EthAddress,
         kernel: bool = False,
     ) -> None:  # fmt: skip
         """With `kernel`, the call may call native actors."""
-        self._session, self._guest, self._observer = session, guest, observer
+        super().__init__(session.requests)
+        self._session, self._guest, self._observer, self._has_kernel = session, guest, observer, kernel
+        self.state = CallState.NEW
         self.origin, self.to = sender, to
-        self._operations: list[bytes] = []
-        """Writes that the guest executes with the next message."""
         self._ends: list[ObservedEnd] = []
-        self._exchanges = Exchanges(session)
-        self._native = ObservedNatives(session, guest, self._exchanges, self._message_of) if kernel else None
+        self._exchanges = Exchanges(session.held, session.machine.state_tree)
         self._reopened: list[InterceptedCall] = []
         """Calls that were passed on and whose ends stop."""
         self.touched: dict[EthAddress, None] = {}
@@ -206,13 +217,19 @@ class ObservedCall:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if self.is_running:
-            self._session.abandon(self._guest)
+            self._session.held.abandon(self._guest)
         self._exchanges.undo_all()
-        self._session.draw = None
-        if self._native is not None:
+        self._requests.on_stop = None
+        self._requests.answers.clear()
+        if self._has_kernel:
             self._session.end_kernel()
         if self._is_renewed or self._is_isolated:
             self._session.forget_block()
+
+    @property
+    def is_running(self) -> bool:
+        """True until the call is kept or discarded."""
+        return self.state is not CallState.CLOSED
 
     def run(
         self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
@@ -225,99 +242,115 @@ class ObservedCall:
         No call follows one that has stopped. After one that has succeeded and was kept at once, the next one is made
         only if the check succeeds.
         """
-        session = self._session
-        session.draw = self._draw
-        frames = self._frames = session.begin_frames(self._guest)
-        recorded = self._recorded = session.begin_record(frames)
-        self._set_watch(self._observer.watch)
-        self._random, self._hooked = self._observer.random, self._hooks()
-        mode = (KEEP if keep else 0) | self._watch | recorded | frames
-        if session.records_jumps:
-            mode |= JUMPS
-        if self._native is not None or nonce is not None or self._gas_price or self._blob_hashes:
-            kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
-            to, mode = (self.to, mode) if nonce is None else (None, mode | NONCE)
-            call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
-            message = session.transaction_message(self.origin, call, mode)
-            if self._native is not None:
-                self._native.begin(call, self.origin, mode, self._observer.log)
-        else:
-            message = session.call_message(self.origin, self.to, value, data, gas, mode)
-        if message is None:
-            raise CannotObserve
-        addresses = (self._observer.watched, self._random, self._hooked)
-        parts = [message, self._interest(), *map(_address_list, addresses), check]
+        session, observer = self._session, self._observer
+        jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
+        self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
+        self._set_watch(observer.watch)
+        self._random, self._hooked = observer.random, self._hooks()
+        self._requests.on_stop = self._stopped
+        self._requests.answers |= {
+            Exit.CALL: self._answer_call,
+            Exit.ENTERED_END: self._answer_reopened,
+            Exit.CALL_END: self._answer_end,
+            Exit.ACCESSED: self._answer_access,
+            Exit.RANDOM: self._draw,
+            Exit.LEAVE: self._leave,
+        }
+        message = self._first_message(value, data, gas, nonce)
+        addresses = map(_address_list, (observer.watched, self._random, self._hooked))
+        parts = [message, self._interest(), *addresses, check]
         for each in following:
-            message = session.call_message(each.sender, each.to, 0, each.data, each.gas, mode)
-            if message is None:
+            following_message = self._message_of(each.sender, each.to, 0, each.data, each.gas)
+            if following_message is None:
                 break
-            parts += (_WORD.pack(len(message)), message)
-        self._is_begun, self._keeps, self._following = True, keep, following
+            parts.append(data_message(following_message))
+        self.state, self._following = CallState.RUNNING, following
         try:
-            begin = partial(self._call, Command.TRANSACT, b"".join(parts))
-            if self._native is None:
-                self._go_on(begin())
-            else:
-                self._native.calls.on_fresh_stack(lambda: self._go_on(begin()))
-        except (CannotObserve, NeedsKernel) as stop:
+            self._drive(lambda: self._on_stack(b"".join(parts)))
+        except CannotObserve:
             if not (self.is_running and self._guest.ended):
-                if isinstance(stop, NeedsKernel):
-                    raise self._kernel_needed() from stop
                 raise
-            self._observer.undo()
+            observer.undo()
             self._begin_stopped()
-            session.abandon(self._guest)
-            self.is_running = False
+            session.held.abandon(self._guest)
+            self.state = CallState.CLOSED
             return self._ends
+        self.state = CallState.ENDED
         self._take_ends(self._last, is_last=True)
-        if recorded:
-            try:
-                record = session.read_record(self._guest)
-            except GuestFailure as failure:
-                raise self._failed(failure) from failure
-            session.replay(*record, 0)
+        if self._mode & Mode.RECORD:
+            record = self._drive(lambda: session.recording.take(self._guest))
+            session.recording.replay.run(*record)
         return self._ends
 
-    def _kernel_needed(self) -> CannotObserve:
-        """Return the exception for a call that meets a native actor without the kernel."""
-        self.wants_kernel = True
-        return CannotObserve()
+    def _first_message(self, value: int, data: bytes, gas: int, nonce: int | None) -> bytes:
+        """Return the message of the first call, or creation with `nonce`. Raises CannotObserve."""
+        if not (self._has_kernel or nonce is not None or self._gas_price or self._blob_hashes):
+            message = self._message_of(self.origin, self.to, value, data, gas)
+            if message is None:
+                raise CannotObserve
+            return message
+        kind, price, hashes = BLOB if self._blob_hashes else DYNAMIC_FEE, self._gas_price, self._blob_hashes
+        to, mode = (self.to, self._modes) if nonce is None else (None, self._modes | Mode.NONCE)
+        call = Transaction(kind, None, nonce or 0, to, value, data, gas, price, price, blob_hashes=hashes)
+        if self._has_kernel:
+            self._exchanges.begin_kernel()
+            self._native = self._session.begin_kernel(call, self.origin, call.max_fee)
+            self._native.on_log = self._observer.log
+        if not fits(call):
+            raise CannotObserve
+        return transaction_message(call, self.origin, mode, NO_LIMIT, self.chain_id)
+
+    def _message_of(self, sender: EthAddress, to: EthAddress, value: int, data: bytes, gas: int) -> bytes | None:
+        """Return the message that starts a free call without checks; None if it cannot have these values."""
+        if not (0 <= value <= MAX_BALANCE and 0 < gas < 1 << 64):
+            return None
+        return call_message(sender, to, value, data, gas, self._modes, NO_LIMIT)
+
+    @property
+    def _modes(self) -> int:
+        return self._mode | self._watch
+
+    def _on_stack(self, message: bytes) -> None:
+        """Run the call, with the kernel on a stack of its own."""
+
+        def run() -> None:
+            self._last = self._requests.go_on(self._guest.call(Command.TRANSACT, message), Exit.DONE)
+
+        run() if self._native is None else self._native.on_fresh_stack(run)
 
     def _set_watch(self, watch: int) -> None:
         self._watch = watch
-        if self._frames and watch & PAUSES:
+        if self._mode & Mode.PYTHON_FRAMES and watch & Mode.PAUSES_GAS:
             raise CannotObserve  # their engine uses gas
 
     def _take_ends(self, data: bytes, is_last: bool) -> None:
         """Read the ends of calls; take note of those that were kept, and give the observer the logs."""
         ends, at, kept, observed = self._ends, 0, 0, []
-        at_once = 0
+        events = 0
         while at < len(data):
-            at_once, result, used, refund, size = _DONE.unpack_from(data, at)
-            at += _DONE.size
+            events, result, used, refund, size = CALL_RESULT.read(data, at)
+            at += CALL_RESULT.size
             output, at = data[at : at + size], at + size
-            words_at = at + _WORD.size
-            at = words_at + 32 * _WORD.unpack_from(data, at)[0]
+            words_at = at + COUNT.size
+            at = words_at + 32 * COUNT.read(data, at).count
             words = data[words_at:at]
             logs, at = read_logs(data, at)
-            same = data[at : at + _WORD.size] == _SAME_LOGS
-            seen, at = (logs, at + _WORD.size) if same else read_logs(data, at)
+            same = data[at : at + COUNT.size] == _SAME_LOGS
+            seen, at = (logs, at + COUNT.size) if same else read_logs(data, at)
             if self._native is not None:
                 logs = self._native.logs(logs)
             if logs or seen:
                 observed.append((len(ends), seen))
             touched: list[EthAddress] = []
-            if at_once & TOUCHED:
-                after = at + _WORD.size + 20 * _WORD.unpack_from(data, at)[0]
-                touched = [EthAddress(data[place : place + 20]) for place in range(at + _WORD.size, after, 20)]
-                at = after
-            changed, passed = at_once & CHANGED != 0, at_once & PASSED != 0
+            if events & EndEvent.TOUCHED:
+                touched, at = read_addresses(data, at)
+            changed, passed = events & EndEvent.CHANGED != 0, events & EndEvent.PASSED != 0
             ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed, touched))
-            kept += at_once != 0
-        if is_last and at_once:
-            self.is_running = False
-        if kept and self._keeps:
-            self._session.note_kept(kept)
+            kept += events != 0
+        if is_last and events:
+            self.state = CallState.CLOSED
+        if kept and self._mode & Mode.KEEP:
+            self._session.held.note_kept(kept)
         if is_last and self._passed is not None:
             self._end_unseen(self._passed)
         for number, logs in observed:
@@ -329,74 +362,53 @@ class ObservedCall:
 
     def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
         """Return the message of a call without effect for `run`, only after changes or `always`; empty for none."""
-        session = self._session
-        message = None
-        if session.machine.tracer is None:
-            message = session.call_message(sender, to, 0, data, gas, self._observer.watch)
-        return b"" if message is None else _CHECK.pack(always, len(message)) + message
-
-    def _call(self, command: Command, data: bytes) -> int:
-        try:
-            return self._guest.call(command, data)
-        except GuestFailure as failure:
-            raise self._failed(failure) from failure
+        message, mode = None, Mode.CALL | Mode.UNDOABLE | self._observer.watch
+        if self._session.machine.tracer is None and 0 < gas < 1 << 64:
+            message = call_message(sender, to, 0, data, gas, mode, NO_LIMIT)
+        return b"" if message is None else CHECK.pack(always=always, size=len(message)) + message
 
     def _failed(self, failure: GuestFailure) -> CannotObserve:
-        """Close the session, whose guest lacks memory or has a defect; return the call's error. Raises Fatal."""
-        self.is_running = False
+        self.state = CallState.CLOSED
         self._exchanges.undo_after(0)
-        self._session.close_after(failure)
+        self._session.held.close_after(failure)
         return CannotObserve()
 
-    def _message_of(self, exit_code: int, end: Exit) -> bytes:
-        """Answer requests until an exit, and return its message."""
-        self._go_on(exit_code, end)
-        return self._last
+    def _stopped(self, exit_code: int) -> None:
+        """Undo exchanges of frames that have failed, and take the ends of the calls before the one that has stopped."""
+        if self._is_interrupted:
+            raise KeyboardInterrupt  # for the thread that waits
+        if self._exchanges:
+            self._requests.operate(OPERATION_HEAD.pack(Operation.EXCHANGES, ZERO_ADDRESS))
+            number = COUNT.read(self._guest.output()).count
+            self._exchanges.undo_after(number)
+            if self._native is not None:
+                del self._native.exchanged[number:]
+        if exit_code not in _SUPPLIED:
+            self._begin_stopped()
 
-    def _go_on(self, exit_code: int, end: Exit = Exit.DONE) -> SubcallOutcome | None:
-        """Answer requests until the call that was entered last has ended, and return its outcome; None at an exit."""
-        guest, session = self._guest, self._session
-        while True:
-            request = guest.output()
-            if self._is_interrupted:
-                raise KeyboardInterrupt  # for the thread that waits
-            if self._exchanges:
-                number = self._number_of_exchanges()
-                self._exchanges.undo_after(number)
-                if self._native is not None:
-                    del self._native.calls.exchanged[number:]
-            if exit_code == end:
-                self._last = request
-                return None
-            if exit_code > Exit.PAUSE:
-                self._begin_stopped()
-            if exit_code == Exit.CALL:
-                answer: bytes | None = self._answer_call(request)
-            elif exit_code == Exit.ENDED:
-                depth, outcome = self._read_end(request)
-                self._depth -= 1
-                if not self._reopened or self._reopened[-1].depth != depth:
-                    return outcome
-                answer = self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
-            elif exit_code == Exit.ACCESSED:
-                failed = self._observer.accessed(self)
-                answer = self._message(Answer.PASS) if failed is None else reverting(failed)
-            elif exit_code == Exit.CALL_END:
-                self._observer.call_end(self, *self._read_end(request))
-                answer = self._message(Answer.PASS)
-            else:
-                try:
-                    answer = session.answer(exit_code, request, self._recorded)
-                except GuestFailure as failure:
-                    raise self._failed(failure) from failure
-            if answer is None:
-                raise self._kernel_needed()
-            exit_code = self._call(Command.ANSWER, answer)
+    # --- answers ----------------------------------------------------------------------------------------------
+
+    def _answer_reopened(self, request: bytes) -> bytes:
+        """Answer the end of a call that was passed on, in which others have stopped."""
+        self._depth -= 1
+        outcome = self._read_end(request)[1]
+        return self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
+
+    def _answer_end(self, request: bytes) -> bytes:
+        self._observer.call_end(self, *self._read_end(request))
+        return self._message(Answer.PASS)
+
+    def _leave(self, _request: bytes) -> bytes:
+        raise self._requests.kernel_needed()  # the call is made again in frames of its own
+
+    def _answer_access(self, _request: bytes) -> bytes:
+        failed = self._observer.accessed(self)
+        return self._message(Answer.PASS) if failed is None else reverting(failed)
 
     def _draw(self, request: bytes) -> bytes:
         """Draw a word, also for a frame that Python runs."""
-        account, slot, is_write = _RANDOM.unpack(request)
-        self._observer.random_word(self, EthAddress(account), int.from_bytes(slot, "big"), bool(is_write))
+        account, slot, is_write = RANDOM_REQUEST.read(request)
+        self._observer.random_word(self, account, int.from_bytes(slot, "big"), bool(is_write))
         return self._message(Answer.PASS)
 
     def _interrupt(self) -> None:
@@ -406,7 +418,7 @@ class ObservedCall:
         """Take the ends of the calls before the one that has stopped."""
         number = self._guest.ended
         if number != self._ended:
-            self._call(Command.RESULTS, b"")
+            self._drive(lambda: self._guest.call(Command.TAKE_ENDS))
             self._take_ends(self._guest.output(), is_last=False)
             self._begin(number)
 
@@ -423,43 +435,46 @@ class ObservedCall:
 
     def _packed(self, interest: Interest) -> bytes:
         calls, ends, at_once = interest
-        return _INTEREST.pack(calls, ends, at_once and not (self._recorded or self._exchanges or self._native))
+        at_once = at_once and not (self._mode & Mode.RECORD or self._exchanges or self._native)
+        return INTEREST.pack_values(calls, ends, at_once)
 
     def _hooks(self) -> frozenset[EthAddress]:
         """Return the contracts with storage hooks, which frames outside the guest do not call."""
-        return frozenset() if self._frames else self._observer.hooked
+        return frozenset() if self._mode & Mode.PYTHON_FRAMES else self._observer.hooked
 
-    def _message(self, answer: Answer, *parts: bytes) -> bytes:
+    def _message(self, answer: int, *parts: bytes) -> bytes:
         """Return an answer, which also executes what the observer has written, and what it watches."""
         watch, random, hooked = self._observer.watch, self._observer.random, self._hooks()
         if self._watch != watch:
             self._set_watch(watch)
-            self._write(Operation.WATCH, ZERO_ADDRESS, _WORD.pack(watch))
+            self._write(Operation.WATCH, ZERO_ADDRESS, COUNT.pack(watch))
         if self._random != random:
             self._random = random
-            self._write(Operation.RANDOM, ZERO_ADDRESS, _address_list(random))
+            self._write(Operation.SET_RANDOM, ZERO_ADDRESS, _address_list(random))
         if self._hooked != hooked:
             self._hooked = hooked
-            self._write(Operation.HOOKED, ZERO_ADDRESS, _address_list(hooked))
-        operations = b"".join(self._operations)
-        self._operations.clear()
-        return b"".join((_WORD.pack(answer), _WORD.pack(len(operations)), operations, self._interest(), *parts))
+            self._write(Operation.SET_HOOKED, ZERO_ADDRESS, _address_list(hooked))
+        operations = self._take_operations()
+        head = BORDER_ANSWER.pack_values(answer, len(operations))
+        return b"".join((head, operations, self._interest(), *parts))
 
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
-        entered, depth, kind, static, gas, caller, target, receiver, value, salt, size = _CALL.unpack_from(data, at)
-        at += _CALL.size
+        (entered,) = COUNT.unpack_from(data, at)
+        call = CALL_REQUEST.read(data, at + COUNT.size)
+        at += COUNT.size + CALL_REQUEST.size
         if self._passed is not None:
             if entered > self._depth:
                 self._reopened.append(self._passed)
                 self._depth, self._passed = entered, None
             else:
                 self._end_unseen(self._passed)
-        delegates, second = _KINDS[kind] is CallKind.DELEGATECALL, kind == _CREATE2
+        kind, second = KINDS.get(call.kind), call.kind == CreationKind.CREATE2
+        caller, receiver, delegates = EthAddress(call.caller), EthAddress(call.receiver), kind is CallKind.DELEGATECALL
         request = InterceptedCall(
-            _KINDS[kind], EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
-            int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
-            salt if second else b"", EthAddress(caller) if delegates else None,
+            kind, receiver if delegates else caller, EthAddress(call.target), receiver,
+            int.from_bytes(call.value, "big"), data[at : at + call.size], call.gas, bool(call.is_static), call.depth,
+            second, call.salt if second else b"", caller if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
         if outcome is None:
@@ -471,9 +486,10 @@ class ObservedCall:
         """Return the answer with a call's outcome; `had` is the one that it has had, if it was made."""
         if outcome is had:
             return self._message(Answer.PASS)
-        created = b"" if outcome.created is None else outcome.created
-        result = _RESULT.pack(outcome.success, bool(created)) + created
-        return self._message(Answer.RESULT, result, _WORD.pack(len(outcome.output)), outcome.output)
+        created, size = outcome.created, len(outcome.output)
+        creates = created is not None
+        result = RESULT.pack(success=outcome.success, creates=creates, created=created or ZERO_ADDRESS, size=size)
+        return self._message(Answer.RESULT, result, outcome.output)
 
     def _end_unseen(self, request: InterceptedCall) -> None:
         self._passed = None
@@ -481,8 +497,8 @@ class ObservedCall:
 
     def _take_logs(self, data: bytes, at: int) -> int:
         """Give the observer the logs at a position of a message; return the position after them."""
-        if data[at : at + _WORD.size] == _NO_LOGS:
-            return at + _WORD.size
+        if data[at : at + COUNT.size] == _NO_LOGS:
+            return at + COUNT.size
         logs, at = read_logs(data, at)
         for emitter, log in logs:
             self._log(emitter, log)
@@ -499,29 +515,32 @@ class ObservedCall:
             self.code(code)
             self._write(Operation.SET_CALLEE, code)
         self._depth += 1
-        flags = 0 if sender is None else _AS_SENDER
-        message = self._message(Answer.ENTER, _WORD.pack(flags), sender or b"")
+        message = self._message(Answer.ENTER, _enter(sender))
         if needs_fresh_stack(self._depth):
-            stacks = self._session.machine.stacks
-            outcome = stacks.run(lambda: self._go_on(self._call(Command.ANSWER, message)), self._interrupt)
+            outcome = self._session.machine.stacks.run(lambda: self._enter(message), self._interrupt)
         else:
-            outcome = self._go_on(self._call(Command.ANSWER, message))
-        if outcome is None:
-            raise Fatal("a call has ended before one that it has made")
+            outcome = self._enter(message)
         self._entered = outcome
         return outcome
+
+    def _enter(self, answer: bytes) -> SubcallOutcome:
+        """Make the entered call with an answer, and return its outcome."""
+        requests = self._requests
+        while True:
+            request = self._drive(partial(requests.answer_and_go_on, answer, Exit.ENTERED_END))
+            depth, outcome = self._read_end(request)
+            if not self._reopened or self._reopened[-1].depth != depth:
+                self._depth -= 1
+                return outcome
+            answer = self._answer_reopened(request)
 
     def pass_on(self, sender: EthAddress | None, interest: Interest, isolates: bool = False) -> None:
         """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
 
         `interest` is that of the observer after it. With `isolates` the guest may make it a transaction (`ISOLATES`).
         """
-        flags = _UNSEEN | (0 if sender is None else _AS_SENDER) | (_ISOLATED if isolates else 0)
-        self._passing = b"".join((_WORD.pack(flags), sender or b"", self._packed(interest)))
-
-    def make_cold(self) -> None:
-        """Make all accounts and slots cold."""
-        self._write(Operation.MAKE_COLD, ZERO_ADDRESS)
+        flags = Entry.UNSEEN | (Entry.ISOLATED if isolates else 0)
+        self._passing = _enter(sender, flags) + self._packed(interest)
 
     def isolate(
         self, request: InterceptedCall, sender: EthAddress | None, access_list: AccessList = ()
@@ -532,7 +551,7 @@ class ObservedCall:
         """
         who, fork, limit = sender or request.caller, self.fork, request.gas
         to = None if request.kind is None else request.target
-        gas = min(limit + _ISOLATED_BASE, self._session.block_gas_limit)
+        gas = min(limit + ISOLATED_BASE, self._session.block.block.gas_limit)
         call = Transaction(
             DYNAMIC_FEE, None, 0, to, request.value, request.data, gas, 0, 0, access_list=access_list
         )  # fmt: skip
@@ -541,15 +560,15 @@ class ObservedCall:
             return self.enter(sender), 0, 0
         if max(intrinsic, floor) > gas:
             return None
-        self._operate(Operation.BEGIN_ISOLATED, who, (gas - intrinsic).to_bytes(8, "little"))
+        self._operate(Operation.BEGIN_ISOLATED, who, GAS.pack(gas - intrinsic))
         self._is_isolated = True
         for account, slots in access_list:
             self._write(Operation.TOUCH, account)
             for slot in slots:
                 self.load(account, slot)
         outcome = self.enter(sender)
-        values = _CHARGES.pack(limit, intrinsic, floor, fork.refund_quotient)
-        used, refund = _CHARGED.unpack(self._operate(Operation.END_ISOLATED, ZERO_ADDRESS, values))
+        values = ISOLATED_CHARGES.pack(limit=limit, intrinsic=intrinsic, floor=floor, quotient=fork.refund_quotient)
+        used, refund = ISOLATED_GAS.read(self._operate(Operation.END_ISOLATED, ZERO_ADDRESS, values))
         self._is_isolated = False
         return outcome, used, refund
 
@@ -558,8 +577,9 @@ class ObservedCall:
         nonce = self.nonce(caller)
         made = create_address(caller, nonce) if salt is None else create2_address(caller, salt, code)
         second = salt is not None
-        values = _WORD.pack(second), salt or bytes(32), value.to_bytes(32, "big"), _WORD.pack(len(code)), code
-        self._operate(Operation.CREATE, caller, b"".join(values))
+        amount = value.to_bytes(32, "big")
+        values = CREATION.pack(has_salt=second, salt=salt or bytes(32), value=amount, size=len(code))
+        self._operate(Operation.CREATE, caller, values + code)
         request = InterceptedCall(None, caller, made, made, value, code, 0, False, depth, second, salt or b"")
         outcome = self._observer.intercept(self, request)
         self._operate(Operation.CREATED, ZERO_ADDRESS)
@@ -567,7 +587,7 @@ class ObservedCall:
 
     def call(self, sender: EthAddress, to: EthAddress, data: bytes) -> SubcallOutcome:
         """Call a contract with the gas of the frame that has accessed a slot; the call costs the frame nothing."""
-        self._operate(Operation.CALL, sender, b"".join((to, _WORD.pack(len(data)), data)))
+        self._operate(Operation.CALL, sender, CONTRACT_CALL.pack(to, len(data)) + data)
         outcome = self.enter()
         self._operate(Operation.CALLED, ZERO_ADDRESS)
         return outcome
@@ -575,28 +595,12 @@ class ObservedCall:
     def _read_end(self, data: bytes) -> tuple[int, SubcallOutcome]:
         """Return the depth of the frame that has made a call, and the call's outcome."""
         at = self._take_logs(data, 0)
-        depth, result, creates, created, size = _ENDED.unpack_from(data, at)
-        at += _ENDED.size
+        depth, result, creates, created, size = CALL_END.read(data, at)
+        at += CALL_END.size
         made, status = EthAddress(created) if creates else None, STATUS.get(result, Status.REVERT)
         return depth, SubcallOutcome(status == Status.SUCCESS, data[at : at + size], made, status)
 
-    # --- accounts, which become warm --------------------------------------------------------------------------
-
-    def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
-        """Read an account, after what has been written."""
-        self._write(operation, address, values)
-        message = b"".join(self._operations)
-        self._operations.clear()
-        while exit_code := self._call(Command.OPERATE, message):
-            answer = self._session.answer(exit_code, self._guest.output())
-            if answer is None:
-                raise self._kernel_needed()
-            self._call(Command.ANSWER, answer)
-        return self._guest.output()
-
-    def _write(self, operation: int, address: EthAddress, values: bytes = b"") -> None:
-        """Execute an operation with the next message."""
-        self._operations.append(_OPERATION.pack(operation, address) + values)
+    # --- the state ---------------------------------------------------------------------------------------------
 
     def touch(self, address: EthAddress) -> None:
         """Load an account, which exists after the call, and at once while the state is exchanged."""
@@ -612,40 +616,9 @@ class ObservedCall:
     def slots(self, address: EthAddress) -> list[int]:
         """Return the slots that are not zero."""
         with self.written():
-            return self._session.slots(address)
-
-    def balance(self, address: EthAddress) -> int:
-        return int.from_bytes(self._operate(Operation.ACCOUNT, address)[:32], "big")
-
-    def nonce(self, address: EthAddress) -> int:
-        return int.from_bytes(self._operate(Operation.ACCOUNT, address)[32:], "little")
-
-    def code(self, address: EthAddress) -> bytes:
-        return self._operate(Operation.CODE, address)
-
-    def set_balance(self, address: EthAddress, amount: int) -> None:
-        self._write(Operation.SET_BALANCE, address, amount.to_bytes(32, "big"))
-
-    def set_nonce(self, address: EthAddress, nonce: int) -> None:
-        self._write(Operation.SET_NONCE, address, nonce.to_bytes(8, "little"))
-
-    def set_code(self, address: EthAddress, code: bytes) -> None:
-        self._write(Operation.SET_CODE, address, _WORD.pack(len(code)) + code)
-
-    def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
-        """Delegate an account to the code of another address, or remove its delegation."""
-        self.set_code(address, b"" if to is None else DELEGATION_PREFIX + to)
-
-    def load(self, address: EthAddress, slot: int) -> int:
-        return int.from_bytes(self._operate(Operation.LOAD, address, slot.to_bytes(32, "big")), "big")
-
-    def store(self, address: EthAddress, slot: int, word: int) -> None:
-        self._write(Operation.STORE, address, slot.to_bytes(32, "big") + word.to_bytes(32, "big"))
-
-    def cool(self, address: EthAddress, slot: int | None) -> None:
-        """Make an account's slots cold, or one of them, with the present words as original ones."""
-        only = _WORD.pack(0) if slot is None else _WORD.pack(1) + slot.to_bytes(32, "big")
-        self._operate(Operation.COOL, address, only)
+            _, state = self._requests.find(address)
+            words = None if state is None else self._session.held.contracts.words(state)
+        return [] if words is None else sorted(slot for slot, word in words.items() if word)
 
     @contextmanager
     def written(self) -> Iterator[StateTree]:
@@ -656,14 +629,6 @@ class ObservedCall:
             yield self._session.machine.state_tree
         finally:
             self._exchanges.undo_after(count)
-
-    def warmth(self) -> bytes:
-        """Return what the call has beside the state (`split_warmth`).
-
-        Transient words, and warm accounts and slots, with the original words of slots, and whether the call has created
-        or destroyed the accounts.
-        """
-        return self._operate(Operation.WARMTH, ZERO_ADDRESS)
 
     def set_warmth(self, warmth: bytes) -> None:
         """Set what the call has beside the state after the exchange that is going on."""
@@ -683,7 +648,7 @@ class ObservedCall:
         count = len(self._exchanges)
         self._note_created()
         if self._native is not None:
-            self._native.calls.settle()
+            self._native.settle()
         self._exchanges.begin(self._operate(Operation.WRITE_ALL, ZERO_ADDRESS))
         self._is_exchanging = True
         try:
@@ -695,27 +660,24 @@ class ObservedCall:
             raise
         finally:
             self._is_exchanging = False
-        self._session.forget_actors()
+        self._session.held.forget_actors()
         warmth = self.warmth() if self._next_warmth is None else self._next_warmth
         self._next_warmth = None
-        self._operate(Operation.EXCHANGE, ZERO_ADDRESS, _WORD.pack(len(warmth)) + warmth)
+        self._operate(Operation.EXCHANGE, ZERO_ADDRESS, data_message(warmth))
         self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
         if self._native is not None:
-            self._native.calls.note_exchange()
+            self._native.note_exchange()
 
     def send_as(self, call: Call) -> CallResult:
         """Make a call in an actor's name. Raises SyscallError, CannotObserve without the kernel."""
         if self._native is None:
-            raise self._kernel_needed()
-        return self._native.calls.send_as(call)
+            self.wants_kernel = True
+            raise CannotObserve
+        return self._native.send_as(call)
 
     def _note_created(self) -> None:
         data = self._operate(Operation.CREATIONS, ZERO_ADDRESS)
         self.created.update(EthAddress(data[at : at + 20]) for at in range(0, len(data), 20))
-
-    def _number_of_exchanges(self) -> int:
-        self._call(Command.OPERATE, _OPERATION.pack(Operation.EXCHANGES, ZERO_ADDRESS))
-        return int.from_bytes(self._guest.output(), "little")
 
     def set_origin(self, origin: EthAddress) -> None:
         """Set the transaction's origin that contracts see."""
@@ -726,7 +688,7 @@ class ObservedCall:
         """Let contracts see the machine's block, which has changed. Raises CannotObserve."""
         self._is_renewed = True
         if self._native is not None:
-            self._native.calls.renew_block()
+            self._native.renew_block()
         if not self._session.renew_block(self._guest):
             raise CannotObserve
 
@@ -734,49 +696,16 @@ class ObservedCall:
         """Set the gas price and the blobs of the transaction, before or within it; the fee with the block."""
         self._session.blob_base_fee = blob_base_fee
         self._gas_price, self._blob_hashes = gas_price, blob_hashes
-        if self._is_begun:
+        if self.state is not CallState.NEW:
             if gas_price >> _PRICE_BITS:
                 raise CannotObserve
-            values = gas_price.to_bytes(16, "little"), _WORD.pack(len(blob_hashes)), *blob_hashes
-            self._write(Operation.SET_PRICES, ZERO_ADDRESS, b"".join(values))
-
-    def accesses(self) -> Iterator[Access]:
-        """Yield what instructions have accessed since the last time."""
-        data, number = self._operate(Operation.ACCESSES, ZERO_ADDRESS), int.from_bytes
-        for kind, account, *words in _ACCESS.iter_unpack(data):
-            first, second, third, fourth = (number(word, "big") for word in words)
-            yield Access(kind & 0xFF, EthAddress(account), first, second, third, fourth, kind >> 8)
-
-    def look_up(self, address: EthAddress) -> tuple[bool, int, int]:
-        """Return whether an account exists, its balance and its nonce, without making it warm."""
-        exists, balance, nonce = _ACCOUNT.unpack(self._operate(Operation.LOOK_UP, address))
-        return bool(exists), int.from_bytes(balance, "big"), nonce
-
-    def slot_state(self, address: EthAddress, slot: int) -> tuple[int, bool]:
-        """Return a slot's word, and whether it is warm."""
-        is_warm = any(self._operate(Operation.IS_WARM, address, slot.to_bytes(32, "big")))
-        word = self.load(address, slot)
-        if not is_warm:
-            self.cool(address, slot)
-        return word, is_warm
-
-    def gas_used(self) -> int:
-        """Return the gas that the frame which made the requested call has used."""
-        return int.from_bytes(self._operate(Operation.GAS, ZERO_ADDRESS), "little")
-
-    def reset_gas(self) -> None:
-        """Give the frame that made the requested call the gas with which it began."""
-        self._write(Operation.RESET_GAS, ZERO_ADDRESS)
-
-    def ended_gas(self) -> tuple[int, int, int]:
-        """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
-        limit, used, refund = _GAS.unpack(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))
-        return limit, used, refund
+            price = GAS_PRICE.pack(gas_price.to_bytes(16, "little"))
+            self._write(Operation.SET_PRICES, ZERO_ADDRESS, price + list_message(blob_hashes))
 
     @property
     def runs_in_guest(self) -> bool:
         """True if the guest runs frames."""
-        return not self._frames
+        return not self._mode & Mode.PYTHON_FRAMES
 
     @property
     def chain_id(self) -> int:
@@ -791,28 +720,36 @@ class ObservedCall:
     @property
     def precompiles(self) -> Collection[EthAddress]:
         """Addresses of precompiles, also of Filecoin's."""
-        return {*self.fork.precompiles, *self._session.filecoin_precompiles}
+        return {*self.fork.precompiles, *self._session.block.filecoin_precompiles}
 
     # --- the end ----------------------------------------------------------------------------------------------
 
     def keep(self) -> bool:
         """Keep the changes of the call, which has ended; return True if there are any. Raises CannotObserve."""
-        is_changed = True
-        try:
-            if self._native is not None:
-                self._native.keep()
-            else:
-                is_changed = self._session.keep_call(self._guest)
-        except GuestFailure as failure:
-            raise self._failed(failure) from failure
-        self.is_running = False
+        is_changed = self._drive(self._keep)
+        self.state = CallState.CLOSED
         self._exchanges.keep()
         return is_changed
+
+    def _keep(self) -> bool:
+        if self._native is None:
+            return self._session.held.keep(self._guest, 0, is_undoable=True)
+        self._native.settle()
+        self._guest.call(Command.KEEP)
+        self._guest.call(Command.DRAIN)
+        self._session.held.write_running(self._guest.output())
+        self._exchanges.forget()
+        return True
 
 
 @lru_cache(maxsize=16)
 def _address_list(addresses: frozenset[EthAddress]) -> bytes:
-    return b"".join((_WORD.pack(len(addresses)), *addresses))
+    return list_message(addresses)
+
+
+def _enter(sender: EthAddress | None, flags: int = 0) -> bytes:
+    """Return how a call is entered, as another sender if one is given."""
+    return ENTER.pack(flags | (0 if sender is None else Entry.AS_SENDER), sender or ZERO_ADDRESS)
 
 
 def observe(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from struct import Struct
 from typing import Final, cast
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
@@ -58,48 +57,36 @@ from hypervisor.tracing import (
 from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.contracts.code import CODE_TOO_LONG, code_too_long
-from runtimes.evm.contracts.engine import CallKind, Status, fault_name
+from runtimes.evm.contracts.engine import Status, fault_name
 from runtimes.evm.contracts.gas_table import words
 from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from runtimes.evm.forks.forks import Fork
 from runtimes.evm.revm.accounts import EMPTY_CODE, delegated_address
 from runtimes.evm.revm.calls import overflow_payment
-from runtimes.evm.revm.guest import (
-    COLLISION,
-    FAR_MEMORY,
-    LONG_CODE,
-    LONG_INIT_CODE,
-    OUT_OF_FUNDS,
-    OVERFLOW,
-    RESERVED_CODE,
-    STATUS,
-)
+from runtimes.evm.revm.guest import KINDS, STATUS, read_addresses, read_data
 from runtimes.evm.revm.precompiles import run_precompile
+from runtimes.evm.revm.protocol import (
+    CALL_ITEM,
+    CAUSE,
+    CODE_EXCESS,
+    COUNT,
+    COUNTERS_ITEM,
+    DESTRUCTION_ITEM,
+    END_ITEM,
+    LOG_ITEM,
+    MEMORY_ITEM,
+    NO_COST,
+    RECORDED_CODE,
+    SLOT_ITEM,
+    STEP_ITEM,
+    CallFlag,
+    CallKind,
+    EndFlag,
+    InstructionResult,
+    Item,
+    StepFlag,
+)
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
-
-_START, _END, _LOG, _SLOT, _DESTRUCTION, _COUNTERS, _STEP = range(7)
-"""Numbers of items (`item` in guests/revm/src/record.rs)."""
-_MEMORY, _RETURN_DATA = 1, 2
-_NO_COST: Final = -(1 << 63)
-"""Cost of an instruction that has failed."""
-_STATIC_CALL, _DELEGATE_CALL, _CALL_CODE, _CREATE = 1, 2, 3, 4
-"""Kinds of calls from 0; those from CREATE on create."""
-_EXISTS, _HAS_CODE, _ENTERED = 1, 2, 4
-_EARLY, _ANSWERED, _ISOLATED = 1, 2, 4
-_TOO_DEEP, _OUT_OF_GAS, _NO_GAS_TO_WRITE = 0x11, 0x20, 0x25
-_LAST_RESULT: Final = 3
-
-_WORD: Final = Struct("<I")
-_CALL: Final = Struct("<BBBBQ20s20s20s32s32sI")
-_RESULT: Final = Struct("<BBHQQqQQI")
-_CHANGE: Final = Struct("<I32s32s32sq")
-_DESTROYED: Final = Struct("<I20s20s32s")
-_CODE: Final = Struct("<32sI")
-_COUNTED: Final = Struct("<II")
-_EXCESS: Final = Struct("<II")
-_CAUSE: Final = Struct("<I32s20s")
-_INSTRUCTION: Final = Struct("<BBBxIQqqHH")
-_CHANGED_MEMORY: Final = Struct("<III")
 
 
 class Codes:
@@ -110,10 +97,10 @@ class Codes:
 
     def take(self, data: bytes) -> int:
         """Take the new codes at the beginning of a record; return the position after them."""
-        at = _WORD.size
-        for _ in range(_WORD.unpack_from(data)[0]):
-            code_hash, size = _CODE.unpack_from(data, at)
-            at += _CODE.size
+        at = COUNT.size
+        for _ in range(COUNT.read(data).count):
+            code_hash, size = RECORDED_CODE.read(data, at)
+            at += RECORDED_CODE.size
             code = data[at : at + size]
             self._codes[code_hash] = code, cid_of(code, RAW)
             at += size
@@ -146,18 +133,16 @@ class ActorNumbers:
 
     def take(self, data: bytes, at: int) -> int:
         """Take the accounts that have come to be, in a part of a record; return the position after them."""
-        count = int(_WORD.unpack_from(data, at)[0])
-        at += _WORD.size
         self._new = dict(self._system)
         if self._is_changing:
             self._known = {}
-        listed = [EthAddress(data[place : place + 20]) for place in range(at, at + 20 * count, 20)]
+        listed, at = read_addresses(data, at)
         new = [address for address in listed if address not in self._new and self._existing(address) is None]
         if new:
             with self._tree.without_held():
                 first = self._tree.init_state().next_id
             self._new |= {address: ActorID(number) for number, address in enumerate(new, first)}
-        return at + 20 * count
+        return at
 
     def __call__(self, address: EthAddress) -> ActorID:
         actor = self._new.get(address)
@@ -179,21 +164,23 @@ class ActorNumbers:
 
 def text_of(result: int, data: bytes, value: int, to: EthAddress) -> str:
     """Return the message of a failed call of `to` if it names what has failed; else an empty text."""
-    if result in (LONG_CODE, LONG_INIT_CODE):
-        reason = "max initcode size exceeded" if result == LONG_INIT_CODE else CODE_TOO_LONG
-        size, limit = _EXCESS.unpack(data)
+    if result in (InstructionResult.CREATE_CONTRACT_SIZE_LIMIT, InstructionResult.CREATE_INIT_CODE_SIZE_LIMIT):
+        reason = (
+            "max initcode size exceeded" if result == InstructionResult.CREATE_INIT_CODE_SIZE_LIMIT else CODE_TOO_LONG
+        )
+        size, limit = CODE_EXCESS.read(data)
         return code_too_long(size, limit, reason)
-    if result == RESERVED_CODE:
+    if result == InstructionResult.CREATE_CONTRACT_STARTING_WITH_EF:
         return "code begins with the reserved byte 0xef"
-    if result == FAR_MEMORY:
+    if result == InstructionResult.INVALID_OPERAND_OOG:
         return "a memory offset or size exceeds 32 bits"
-    return overflow_payment(value, to) if result == OVERFLOW else ""
+    return overflow_payment(value, to) if result == InstructionResult.OVERFLOW_PAYMENT else ""
 
 
 def text_of_cause(data: bytes) -> str:
     """Return the message of the failed call that has made its callers fail: `text_of`, with the guest's `cause`."""
-    result, value, to = _CAUSE.unpack_from(data)
-    return text_of(result, data[_CAUSE.size :], _number(value), EthAddress(to))
+    result, value, to = CAUSE.read(data)
+    return text_of(result, data[CAUSE.size :], _number(value), EthAddress(to))
 
 
 def precompile_failure(fork: Fork, name: str, data: bytes, gas: GasTracker) -> str:
@@ -257,22 +244,22 @@ class Replay:
         event, size = self.event, len(data)
         while at < size:
             kind = data[at]
-            if kind == _STEP:
+            if kind == Item.STEP:
                 at = self._step(data, at)
-            elif kind == _START:
+            elif kind == Item.CALL:
                 self.stop()
                 at = self._start(data, at)
-            elif kind == _END:
+            elif kind == Item.END:
                 at = self._end(data, at)
-            elif kind == _LOG:
+            elif kind == Item.LOG:
                 at = self._log(data, at)
-            elif kind == _SLOT:
-                _, slot, before, after, refund = _CHANGE.unpack_from(data, at)
-                at += _CHANGE.size
+            elif kind == Item.SLOT:
+                _, slot, before, after, refund = SLOT_ITEM.read(data, at)
+                at += SLOT_ITEM.size
                 event(SlotWritten(_number(slot), _number(before), _number(after), refund))
-            elif kind == _DESTRUCTION:
-                _, address, beneficiary, balance = _DESTROYED.unpack_from(data, at)
-                at += _DESTROYED.size
+            elif kind == Item.DESTRUCTION:
+                _, address, beneficiary, balance = DESTRUCTION_ITEM.read(data, at)
+                at += DESTRUCTION_ITEM.size
                 event(SelfDestructed(EthAddress(address), EthAddress(beneficiary), _number(balance)))
             else:
                 at = self._counters(data, at)
@@ -288,74 +275,82 @@ class Replay:
             self._open[-1].inner += used
 
     def _start(self, data: bytes, at: int) -> int:
-        _, kind, static, flags, gas, caller, code_address, target, amount, code_hash, length = _CALL.unpack_from(
-            data, at
-        )
-        at += _CALL.size
+        _, kind, static, flags, gas, caller, code_address, target, amount, code_hash, length = CALL_ITEM.read(data, at)
+        at += CALL_ITEM.size
         given, at = data[at : at + length], at + length
-        is_over = at < len(data) and data[at] == _END  # unless the part ends after the beginning of a frame
-        _, ended, result, *_ = _RESULT.unpack_from(data, at) if is_over else (0, 0, 0)
-        if ended & _EARLY and (result == OUT_OF_FUNDS or (kind >= _CREATE and result != OVERFLOW)):
-            return self._refuse(data, at, kind, EthAddress(code_address), given, _number(amount), gas)
-        event, creates, value = self.event, kind >= _CREATE, _number(amount)
+        is_over = at < len(data) and data[at] == Item.END  # unless the part ends after the beginning of a frame
+        _, ended, result, *_ = END_ITEM.read(data, at) if is_over else (0, 0, 0)
+        creates = kind in (CallKind.CREATE, CallKind.CREATE2)
+        is_refused = result == InstructionResult.OUT_OF_FUNDS or (
+            creates and result != InstructionResult.OVERFLOW_PAYMENT
+        )
+        if ended & EndFlag.EARLY and is_refused:
+            return self._refuse(data, at, creates, EthAddress(code_address), given, _number(amount), gas)
+        event, value = self.event, _number(amount)
         code, cid = (given, EMPTY_CODE) if creates else self._codes.get(code_hash)
-        if flags & _ENTERED:
+        if flags & CallFlag.ENTERED:
             self._open.append(_Open(self._actor_of(target), gas, given, creates, None, is_entered=True))
             event(EvmFrame(EthAddress(target), code))
             return at
         name = self._fork.precompiles.get(code_address)
-        borrows = kind in (_DELEGATE_CALL, _CALL_CODE)
+        borrows = kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
         from_, to, method = self._actor_of(target if borrows else caller), delegated_address(code_address), INVOKE_EVM
-        params, codec, is_answered = given, RAW, ended & _ANSWERED != 0
+        params, codec, is_answered = given, RAW, ended & EndFlag.ANSWERED != 0
         if creates:
             to, method = delegated_address(target), METHOD_CONSTRUCTOR
         elif borrows and name is None and not is_answered:
-            opcode = CallKind.DELEGATECALL if kind == _DELEGATE_CALL else CallKind.CALLCODE
-            event(CodeBorrowed(EthAddress(code_address), opcode.name))
+            event(CodeBorrowed(EthAddress(code_address), KINDS[kind].name))
             to, method, codec = Address.id(from_), INVOKE_CONTRACT_DELEGATE, DAG_CBOR
             params, value = DelegateCallParams(cid, given, EthAddress(caller), TokenAmount(value)).encode(), 0
         else:
-            value = value if kind == 0 else 0
+            value = value if kind == CallKind.CALL else 0
             if not is_answered:
                 method, codec = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM, RAW if given else 0
         event(CallStarted(from_, to, method, TokenAmount(value), params, codec, bool(static), gas))
         call = _Open(from_, gas, given, creates, name)
         call.transfer = _number(amount), EthAddress(target)
         self._open.append(call)
-        if is_answered or name is not None or result == _TOO_DEEP or not (flags & _EXISTS or value):
+        if (
+            is_answered
+            or name is not None
+            or result == InstructionResult.CALL_TOO_DEEP
+            or not (flags & CallFlag.EXISTS or value)
+        ):
             return at
         call.actor = self._actor_of(target)
         event(ActorFound(call.actor, None))
-        if flags & _HAS_CODE or borrows:
+        if flags & CallFlag.HAS_CODE or borrows:
             call.has_frame = True
             event(Dispatched(call.actor, *self._evm, delegated_address(target)))
             event(EvmFrame(EthAddress(target), code))
         return at
 
-    def _refuse(self, data: bytes, at: int, kind: int, address: EthAddress, given: bytes, value: int, gas: int) -> int:
+    def _refuse(
+        self, data: bytes, at: int, creates: bool, address: EthAddress, given: bytes, value: int, gas: int
+    ) -> int:
         """Report a call that was not made for want of funds, or because of a contract at the new address."""
-        _, _, result, *_, length = _RESULT.unpack_from(data, at)
-        at += _RESULT.size
+        _, _, result, *_, length = END_ITEM.read(data, at)
+        at += END_ITEM.size
         balance, at = _number(data[at : at + length]), at + length
-        if result == COLLISION:
+        if result == InstructionResult.CREATE_COLLISION:
             self.event(CreationCollision(address, given, value, gas))
-        elif result == OUT_OF_FUNDS:
-            self.event(FundsMissing(address, given, value, balance, kind >= _CREATE, gas))
+        elif result == InstructionResult.OUT_OF_FUNDS:
+            self.event(FundsMissing(address, given, value, balance, creates, gas))
         return at
 
     def _end(self, data: bytes, at: int) -> int:
-        _, flags, result, spent, unspent, state, returned, state_deposit, length = _RESULT.unpack_from(data, at)
-        at += _RESULT.size
+        _, flags, result, spent, unspent, state, returned, state_deposit, length = END_ITEM.read(data, at)
+        at += END_ITEM.size
         output, at = data[at : at + length], at + length
         self.stop(result)
         event, call = self.event, self._open.pop()
         if self._open and not call.is_entered:
             self._open[-1].inner += spent
-        is_success = result <= _LAST_RESULT
-        if flags & _ANSWERED:
+        is_success = STATUS[result] == Status.SUCCESS if result in STATUS else False
+        if flags & EndFlag.ANSWERED:
             event(CallEnded(ExitCode.OK if is_success else ExitCode.EVM_CONTRACT_REVERTED, output, RAW, 0))
             return at
-        if result == _TOO_DEEP:
+        if result == InstructionResult.CALL_TOO_DEEP:
             event(CallEnded(0, b"", 0, 0, "LIMIT_EXCEEDED", "calls nest deeper than 1025"))
             return at
         if call.precompile is not None:
@@ -364,7 +359,7 @@ class Replay:
         exit_code, codec, message, is_plain, shown = STATUS[result], 0, "", False, b""
         deposit, prices = 0, self._fork.gas
         has_deployed = call.creates and is_success
-        is_unpaid = call.creates and result == _OUT_OF_GAS and self._fork.state_gas and output != b""
+        is_unpaid = call.creates and result == InstructionResult.OUT_OF_GAS and self._fork.state_gas and output != b""
         if has_deployed or is_unpaid:
             deposit = prices.code_byte * len(output) + prices.code_word * words(len(output))
         if call.has_frame and exit_code in (Status.SUCCESS, Status.REVERT) and not has_deployed:
@@ -372,7 +367,7 @@ class Replay:
         elif not is_success:
             message = text_of(result, output, *call.transfer)
             if not message and exit_code == ExitCode.SYS_OUT_OF_GAS:
-                unspent, message = 0, _NO_STIPEND if result == _NO_GAS_TO_WRITE else "out of gas"
+                unspent, message = 0, _NO_STIPEND if result == InstructionResult.REENTRANCY_SENTRY_OOG else "out of gas"
                 if call.creates and output:
                     message = _NO_DEPOSIT
             elif not message:
@@ -394,7 +389,7 @@ class Replay:
             event(StateGasUsed(state))
         if not call.is_entered:
             event(CallEnded(exit_code, shown, codec, spent, "", message, is_plain))
-        if flags & _ISOLATED:
+        if flags & EndFlag.ISOLATED:
             event(GasCharged("OnTransaction", spent))
         return at
 
@@ -410,36 +405,32 @@ class Replay:
         event(CallEnded(ExitCode.SYS_OUT_OF_GAS, b"", 0, spent, "", message))
 
     def _log(self, data: bytes, at: int) -> int:
-        length: int
-        topics, emitter = data[at + 1], EthAddress(data[at + 4 : at + 24])
-        at += 24
-        listed, at = tuple(data[place : place + 32] for place in range(at, at + 32 * topics, 32)), at + 32 * topics
-        (length,) = _WORD.unpack_from(data, at)
-        at += _WORD.size
-        entries = log_to_entries(Log(listed, data[at : at + length]))
+        item = LOG_ITEM.read(data, at)
+        at += LOG_ITEM.size
+        end = at + 32 * item.topics
+        listed = tuple(data[place : place + 32] for place in range(at, end, 32))
+        text, at = read_data(data, end)
+        entries = log_to_entries(Log(listed, text))
         shown = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
-        self.event(EventEmitted(self._actor_of(emitter), shown))
-        return at + length
+        self.event(EventEmitted(self._actor_of(EthAddress(item.emitter)), shown))
+        return at
 
     def _step(self, data: bytes, at: int) -> int:
         self._report_cost()
-        _, flags, opcode, counter, gas, cost, refund, kept, pushed = _INSTRUCTION.unpack_from(data, at)
-        at += _INSTRUCTION.size
+        _, flags, opcode, _, counter, gas, cost, refund, kept, pushed = STEP_ITEM.unpack_from(data, at)
+        at += STEP_ITEM.size
         call, end = self._open[-1], at + 32 * pushed
         del call.stack[kept:]
         call.stack += [int.from_bytes(data[place : place + 32], "little") for place in range(at, end, 32)]
         at = end
-        if flags & _MEMORY:
-            size, start, length = _CHANGED_MEMORY.unpack_from(data, at)
-            at += _CHANGED_MEMORY.size
+        if flags & StepFlag.MEMORY:
+            size, start, length = MEMORY_ITEM.unpack_from(data, at)
+            at += MEMORY_ITEM.size
             memory = call.memory.ljust(size, b"\0")
             call.memory = b"".join((memory[:start], data[at : at + length], memory[start + length :]))
             at += length
-        if flags & _RETURN_DATA:
-            (length,) = _WORD.unpack_from(data, at)
-            at += _WORD.size
-            call.return_data = data[at : at + length]
-            at += length
+        if flags & StepFlag.RETURN_DATA:
+            call.return_data, at = read_data(data, at)
         self._cost = cost
 
         def read() -> EvmStep:
@@ -473,15 +464,14 @@ class Replay:
         cost, self._cost = self._cost, None
         if cost is None or self._steps is None:
             return
-        if cost == _NO_COST:
+        if cost == NO_COST:
             self._steps.step(EvmFault(fault_name(STATUS.get(result, ExitCode.SYS_OUT_OF_GAS))))
         elif self._pausing is None:
             self._steps.step(EvmCost(cost))
 
     def _counters(self, data: bytes, at: int) -> int:
-        count: int
-        _, count = _COUNTED.unpack_from(data, at)
-        at += _COUNTED.size
+        _, count = COUNTERS_ITEM.read(data, at)
+        at += COUNTERS_ITEM.size
         counters = array("I")
         counters.frombytes(data[at : at + 4 * count])
         cast(CounterTracer, self._tracer).visit_all(counters)

@@ -378,8 +378,8 @@ def test_a_call_with_long_lines_takes_little_memory() -> None:
     made.touch(DEFAULT_SENDER)
     assert made.call(DEFAULT_SENDER, caller, b"").success
     session = session_of(made.machine)
-    assert session._guest is not None
-    assert session._guest.memory_bytes < 64 << 20  # the lines have 190 MiB
+    assert session.held.guest is not None
+    assert session.held.guest.memory_bytes < 64 << 20  # the lines have 190 MiB
 
 
 def random_step(rng: Random, depth: int) -> str:

@@ -25,7 +25,7 @@ from hypervisor_tools.soltest.project.consent import ConsentNeeded
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url
 from runtimes.evm.forks import InvalidTransaction
-from runtimes.evm.revm import KEEP, PAID, EthereumExecutor, TransactionResult, ethereum_address, session_of
+from runtimes.evm.revm import EthereumExecutor, Mode, TransactionResult, ethereum_address, session_of
 from store.blockstore import StoreError
 
 if TYPE_CHECKING:
@@ -133,4 +133,4 @@ def execute_nested(
     with run.exchange(), context.cheats.outside_test():
         if is_checked:
             return EthereumExecutor(machine).apply_transaction(transaction, sender)
-        return session_of(machine).transact(transaction, sender, KEEP | PAID)
+        return session_of(machine).transact(transaction, sender, Mode.KEEP | Mode.PAID)

@@ -28,20 +28,7 @@ from hypervisor_tools.soltest.cheatcodes.interception import (
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.revm import (
-    ALL_DEPTHS,
-    ISOLATES,
-    PAUSES,
-    RECORDS,
-    RECORDS_ALL,
-    SHOWS_BASE_FEE,
-    SHOWS_PRICE,
-    CannotObserve,
-    InterceptedCall,
-    Interest,
-    ObservedCall,
-    session_of,
-)
+from runtimes.evm.revm import ALL_DEPTHS, CannotObserve, InterceptedCall, Interest, Mode, ObservedCall, session_of
 
 if TYPE_CHECKING:
     from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
@@ -100,16 +87,16 @@ class TestObserver:
     def watch(self) -> int:
         state, modes = self._cheats.state, 0
         if self._cheats.settings.isolates:
-            modes = ISOLATES
-            modes |= SHOWS_PRICE if state.block.gas_price is not None else 0
-            modes |= SHOWS_BASE_FEE if state.block.base_fee is not None else 0
+            modes = Mode.ISOLATES
+            modes |= Mode.SHOWS_PRICE if state.block.gas_price is not None else 0
+            modes |= Mode.SHOWS_BASE_FEE if state.block.base_fee is not None else 0
         if self.is_idle:
             return modes
         if state.hooks is not None:
-            modes |= RECORDS | RECORDS_ALL
+            modes |= Mode.SLOT_ACCESSES | Mode.ALL_ACCESSES
         if state.diff is not None or state.mappings is not None:
-            modes |= RECORDS | RECORDS_ALL
-        return modes | (RECORDS if state.recording else 0) | (PAUSES if self._pauses_gas else 0)
+            modes |= Mode.SLOT_ACCESSES | Mode.ALL_ACCESSES
+        return modes | (Mode.SLOT_ACCESSES if state.recording else 0) | (Mode.PAUSES_GAS if self._pauses_gas else 0)
 
     @property
     def random(self) -> frozenset[EthAddress]:

@@ -15,7 +15,6 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm.accounts import delegated_address
-from runtimes.evm.revm.guest import KEEP
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
     CannotObserve,
@@ -25,6 +24,7 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
+from runtimes.evm.revm.protocol import Mode
 from runtimes.evm.revm.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -140,7 +140,7 @@ def refuse(_run: ObservedCall, _request: InterceptedCall) -> SubcallOutcome:
 
 def slot_of(machine: Hypervisor, address: EthAddress, slot: int) -> int | None:
     session = session_of(machine)
-    return session.word(address, slot)
+    return session.held.word(address, slot)
 
 
 @pytest.mark.parametrize("success", [True, False])
@@ -222,7 +222,7 @@ def test_writes_belong_to_the_frame_that_made_the_call(machine: Hypervisor, fail
     end = "0 0 REVERT" if fails else "STOP"
     called(machine, Recorder(write), {TO: f"{calling(INNER)} STOP", INNER: f"{calling(WATCHED)} {end}"})
     session = session_of(machine)
-    other = session.account(OTHER)
+    other = session.held.account(OTHER)
     assert other is not None
     assert (other.balance, other.nonce, other.code) == ((0, 0, b"") if fails else (6, 7, b"\x5b"))
     assert slot_of(machine, OTHER, 1) == (0 if fails else 5)
@@ -311,7 +311,7 @@ def test_the_answer_waits_for_a_value_that_its_writes_need(machine: Hypervisor, 
     ended = called(machine, Recorder(write), {TO: f"{calling(WATCHED)} 1 SSTORE {COPIES}"})
     assert ended.output == b"data"
     session = session_of(machine)
-    other, deep = session.account(OTHER), session.account(DEEP)
+    other, deep = session.held.account(OTHER), session.held.account(DEEP)
     assert other is not None
     assert deep is not None
     assert (other.balance, deep.nonce, slot_of(machine, OTHER, 1)) == (6, 9, 5)
@@ -504,7 +504,7 @@ def test_an_interrupt_at_the_end_leaves_the_kept_call(
 def test_a_transaction_after_an_observed_call_has_no_observer(machine: Hypervisor) -> None:
     called(machine, Recorder(enter, depth=ALL_DEPTHS), {TO: calling(INNER), INNER: f"{calling(DEEP)} 1 1 SSTORE"})
     session = session_of(machine)
-    result = session.transact(Transaction(DYNAMIC_FEE, None, 0, TO, 0, b"", GAS, 0, 0), SENDER, KEEP)
+    result = session.transact(Transaction(DYNAMIC_FEE, None, 0, TO, 0, b"", GAS, 0, 0), SENDER, Mode.KEEP)
     assert result is not None
     assert result.success
 
@@ -512,7 +512,7 @@ def test_a_transaction_after_an_observed_call_has_no_observer(machine: Hyperviso
 def test_a_large_session_is_written_before_it_is_left(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     called(machine, Recorder(refuse), {TO: "7 1 SSTORE STOP"})
     assert machine.state_tree.held is not None
-    monkeypatch.setattr("runtimes.evm.revm.session._MAX_MEMORY", 0)
+    monkeypatch.setattr("runtimes.evm.revm.held._MAX_MEMORY", 0)
     session = session_of(machine)
     run = observe(session, Recorder(refuse), SENDER, TO)
     assert run is not None

@@ -30,7 +30,8 @@ from hypervisor.types import ActorID
 from runtimes.evm.blocks.alloc import AllocAccount
 from runtimes.evm.forks.validation import InvalidTransaction
 from runtimes.evm.revm import EthereumExecutor
-from runtimes.evm.revm.session import RECORD_SIZE, StateSession
+from runtimes.evm.revm.record import Replay
+from runtimes.evm.revm.session import RECORD_SIZE
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import ETHEREUM, Batch, Call, batch
 from tests.engines.worlds import EthereumMachine
@@ -143,13 +144,13 @@ def traced(engine: str, drawn: Batch, call: Call, tracer: CallTrees) -> list[Any
 def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return the sizes of the records that are given to tracers."""
     sizes: list[int] = []
-    replay = StateSession.replay
+    run = Replay.run
 
-    def counting(session: StateSession, record: bytes, at: int, mode: int) -> None:
+    def counting(replay: Replay, record: bytes, at: int) -> None:
         sizes.append(len(record))
-        replay(session, record, at, mode)
+        run(replay, record, at)
 
-    monkeypatch.setattr(StateSession, "replay", counting)
+    monkeypatch.setattr(Replay, "run", counting)
     return sizes
 
 

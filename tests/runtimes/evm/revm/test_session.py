@@ -39,8 +39,10 @@ from hypervisor.types import (
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.forks.validation import InvalidTransaction
 from runtimes.evm.revm import EthereumExecutor
-from runtimes.evm.revm.guest import CHECKED, KEEP, PAID, Command, Guest, GuestFailure
-from runtimes.evm.revm.session import StateSession, session_of
+from runtimes.evm.revm.guest import Guest, GuestFailure
+from runtimes.evm.revm.protocol import Command, Mode
+from runtimes.evm.revm.requests import Requests
+from runtimes.evm.revm.session import session_of
 from runtimes.evm.revm.transactions import TransactionResult
 from tests.crossing.trees import FUNDS, LOOKUP, PUPPETS, Script, Tree, puppet
 from tests.differential.twins import CallOf
@@ -227,7 +229,7 @@ def test_a_rolled_back_transaction_leaves_nothing(
         if read:
             assert machine.balance(to_filecoin(SENDER)) < RICH
     assert machine.root == root
-    monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
+    monkeypatch.setattr(Requests, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     result = executor.apply_transaction(sent(0, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 6
 
@@ -269,7 +271,7 @@ def test_a_simulation_writes_nothing_and_keeps_the_session(
         with machine.trial():
             result = executor.simulate(CallMessage(NOBODY, COUNTER, Gas(100_000)))
         assert int.from_bytes(result.return_data[-32:], "big") == 6
-        monkeypatch.setattr(StateSession, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
+        monkeypatch.setattr(Requests, "answer", lambda *given: pytest.fail(f"a request: {given[1:]}"))
     assert machine.state_tree.writes == writes
 
 
@@ -365,7 +367,7 @@ def test_a_hot_loop_is_compiled_and_stays_in_the_session(machine: Hypervisor) ->
     end, nonce, is_compiled = time.monotonic() + 30 * slowness(), 0, False
     while not is_compiled:
         assert time.monotonic() < end, "the loop was not compiled"
-        is_compiled = session._guest is not None and session._guest._table.compiled != []
+        is_compiled = session.held.guest is not None and session.held.guest._table.compiled != []
         for gas in (used, used - 1):
             result = executor.apply_transaction(sent(nonce, loops, gas=gas), SENDER)
             assert (result.success, result.gas_used, holds(machine)) == (gas == used, gas, True)
@@ -384,7 +386,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, command: int) -> None:
     monkeypatch.setattr(Guest, "call", failed)
 
 
-@pytest.mark.parametrize("command", [3, 4], ids=["at the start", "after a request"])
+@pytest.mark.parametrize("command", [Command.TRANSACT, Command.ANSWER], ids=["at the start", "after a request"])
 def test_a_guest_that_fails_is_replaced(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, command: int) -> None:
     executor = EthereumExecutor(machine)
     with monkeypatch.context() as patch:
@@ -400,7 +402,7 @@ def test_a_guest_that_fails_with_changes_ends_the_block(machine: Hypervisor, mon
     executor, root = EthereumExecutor(machine), machine.root
     executor.apply_transaction(sent(0, COUNTER), SENDER)
     with monkeypatch.context() as patch:
-        failing(patch, 3)
+        failing(patch, Command.TRANSACT)
         with pytest.raises(Fatal, match="the block's earlier transactions are lost"):
             executor.apply_transaction(sent(1, COUNTER), SENDER)
     assert machine.root == root
@@ -410,11 +412,11 @@ def test_a_guest_that_fails_with_changes_ends_the_block(machine: Hypervisor, mon
 def test_a_guest_with_too_much_memory_is_replaced(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     executor, session = EthereumExecutor(machine), session_of(machine)
     executor.apply_transaction(sent(0, COUNTER), SENDER)
-    used = session._guest
-    monkeypatch.setattr("runtimes.evm.revm.session._MAX_MEMORY", 1 << 16)
+    used = session.held.guest
+    monkeypatch.setattr("runtimes.evm.revm.held._MAX_MEMORY", 1 << 16)
     with machine.trial():
         executor.apply_transaction(sent(1, COUNTER), SENDER)
-        assert session._guest is not used
+        assert session.held.guest is not used
         executor.apply_transaction(sent(2, COUNTER), SENDER)
     result = executor.apply_transaction(sent(1, COUNTER), SENDER)
     assert int.from_bytes(result.logs[0][1].data, "big") == 7
@@ -435,22 +437,22 @@ def test_an_error_while_changes_are_written_loses_nothing(machine: Hypervisor, m
 
 
 @pytest.mark.parametrize(
-    "where", ["session.StateSession.answer", "session.read_end", Command.TRANSACT, Command.KEEP], ids=str
+    "where", ["requests.Requests.answer", "session.read_end", Command.TRANSACT, Command.KEEP], ids=str
 )
 def test_an_interrupted_transaction_has_no_effect(
-    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str | Command
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch, where: str | int
 ) -> None:
     """It is interrupted before it begins, while it runs, after it has ended, and before its changes are kept."""
     executor, call = EthereumExecutor(machine), Guest.call
     executor.apply_transaction(sent(0, OTHER, value=1), SENDER)
 
     def interrupted(*given: Any) -> int:
-        if isinstance(where, Command) and given[1] != where:
+        if isinstance(where, int) and given[1] != where:
             return call(*given)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        place = "guest.Guest.call" if isinstance(where, Command) else where
+        place = "guest.Guest.call" if isinstance(where, int) else where
         patch.setattr(f"runtimes.evm.revm.{place}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             executor.apply_transaction(sent(1, COUNTER), SENDER)
@@ -569,7 +571,7 @@ def test_fork_with_other_opcodes_and_prices_runs_in_a_session(fork: str, code: s
         install_alloc(machine, {SENDER: AllocAccount(RICH), TOKEN: AllocAccount(0, 1, bytes.fromhex(code))})
         session = session_of(machine)
         call = Transaction(LEGACY, None, 0, TOKEN, 0, b"", 200_000, PRICE, PRICE)
-        result = session.transact(call, SENDER, KEEP | CHECKED | PAID)
+        result = session.transact(call, SENDER, Mode.KEEP | Mode.CHECKED | Mode.PAID)
         assert result is not None
         assert result.gas_used == 21_000 + gas
 

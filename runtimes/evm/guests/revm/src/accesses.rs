@@ -5,7 +5,7 @@
 use crate::Ctx;
 use crate::database::Missing;
 use crate::instructions::{Frame, In, remember, revert_entries};
-use crate::session::mode;
+use crate::protocol::{self, DEPTH_BITS, EXISTS_BIT, OPCODE_BITS, access_kind, mode};
 use crate::wire::Write;
 use revm::bytecode::opcode;
 use revm::interpreter::interpreter_types::InputsTr;
@@ -15,14 +15,7 @@ use revm::primitives::{Address, HashSet, U256};
 /// Sizes of hashed data that may be the slot of a mapping: a key and a slot.
 const MAPPING: usize = 64;
 /// Set in an account's address if it exists.
-const EXISTS: U256 = U256::from_limbs([0, 0, 1 << 32, 0]);
-
-/// One of `kind`, by the account whose storage the frame uses.
-struct Access {
-    kind: u32,
-    account: Address,
-    words: [U256; 4],
-}
+const EXISTS: U256 = U256::ONE.wrapping_shl(EXISTS_BIT);
 
 #[derive(Default)]
 pub struct Accesses {
@@ -30,7 +23,7 @@ pub struct Accesses {
     pub has_slots: bool,
     /// Accesses to accounts and hashes are recorded, too.
     pub has_all: bool,
-    items: Vec<Access>,
+    items: Vec<protocol::Access>,
     /// Accounts with random words.
     pub random: HashSet<Address>,
     /// Accounts after accesses to whose slots the transaction stops.
@@ -39,20 +32,11 @@ pub struct Accesses {
     drawn: Option<(Address, U256)>,
 }
 
-mod kind {
-    pub const READ: u32 = 0;
-    pub const WRITE: u32 = 1;
-    pub const HASH: u32 = 2;
-    /// Of an account, with the opcode above the lowest byte, and the frame's depth above both.
-    pub const ACCOUNT: u32 = 3;
-    pub const DEPTH_BITS: u32 = 16;
-}
-
 impl Accesses {
     /// Record what these modes say from now on.
     pub fn watch(&mut self, mode: u32) {
-        self.has_slots = mode & mode::RECORDS != 0;
-        self.has_all = mode & mode::RECORDS_ALL != 0;
+        self.has_slots = mode & mode::SLOT_ACCESSES != 0;
+        self.has_all = mode & mode::ALL_ACCESSES != 0;
     }
 
     pub fn clear(&mut self) {
@@ -62,9 +46,7 @@ impl Accesses {
     /// Write the accesses since the last time.
     pub fn take(&mut self, output: &mut Vec<u8>) {
         for access in self.items.drain(..) {
-            output.u32(access.kind);
-            output.raw(access.account.as_slice());
-            access.words.into_iter().for_each(|word| output.word(word));
+            output.put(access);
         }
     }
 
@@ -73,8 +55,14 @@ impl Accesses {
         if self.has_all && size == MAPPING {
             let data = frame.memory.slice_len(offset, size);
             let (key, slot) = data.split_at(MAPPING / 2);
-            let words = [U256::from_be_slice(key), U256::from_be_slice(slot), hash, U256::ZERO];
-            self.items.push(Access { kind: kind::HASH, account: frame.input.target_address(), words });
+            self.items.push(protocol::Access {
+                kind: access_kind::HASH,
+                account: frame.input.target_address(),
+                first: U256::from_be_slice(key),
+                second: U256::from_be_slice(slot),
+                third: hash,
+                fourth: U256::ZERO,
+            });
         }
     }
 }
@@ -120,10 +108,15 @@ pub fn slot(input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> Instructio
         }
         return Err(result);
     }
-    let kind = if is_write { kind::WRITE } else { kind::READ };
-    let words = [slot, word, if is_write { written } else { word }, U256::ZERO];
     if context.chain.accesses.has_slots {
-        context.chain.accesses.items.push(Access { kind, account: address, words });
+        context.chain.accesses.items.push(protocol::Access {
+            kind: if is_write { access_kind::WRITE } else { access_kind::READ },
+            account: address,
+            first: slot,
+            second: word,
+            third: if is_write { written } else { word },
+            fourth: U256::ZERO,
+        });
     }
     if context.chain.accesses.hooked.contains(&address) {
         context.journaled_state.database.missing = Some(Missing::Nothing);
@@ -151,13 +144,18 @@ pub fn account(input: In<'_>, opcode: u8, instruction: fn(In<'_>) -> Instruction
     let exists = !(found.is_empty() && found.is_loaded_as_not_existing_not_touched());
     let destroys = opcode == opcode::SELFDESTRUCT;
     let value = if destroys { own.info.balance } else { U256::ZERO };
-    let target = U256::from_be_slice(address.as_slice()) | if exists { EXISTS } else { U256::ZERO };
-    let words = [target, found.info.balance, U256::from(found.info.nonce), value];
-    let kind = kind::ACCOUNT | (opcode as u32) << 8 | (frame.input.depth as u32) << kind::DEPTH_BITS;
+    let access = protocol::Access {
+        kind: access_kind::ACCOUNT | (opcode as u32) << OPCODE_BITS | (frame.input.depth as u32) << DEPTH_BITS,
+        account,
+        first: U256::from_be_slice(address.as_slice()) | if exists { EXISTS } else { U256::ZERO },
+        second: found.info.balance,
+        third: U256::from(found.info.nonce),
+        fourth: value,
+    };
     revert_entries(context, before.entries);
     let result = instruction(InstructionContext { interpreter: &mut *frame, host: &mut *context });
     if result != Err(InstructionResult::FatalExternalError) {
-        context.chain.accesses.items.push(Access { kind, account, words });
+        context.chain.accesses.items.push(access);
     }
     result
 }

@@ -1,7 +1,8 @@
 //! Amsterdam: what a transaction has accessed, for the block's access list (EIP-7928), and state gas (EIP-8037).
 
-use crate::session::{Exit, Session};
-use crate::wire::Write;
+use crate::protocol::{self, Exit, access_list_flag as changed};
+use crate::session::Session;
+use crate::wire::{Write, flag};
 use revm::interpreter::{FrameInput, Gas, InstructionResult};
 use revm::primitives::{Address, HashMap, U256};
 use revm::state::{Account, TransactionId};
@@ -12,19 +13,14 @@ pub fn spent(gas: &Gas, result: InstructionResult) -> u64 {
     gas.total_gas_spent() - returned
 }
 
-mod changed {
-    pub const BALANCE: u32 = 1;
-    pub const NONCE: u32 = 2;
-    pub const CODE: u32 = 4;
-}
-
 impl Session {
     /// Return the accounts and slots that the transaction has accessed, also in frames that have failed, with what it has
     /// changed. `removed` are the accounts that it has removed or emptied, as they were before that.
     ///
     /// The journal keeps the transaction's number with them if a revert makes them cold.
     pub fn accesses(&self, id: TransactionId, removed: &[(Address, Account)]) -> Vec<u8> {
-        let removed: HashMap<Address, &Account> = removed.iter().map(|(address, account)| (*address, account)).collect();
+        let removed: HashMap<Address, &Account> =
+            removed.iter().map(|(address, account)| (*address, account)).collect();
         let mut output = Vec::new();
         for (address, account) in &self.evm.ctx.journaled_state.inner.state {
             if account.transaction_id != id {
@@ -32,24 +28,20 @@ impl Session {
             }
             let before = removed.get(address).copied();
             let (original, info) = (before.unwrap_or(account).original_info(), &account.info);
-            let flag = |is_changed: bool, flag: u32| if is_changed { flag } else { 0 };
             let flags = flag(info.balance != original.balance, changed::BALANCE)
                 | flag(info.nonce != original.nonce, changed::NONCE)
                 | flag(info.code_hash != original.code_hash, changed::CODE);
-            output.raw(address.as_slice());
-            output.u32(flags);
-            output.word(info.balance);
-            output.u64(info.nonce);
             let code = info.code.as_ref().filter(|_| flags & changed::CODE != 0);
-            output.data(code.map(|code| code.original_byte_slice()).unwrap_or_default());
+            let code = code.map(|code| code.original_byte_slice()).unwrap_or_default();
+            let (balance, nonce, size) = (info.balance, info.nonce, code.len() as u32);
+            output.put(protocol::AccessedAccount { address: *address, flags, balance, nonce, size });
+            output.raw(code);
             let slots = &before.unwrap_or(account).storage;
             let accessed = slots.iter().filter(|(_, slot)| slot.transaction_id == id);
-            output.u32(accessed.clone().count() as u32);
+            output.put(accessed.clone().count() as u32);
             for (key, slot) in accessed {
                 let word = if before.is_some() { U256::ZERO } else { slot.present_value };
-                output.word(*key);
-                output.word(word);
-                output.u32((word != slot.original_value) as u32);
+                output.put(protocol::AccessedSlot { slot: *key, word, is_changed: word != slot.original_value });
             }
         }
         output

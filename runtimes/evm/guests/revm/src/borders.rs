@@ -2,20 +2,23 @@
 //! the depths that the observer asks for, and the ends of the calls that it has entered. While the transaction is stopped,
 //! the observer reads and writes accounts; its writes belong to the frame that made the call.
 
+use crate::Ctx;
 use crate::amsterdam::spent;
 use crate::cheats::Cheats;
 use crate::frames::Frames;
 use crate::isolation::Isolation;
 use crate::native::{Natives, call_inputs};
+use crate::protocol::{self, CallRequest, Exit, Interest, answer, call_kind, entry, mode, operation};
 use crate::record;
-use crate::session::{Exit, Failure, Session, bytecode, mode};
-use crate::wire::{Reader, Write};
+use crate::session::{Failure, Session, bytecode};
+use crate::wire::{Reader, Write, write_logs};
 use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::{
-    CallInput, CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult, InterpreterResult,
+    CallInput, CallOutcome, CallScheme, CreateInputs, CreateOutcome, FrameInput, Gas, InstructionResult,
+    InterpreterResult,
 };
 use revm::primitives::{Address, Bytes, HashSet, U256};
 
@@ -61,21 +64,12 @@ struct Unseen {
     interest: Interest,
 }
 
-/// What the observer wants to see: calls and ends of calls by frames down to a depth, and the transaction's end.
-struct Interest(u32, u32, bool);
-
-impl Interest {
-    fn read(read: &mut Reader<'_>) -> Self {
-        Self(read.u32(), read.u32(), read.u32() != 0)
-    }
-}
-
 impl Borders {
     /// Begin a call with an observer: the depths and the addresses that it wants to see.
     pub fn read(read: &mut Reader<'_>) -> Self {
         let mut begun = Self::default();
-        begun.see(Interest::read(read));
-        begun.watched = read.list(|read| read.address()).into_iter().collect();
+        begun.see(read.get());
+        begun.watched = read.list().into_iter().collect();
         begun
     }
 
@@ -84,10 +78,11 @@ impl Borders {
         *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, cheats, ..Self::default() };
     }
 
-    fn see(&mut self, Interest(call_depth, end_depth, at_once): Interest) {
-        self.call_depth = call_depth as usize;
-        self.end_depth = end_depth as usize;
-        self.at_once = at_once;
+    /// Stop at calls and ends of calls by frames down to these depths, and at the transaction's end unless `at_once`.
+    fn see(&mut self, interest: Interest) {
+        self.call_depth = interest.calls as usize;
+        self.end_depth = interest.ends as usize;
+        self.at_once = interest.at_once;
     }
 
     pub fn is_watched(&self, address: &Address) -> bool {
@@ -123,62 +118,60 @@ impl Borders {
     }
 }
 
-mod answer {
-    pub const ENTER: u32 = 16;
-    pub const RESULT: u32 = 17;
+/// The modes that cheatcodes change within a call.
+const WATCH: u32 = mode::SLOT_ACCESSES
+    | mode::ALL_ACCESSES
+    | mode::PAUSES_GAS
+    | mode::ISOLATES
+    | mode::SHOWS_PRICE
+    | mode::SHOWS_BASE_FEE;
+
+/// A call or a creation: caller, target and receiver, and the calldata or the init code.
+pub struct Requested {
+    pub kind: u32,
+    pub is_static: bool,
+    pub gas: u64,
+    pub addresses: [Address; 3],
+    pub value: U256,
+    pub salt: U256,
+    pub data: Bytes,
 }
 
-/// How a call is entered.
-mod entry {
-    /// As another sender.
-    pub const SENDER: u32 = 1;
-    /// The end need not stop.
-    pub const UNSEEN: u32 = 2;
-    /// As a transaction, if it is one of the first frame (`mode::ISOLATES`).
-    pub const ISOLATED: u32 = 4;
-}
-
-mod operation {
-    pub const ACCOUNT: u32 = 0;
-    pub const CODE: u32 = 1;
-    pub const SET_BALANCE: u32 = 2;
-    pub const SET_NONCE: u32 = 3;
-    pub const SET_CODE: u32 = 4;
-    pub const LOAD: u32 = 5;
-    pub const STORE: u32 = 6;
-    pub const SET_ORIGIN: u32 = 7;
-    pub const TOUCH: u32 = 8;
-    pub const WATCH: u32 = 9;
-    pub const ACCESSES: u32 = 10;
-    pub const GAS: u32 = 11;
-    pub const RESET_GAS: u32 = 12;
-    pub const ENDED_GAS: u32 = 13;
-    pub const SET_PRICES: u32 = 14;
-    pub const SET_CALLEE: u32 = 15;
-    pub const CREATE: u32 = 16;
-    pub const CREATED: u32 = 17;
-    pub const HOOKED: u32 = 37;
-    pub const CALL: u32 = 38;
-    pub const CALLED: u32 = 39;
-    pub const MAKE_COLD: u32 = 18;
-    pub const BEGIN_ISOLATED: u32 = 19;
-    pub const END_ISOLATED: u32 = 20;
-    pub const SET_ACCOUNT: u32 = 21;
-    pub const REVERT: u32 = 22;
-    pub const EMIT: u32 = 23;
-    pub const POSITION: u32 = 24;
-    pub const HELD_CODE: u32 = 25;
-    pub const CHANGES: u32 = 26;
-    pub const WRITE_ALL: u32 = 27;
-    pub const EXCHANGE: u32 = 28;
-    pub const LOAD_OPEN: u32 = 29;
-    pub const EXCHANGES: u32 = 30;
-    pub const COOL: u32 = 31;
-    pub const CREATIONS: u32 = 32;
-    pub const RANDOM: u32 = 33;
-    pub const IS_WARM: u32 = 34;
-    pub const LOOK_UP: u32 = 35;
-    pub const WARMTH: u32 = 36;
+pub fn requested(init: &FrameInit, context: &Ctx) -> Requested {
+    match &init.frame_input {
+        FrameInput::Call(inputs) => Requested {
+            kind: match inputs.scheme {
+                CallScheme::Call => call_kind::CALL,
+                CallScheme::StaticCall => call_kind::STATICCALL,
+                CallScheme::DelegateCall => call_kind::DELEGATECALL,
+                CallScheme::CallCode => call_kind::CALLCODE,
+            },
+            is_static: inputs.is_static,
+            gas: inputs.gas_limit,
+            addresses: [inputs.caller, inputs.bytecode_address, inputs.target_address],
+            value: inputs.value.get(),
+            salt: U256::ZERO,
+            data: inputs.input.bytes(context),
+        },
+        FrameInput::Create(inputs) => {
+            let caller = context.journaled_state.inner.state.get(&inputs.caller());
+            let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
+            let (kind, salt) = match inputs.scheme() {
+                CreateScheme::Create2 { salt } => (call_kind::CREATE2, salt),
+                _ => (call_kind::CREATE, U256::ZERO),
+            };
+            Requested {
+                kind,
+                is_static: false,
+                gas: inputs.gas_limit(),
+                addresses: [inputs.caller(), address, address],
+                value: inputs.value(),
+                salt,
+                data: inputs.init_code().clone(),
+            }
+        }
+        FrameInput::Empty => unreachable!("a frame has an input"),
+    }
 }
 
 impl Session {
@@ -192,50 +185,17 @@ impl Session {
         }
         self.borders.stop();
         self.write_logs(output);
-        output.u32(self.borders.entered.len() as u32);
+        output.put(self.borders.entered.len() as u32);
         self.write_call(init, output);
-        Ok(Some(Exit::Call))
+        Ok(Some(Exit::CALL))
     }
 
     pub fn write_call(&self, init: &FrameInit, output: &mut Vec<u8>) {
-        let context = &self.evm.ctx;
-        output.u32(init.depth as u32);
-        match &init.frame_input {
-            FrameInput::Call(inputs) => {
-                output.u32(match inputs.scheme {
-                    CallScheme::Call => 0,
-                    CallScheme::StaticCall => 1,
-                    CallScheme::DelegateCall => 2,
-                    CallScheme::CallCode => 3,
-                });
-                output.u32(inputs.is_static as u32);
-                output.u64(inputs.gas_limit);
-                for address in [inputs.caller, inputs.bytecode_address, inputs.target_address] {
-                    output.raw(address.as_slice());
-                }
-                output.word(inputs.value.get());
-                output.word(U256::ZERO);
-                output.data(&inputs.input.as_bytes(context));
-            }
-            FrameInput::Create(inputs) => {
-                let caller = context.journaled_state.inner.state.get(&inputs.caller());
-                let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
-                let (kind, salt) = match inputs.scheme() {
-                    CreateScheme::Create2 { salt } => (5, salt),
-                    _ => (4, U256::ZERO),
-                };
-                output.u32(kind);
-                output.u32(0);
-                output.u64(inputs.gas_limit());
-                for each in [inputs.caller(), address, address] {
-                    output.raw(each.as_slice());
-                }
-                output.word(inputs.value());
-                output.word(salt);
-                output.data(inputs.init_code());
-            }
-            FrameInput::Empty => unreachable!("a frame has an input"),
-        }
+        let Requested { kind, is_static, gas, addresses: [caller, target, receiver], value, salt, data } =
+            requested(init, &self.evm.ctx);
+        let (depth, size) = (init.depth as u32, data.len() as u32);
+        output.put(CallRequest { depth, kind, is_static, gas, caller, target, receiver, value, salt, size });
+        output.raw(&data);
     }
 
     /// Stop if a call that was entered has ended, or one whose end the observer wants to see; else return its result.
@@ -261,33 +221,36 @@ impl Session {
         }
         self.borders.stop();
         self.write_logs(output);
-        output.u32(depth as u32);
         let created = match &ended {
             FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
             _ => None,
         };
-        output.u32(ended.instruction_result() as u32);
-        output.u32(created.is_some() as u32);
-        output.raw(created.unwrap_or_default().as_slice());
-        let is_data = ended.instruction_result().is_ok_or_revert();
-        let data = ended.output();
-        output.data(if is_data { data.data() } else { &[] });
+        let result = ended.instruction_result();
+        let data = if result.is_ok_or_revert() { ended.output().into_data() } else { Bytes::new() };
+        output.put(protocol::CallEnd {
+            depth: depth as u32,
+            result: result as u32,
+            creates: created.is_some(),
+            created: created.unwrap_or_default(),
+            size: data.len() as u32,
+        });
+        output.raw(&data);
         self.borders.ended = Some(ended);
         self.borders.answer_depth = depth;
-        Err(if is_entered { Exit::Ended } else { Exit::CallEnd })
+        Err(if is_entered { Exit::ENTERED_END } else { Exit::CALL_END })
     }
 
     /// Take the observer's answer at a border, after its operations on accounts. Fails as `operate` does.
-    pub fn pass_border(&mut self, kind: u32, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        self.operate(read.data(), output)?;
+    pub fn pass_border(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
+        let given: protocol::BorderAnswer = read.get();
+        self.operate(read.bytes(given.size), output)?;
         self.borders.is_stopped = false;
-        self.borders.see(Interest::read(read));
-        match kind {
+        self.borders.see(read.get());
+        match given.answer {
             answer::ENTER => {
                 let init = self.running.held.as_mut().expect("a call at which it has stopped");
-                let entry = read.u32();
-                if entry & entry::SENDER != 0 {
-                    let sender = read.address();
+                let protocol::Enter { flags, sender } = read.get();
+                if flags & entry::AS_SENDER != 0 {
                     match &mut init.frame_input {
                         FrameInput::Call(inputs) => {
                             inputs.caller = sender;
@@ -300,26 +263,26 @@ impl Session {
                     }
                 }
                 self.borders.is_entering = true;
-                self.borders.isolation.is_passed = entry & entry::ISOLATED != 0;
+                self.borders.isolation.is_passed = flags & entry::ISOLATED != 0;
                 let depth = init.depth;
-                if entry & entry::UNSEEN != 0 {
-                    self.borders.unseen = Some(Unseen { depth, interest: Interest::read(read) });
+                if flags & entry::UNSEEN != 0 {
+                    self.borders.unseen = Some(Unseen { depth, interest: read.get() });
                 } else {
                     self.borders.entered.push(depth);
                 }
             }
             answer::RESULT => {
                 let ended = self.borders.ended.take();
-                let success = read.u32() != 0;
-                let created = if read.u32() != 0 { Some(read.address()) } else { None };
-                let output = Bytes::copy_from_slice(read.data());
-                let result = if success { InstructionResult::Return } else { InstructionResult::Revert };
+                let given: protocol::Result = read.get();
+                let created = given.creates.then_some(given.created);
+                let output = Bytes::copy_from_slice(read.bytes(given.size));
+                let result = if given.success { InstructionResult::Return } else { InstructionResult::Revert };
                 if ended.is_none()
                     && let Some(init) = &self.running.held
                     && matches!(init.frame_input, FrameInput::Call(_))
                 {
                     record::start(&mut self.evm.ctx, init, false);
-                    record::answered(&mut self.evm.ctx, success, &output);
+                    record::answered(&mut self.evm.ctx, given.success, &output);
                 }
                 if let Some(init) = &self.running.held {
                     self.borders.answer_depth = init.depth;
@@ -366,7 +329,7 @@ impl Session {
     /// Write the logs since the last border, also those of frames that have failed.
     pub fn write_logs(&mut self, output: &mut Vec<u8>) {
         let logs = std::mem::take(&mut self.evm.ctx.chain.logs);
-        output.logs(&logs);
+        write_logs(&logs, output);
     }
 
     /// Read or write accounts, which become warm. Fails if a value is missing, and where an account cannot be written; the
@@ -380,8 +343,7 @@ impl Session {
     }
 
     fn execute(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let operation = read.u32();
-        let address = read.address();
+        let protocol::OperationHead { operation, address } = read.get();
         if self.operate_on_run(operation, address, read, output)? {
             return Ok(());
         }
@@ -392,35 +354,36 @@ impl Session {
         let account = inner.state.get_mut(&address).expect("it was loaded");
         match operation {
             operation::ACCOUNT => {
-                output.word(account.info.balance);
-                output.u64(account.info.nonce);
+                output.put(protocol::Amounts { balance: account.info.balance, nonce: account.info.nonce });
             }
             operation::CODE => output.raw(account.info.code.as_ref().map_or(&[], |code| code.original_byte_slice())),
             operation::SET_BALANCE => {
-                let old_balance = std::mem::replace(&mut account.info.balance, read.word());
+                let old_balance = std::mem::replace(&mut account.info.balance, read.get());
                 inner.journal.push(JournalEntry::BalanceChange { address, old_balance });
                 inner.touch(address);
             }
             operation::SET_NONCE => {
-                let previous_nonce = std::mem::replace(&mut account.info.nonce, read.u64());
+                let previous_nonce = std::mem::replace(&mut account.info.nonce, read.get());
                 inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
                 inner.touch(address);
             }
             operation::SET_CODE => {
                 inner.set_code(address, bytecode(Bytes::copy_from_slice(read.data()), delegates));
             }
-            operation::LOAD => match inner.sload(database, address, read.word(), false) {
-                Ok(word) => output.word(word.data),
+            operation::LOAD => match inner.sload(database, address, read.get(), false) {
+                Ok(word) => output.put(word.data),
                 Err(_) => return Err(self.request(output)),
             },
             operation::STORE => {
-                if inner.sstore(database, address, read.word(), read.word(), false).is_err() {
+                let protocol::SlotWord { slot, word } = read.get();
+                if inner.sstore(database, address, slot, word, false).is_err() {
                     return Err(self.request(output));
                 }
                 inner.touch(address);
             }
             operation::COOL => {
-                let only = (read.u32() != 0).then(|| read.word());
+                let given: protocol::Cool = read.get();
+                let only = given.has_slot.then_some(given.slot);
                 for (_, word) in account.storage.iter_mut().filter(|(slot, _)| only.is_none_or(|only| **slot == only)) {
                     word.mark_cold();
                     word.original_value = word.present_value;
@@ -445,10 +408,10 @@ impl Session {
         match operation {
             operation::SET_ORIGIN => context.tx.caller = address,
             operation::WATCH => {
-                let mode = read.u32();
-                self.running.mode = self.running.mode & !mode::WATCH | mode & mode::WATCH;
+                let mode: u32 = read.get();
+                self.running.mode = self.running.mode & !WATCH | mode & WATCH;
                 context.chain.accesses.watch(mode);
-                context.chain.pauses = mode & mode::PAUSES != 0;
+                context.chain.pauses = mode & mode::PAUSES_GAS != 0;
                 context.chain.paused.clear();
             }
             operation::ACCESSES => {
@@ -457,7 +420,7 @@ impl Session {
             operation::GAS => {
                 let passed = self.held_gas();
                 let gas = self.frame_gas()?;
-                output.u64(gas.total_gas_spent().saturating_sub(passed));
+                output.put(gas.total_gas_spent().saturating_sub(passed));
             }
             operation::RESET_GAS => {
                 let passed = self.held_gas();
@@ -466,44 +429,45 @@ impl Session {
                 gas.set_refund(0);
             }
             operation::ENDED_GAS => {
-                let ended = self.borders.ended.as_ref().ok_or(Exit::Leave)?;
+                let ended = self.borders.ended.as_ref().ok_or(Exit::LEAVE)?;
                 let (gas, result) = (ended.gas(), ended.instruction_result());
-                output.u64(gas.limit());
-                output.u64(if result.is_ok_or_revert() { spent(gas, result) } else { gas.limit() });
-                output.u64(if result.is_ok() { gas.refunded() as u64 } else { 0 });
+                output.put(protocol::EndedGas {
+                    limit: gas.limit(),
+                    used: if result.is_ok_or_revert() { spent(gas, result) } else { gas.limit() },
+                    refund: if result.is_ok() { gas.refunded() as u64 } else { 0 },
+                });
             }
             operation::SET_PRICES => {
-                context.tx.gas_price = read.u128();
+                context.tx.gas_price = read.get();
                 context.tx.gas_priority_fee = Some(context.tx.gas_price);
-                context.tx.blob_hashes = read.list(|read| read.hash());
+                context.tx.blob_hashes = read.list();
                 context.tx.tx_type = if context.tx.blob_hashes.is_empty() { 2 } else { 3 };
             }
             operation::SET_CALLEE => {
                 let account = &context.journaled_state.inner.state[&address];
                 let code = account.info.code.clone().unwrap_or_default();
-                let init = self.running.held.as_mut().ok_or(Exit::Leave)?;
+                let init = self.running.held.as_mut().ok_or(Exit::LEAVE)?;
                 if let FrameInput::Call(inputs) = &mut init.frame_input {
                     inputs.bytecode_address = address;
                     inputs.known_bytecode = (account.info.code_hash, code);
                 }
             }
             operation::CREATE => {
-                let init = self.running.held.as_mut().ok_or(Exit::Leave)?;
-                let FrameInput::Call(call) = &init.frame_input else { return Err(Exit::Leave) };
-                let salted = read.u32() != 0;
-                let salt = read.word();
-                let scheme = if salted { CreateScheme::Create2 { salt } } else { CreateScheme::Create };
-                let value = read.word();
-                let code = Bytes::copy_from_slice(read.data());
-                let made = CreateInputs::new(address, scheme, value, code, call.gas_limit, call.reservoir);
+                let init = self.running.held.as_mut().ok_or(Exit::LEAVE)?;
+                let FrameInput::Call(call) = &init.frame_input else { return Err(Exit::LEAVE) };
+                let given: protocol::Creation = read.get();
+                let salted = CreateScheme::Create2 { salt: given.salt };
+                let scheme = if given.has_salt { salted } else { CreateScheme::Create };
+                let code = Bytes::copy_from_slice(read.bytes(given.size));
+                let made = CreateInputs::new(address, scheme, given.value, code, call.gas_limit, call.reservoir);
                 let made = FrameInput::Create(Box::new(made));
                 let made = FrameInit { depth: init.depth, memory: init.memory.clone(), frame_input: made };
                 self.borders.interrupted.extend(self.running.held.replace(made));
             }
             operation::MAKE_COLD => self.make_cold(),
             operation::BEGIN_ISOLATED => {
-                let gas = read.u64();
-                let mut init = self.running.held.take().ok_or(Exit::Leave)?;
+                let gas = read.get();
+                let mut init = self.running.held.take().ok_or(Exit::LEAVE)?;
                 let begun = self.begin_isolated(&mut init, address, gas, output);
                 self.running.held = Some(init);
                 begun?;
@@ -512,7 +476,7 @@ impl Session {
             operation::SET_ACCOUNT => self.set_account(address, read, output)?,
             operation::REVERT => self.revert(read),
             operation::EMIT => self.emit(read),
-            operation::POSITION => self.write_position(output),
+            operation::POSITION => output.put(self.position()),
             operation::CHANGES => self.write_changes(output),
             operation::HELD_CODE => self.write_code(address, output)?,
             operation::WRITE_ALL => self.write_all(output),
@@ -521,26 +485,24 @@ impl Session {
             operation::LOAD_OPEN => self.load_open(output)?,
             operation::EXCHANGES => self.write_exchanges(output),
             operation::CREATIONS => self.write_creations(output),
-            operation::RANDOM => context.chain.accesses.random = read.list(|read| read.address()).into_iter().collect(),
+            operation::SET_RANDOM => context.chain.accesses.random = read.list::<Address>().into_iter().collect(),
             operation::IS_WARM => {
-                let slot = read.word();
+                let slot: U256 = read.get();
                 let inner = &context.journaled_state.inner;
                 let held = inner.state.get(&address).and_then(|account| account.storage.get(&slot));
                 let is_warm = held.is_some_and(|slot| !slot.is_cold_transaction_id(inner.transaction_id));
-                output.u32((is_warm || inner.warm_addresses.is_storage_warm(&address, &slot)) as u32);
+                output.put((is_warm || inner.warm_addresses.is_storage_warm(&address, &slot)) as u32);
             }
             operation::LOOK_UP => {
                 let account = self.hold(address, output)?;
                 let exists = !(account.is_empty() && account.is_loaded_as_not_existing_not_touched());
                 let (balance, nonce) = (account.info.balance, account.info.nonce);
-                output.u32(exists as u32);
-                output.word(balance);
-                output.u64(nonce);
+                output.put(protocol::AccountState { exists, balance, nonce });
             }
-            operation::HOOKED => context.chain.accesses.hooked = read.list(|read| read.address()).into_iter().collect(),
+            operation::SET_HOOKED => context.chain.accesses.hooked = read.list::<Address>().into_iter().collect(),
             operation::CALL => {
-                let target = read.address();
-                let input = CallInput::Bytes(Bytes::copy_from_slice(read.data()));
+                let protocol::ContractCall { target, size } = read.get();
+                let input = CallInput::Bytes(Bytes::copy_from_slice(read.bytes(size)));
                 let code = self.code_to_run(target, output)?;
                 let frame = self.evm.frame_stack.get();
                 let (depth, interpreter) = (frame.depth + 1, &mut frame.interpreter);
@@ -565,7 +527,7 @@ impl Session {
     /// The gas of the frame that made the call. Fails if there is none.
     fn frame_gas(&mut self) -> Result<&mut Gas, Exit> {
         let frames = &mut self.evm.frame_stack;
-        if frames.index().is_none() { Err(Exit::Leave) } else { Ok(&mut frames.get().interpreter.gas) }
+        if frames.index().is_none() { Err(Exit::LEAVE) } else { Ok(&mut frames.get().interpreter.gas) }
     }
 
     /// The gas that the held call takes from its caller.
@@ -579,9 +541,10 @@ impl Session {
     /// Write a slot's word: nothing if the session does not hold it, else 1 and the word.
     pub fn peek(&self, input: &[u8], output: &mut Vec<u8>) -> u32 {
         let mut read = Reader(input);
-        let account = self.evm.ctx.journaled_state.inner.state.get(&read.address());
-        let Some(slot) = account.and_then(|account| account.storage.get(&read.word())) else { return 0 };
-        output.word(slot.present_value);
+        let protocol::SlotRequest { address, slot } = read.get();
+        let account = self.evm.ctx.journaled_state.inner.state.get(&address);
+        let Some(slot) = account.and_then(|account| account.storage.get(&slot)) else { return 0 };
+        output.put(slot.present_value);
         1
     }
 }

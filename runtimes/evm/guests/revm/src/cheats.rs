@@ -2,7 +2,8 @@
 //! the first frame, `assume`, and calls of the console's `log` functions. If the transaction stops for its observer after one of them, or
 //! a prank is left at its end, it begins again, and the observer executes all of them.
 
-use crate::session::{Exit, Session, mode};
+use crate::protocol::{Exit, mode};
+use crate::session::Session;
 use revm::context::JournalEntry;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;

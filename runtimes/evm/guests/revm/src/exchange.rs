@@ -4,7 +4,8 @@
 
 use crate::database::State;
 use crate::native::KERNEL;
-use crate::session::{Changes, Exit, Frames, Session, mode};
+use crate::protocol::{self, Exit, mode, warm_flag};
+use crate::session::{Changes, Frames, Session};
 use crate::wire::{Reader, Write};
 use revm::context::JournalEntry;
 use revm::context_interface::journaled_state::JournalCheckpoint;
@@ -22,12 +23,6 @@ pub struct Exchanged {
     positions: u32,
     access_list: AddressMap<HashSet<U256>>,
     transient: TransientStorage,
-}
-
-/// What the transaction has made of an account, in `write_warmth`.
-mod status {
-    pub const CREATED: u32 = 1;
-    pub const DESTROYED: u32 = 2;
 }
 
 impl Session {
@@ -51,22 +46,19 @@ impl Session {
             .filter(|(address, _)| **address != KERNEL)
             .flat_map(|(address, words)| words.iter().map(move |(key, word)| (address, key, word)))
             .collect();
-        output.u32(words.len() as u32);
+        output.put(words.len() as u32);
         for (address, key, word) in words {
-            output.raw(address.as_slice());
-            output.word(*key);
-            output.word(*word);
+            output.put(protocol::TransientWord { address: *address, slot: *key, word: *word });
         }
         for (address, account) in inner.state.iter().filter(|(_, account)| !account.is_cold_transaction_id(id)) {
             let slots = account.storage.iter().filter(|(_, slot)| !slot.is_cold_transaction_id(id));
-            output.raw(address.as_slice());
-            let created = if account.is_created_locally() { status::CREATED } else { 0 };
-            output.u32(created | if account.is_selfdestructed_locally() { status::DESTROYED } else { 0 });
-            output.u32(slots.clone().count() as u32);
+            let created = if account.is_created_locally() { warm_flag::CREATED } else { 0 };
+            let flags = created | if account.is_selfdestructed_locally() { warm_flag::DESTROYED } else { 0 };
+            let count = slots.clone().count() as u32;
+            output.put(protocol::WarmAccount { address: *address, flags, slots: count });
             for (slot, word) in slots {
-                output.word(*slot);
-                output.u32((word.original_value != word.present_value) as u32);
-                output.word(word.original_value);
+                let is_changed = word.original_value != word.present_value;
+                output.put(protocol::WarmSlot { slot: *slot, is_changed, original: word.original_value });
             }
         }
     }
@@ -84,21 +76,20 @@ impl Session {
         if let Some(own) = inner.transient_storage.get(&KERNEL) {
             transient.insert(KERNEL, own.clone());
         }
-        for _ in 0..read.u32() {
-            transient.insert_value(read.address(), read.word(), read.word());
+        for given in read.list::<protocol::TransientWord>() {
+            transient.insert_value(given.address, given.slot, given.word);
         }
         while !read.0.is_empty() {
-            let address = read.address();
-            let status = read.u32();
-            if status != 0 && self.running.mode & mode::ISOLATES == 0 {
-                self.statuses.push((address, status));
+            let protocol::WarmAccount { address, flags, slots } = read.get();
+            if flags != 0 && self.running.mode & mode::ISOLATES == 0 {
+                self.statuses.push((address, flags));
             }
-            let slots = warm.entry(address).or_default();
-            for _ in 0..read.u32() {
-                let (slot, is_changed, original) = (read.word(), read.u32() != 0, read.word());
-                slots.insert(slot);
-                if is_changed {
-                    self.originals.push((address, slot, original));
+            let warm = warm.entry(address).or_default();
+            for _ in 0..slots {
+                let given: protocol::WarmSlot = read.get();
+                warm.insert(given.slot);
+                if given.is_changed {
+                    self.originals.push((address, given.slot, given.original));
                 }
             }
         }
@@ -144,10 +135,10 @@ impl Session {
             self.load(address, output)?;
             let inner = &mut self.evm.ctx.journaled_state.inner;
             let account = inner.state.get_mut(&address).expect("it was loaded");
-            if status & status::CREATED != 0 {
+            if status & warm_flag::CREATED != 0 {
                 account.status |= AccountStatus::CreatedLocal; // not `Created`: the state has its slots
             }
-            if status & status::DESTROYED != 0 {
+            if status & warm_flag::DESTROYED != 0 {
                 account.mark_selfdestructed_locally();
                 inner.touch(address); // so that it is removed at the end
             }
@@ -189,12 +180,12 @@ impl Session {
     pub fn write_creations(&self, output: &mut Vec<u8>) {
         let state = &self.evm.ctx.journaled_state.inner.state;
         for (address, _) in state.iter().filter(|(_, account)| account.is_created_locally()) {
-            output.raw(address.as_slice());
+            output.put(*address);
         }
     }
 
     /// Write the number of exchanges that the transaction still has.
     pub fn write_exchanges(&self, output: &mut Vec<u8>) {
-        output.u32(self.exchanged.len() as u32);
+        output.put(self.exchanged.len() as u32);
     }
 }

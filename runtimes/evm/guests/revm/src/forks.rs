@@ -3,6 +3,7 @@
 
 use crate::Ctx;
 use crate::instructions::{INSTRUCTIONS, In, net_sstore};
+use crate::protocol;
 use crate::regions;
 use crate::wire::Reader;
 use revm::bytecode::opcode;
@@ -12,12 +13,10 @@ use revm::handler::instructions::InstructionProvider;
 use revm::interpreter::instructions::{GasTable, gas_table_spec};
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::{Instruction, InstructionContext, InstructionExecResult, InstructionTable};
+use revm::primitives::HashMap;
 use revm::primitives::hardfork::SpecId;
 
 type Table = InstructionTable<EthInterpreter, Ctx>;
-
-/// Price of an opcode that the fork does not have.
-const ABSENT: u16 = u16::MAX;
 
 /// The instructions of a fork with their static prices.
 pub struct Instructions {
@@ -53,31 +52,31 @@ impl Default for Instructions {
     }
 }
 
-/// Read a fork: revm's number, whether its net prices of slots are those of EIP-1283 and slots collide with creations, the
-/// static prices of opcodes, and the prices of `GasParams`. Return its instructions, and set its prices.
+/// Read a fork: its rules, the static prices of its opcodes, and the prices of `GasParams`. Net prices of slots are those of
+/// EIP-1283, and slots collide with creations, if the rules say so. Return its instructions, and set its prices.
 pub fn read(read: &mut Reader<'_>, cfg: &mut CfgEnv) -> Instructions {
-    let spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
-    let has_net_slots = read.u32() != 0;
+    let rules: protocol::ForkRules = read.get();
+    let spec = SpecId::try_from_u8(rules.spec as u8).expect("a fork of revm");
     cfg.set_spec_and_mainnet_gas_params(spec);
     cfg.enable_amsterdam_eip8037 = spec.is_enabled_in(SpecId::AMSTERDAM);
     cfg.enable_amsterdam_eip2780 = cfg.enable_amsterdam_eip8037;
-    let mut made = Instructions { slots_collide: read.u32() != 0, ..Instructions::default() };
+    let mut made = Instructions { slots_collide: rules.slots_collide, ..Instructions::default() };
+    let prices: HashMap<u32, u64> = read.list::<protocol::Price>().iter().map(|row| (row.id, row.price)).collect();
     for number in 0..256 {
-        made.gas[number] = read.u16();
+        let price = prices.get(&(number as u32)).copied();
+        made.gas[number] = price.unwrap_or_default() as u16;
         let added = added(number as u8).filter(|(_, since)| !spec.is_enabled_in(*since));
         let instruction = match added {
-            _ if made.gas[number] == ABSENT => {
-                made.gas[number] = 0;
-                Instruction::unknown()
-            }
+            _ if price.is_none() => Instruction::unknown(),
             Some((instruction, _)) => instruction,
-            None if has_net_slots && number == opcode::SSTORE as usize => Instruction::new(net_sstore),
+            None if rules.net_slots && number == opcode::SSTORE as usize => Instruction::new(net_sstore),
             None => continue,
         };
         made.plain[number] = instruction;
         made.regions[number] = instruction;
     }
-    cfg.gas_params.override_gas(read.list(|read| (GasId::new(read.u32() as u8), read.u64())));
+    let prices = read.list::<protocol::Price>();
+    cfg.gas_params.override_gas(prices.iter().map(|row| (GasId::new(row.id as u8), row.price)));
     made
 }
 

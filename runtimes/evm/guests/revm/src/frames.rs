@@ -4,7 +4,8 @@
 use crate::Ctx;
 use crate::forks::Instructions;
 use crate::instructions::{Frame, revert_entries};
-use crate::session::{Exit, Session};
+use crate::protocol::{self, Exit, stop};
+use crate::session::Session;
 use crate::wire::{Reader, Write};
 use revm::bytecode::opcode;
 use revm::handler::instructions::InstructionProvider;
@@ -47,15 +48,6 @@ const ENDS: [InstructionResult; 10] = [
     InstructionResult::OutOfOffset,
 ];
 
-/// Why a frame stops.
-mod stop {
-    pub const BEGUN: u32 = 0;
-    pub const RETURNED: u32 = 1;
-    pub const EXECUTED: u32 = 2;
-    pub const CALLS: u32 = 3;
-    pub const HALTED: u32 = 4;
-}
-
 impl Frames {
     /// Note that the next frame to run is a new one.
     pub fn begin(&mut self) {
@@ -64,8 +56,9 @@ impl Frames {
 
     /// Take Python's request for an instruction.
     pub fn ask(&mut self, read: &mut Reader<'_>) {
-        let (opcode, gas) = (read.u32() as u8, read.u64());
-        let words = read.list(|read| read.word());
+        let request: protocol::FrameRequest = read.get();
+        let words = (0..request.words).map(|_| read.get()).collect();
+        let (opcode, gas) = (request.opcode as u8, request.gas);
         self.asked = Some(Asked { opcode, gas, words, memory: read.data().to_vec() });
     }
 }
@@ -74,11 +67,11 @@ impl Session {
     /// Take the end of the frame from Python.
     pub fn end_frame(&mut self, read: &mut Reader<'_>) {
         let frame = &mut self.evm.frame_stack.get().interpreter;
-        let number = read.u32();
-        let result = ENDS.into_iter().find(|end| *end as u32 == number);
+        let given: protocol::FrameEnd = read.get();
+        let result = ENDS.into_iter().find(|end| *end as u32 == given.result);
         let result = self.borders.frames.halted.take().or(result).expect("an end of a frame");
-        frame.gas.set_remaining(read.u64().min(frame.gas.remaining()));
-        let output = Bytes::copy_from_slice(read.data());
+        frame.gas.set_remaining(given.gas.min(frame.gas.remaining()));
+        let output = Bytes::copy_from_slice(read.bytes(given.size));
         self.borders.is_stopped = false;
         self.borders.frames.action = Some(InterpreterAction::new_return(result, output, frame.gas));
     }
@@ -91,28 +84,31 @@ impl Session {
         let evm = &mut self.evm;
         let frame = evm.frame_stack.get();
         let (depth, frame) = (frame.depth, &mut frame.interpreter);
-        let mut head = |kind: u32, frame: &Frame| {
-            output.u32(kind);
-            output.u32(depth as u32);
-            output.u64(frame.gas.remaining());
-            output.u64(frame.gas.refunded() as u64);
+        let mut head = |reason: u32, frame: &Frame| {
+            let (gas, refund) = (frame.gas.remaining(), frame.gas.refunded());
+            output.put(protocol::FrameStop { reason, depth: depth as u32, gas, refund });
         };
         let Some(asked) = self.borders.frames.asked.take() else {
             if std::mem::take(&mut self.borders.frames.is_new) {
                 head(stop::BEGUN, frame);
                 let input = &frame.input;
-                output.u32(frame.runtime_flag.is_static as u32);
-                output.raw(input.caller_address.as_slice());
-                output.raw(input.target_address.as_slice());
-                output.word(input.call_value);
-                output.data(frame.bytecode.original_byte_slice());
+                let code = frame.bytecode.original_byte_slice();
+                output.put(protocol::FrameStart {
+                    is_static: frame.runtime_flag.is_static,
+                    caller: input.caller_address,
+                    address: input.target_address,
+                    value: input.call_value,
+                    size: code.len() as u32,
+                });
+                output.raw(code);
                 output.data(&input.input.as_bytes(&evm.ctx));
             } else {
                 head(stop::RETURNED, frame);
-                output.word(frame.stack.pop().expect("the result of a call"));
-                output.data(&frame.return_data.0);
+                let word = frame.stack.pop().expect("the result of a call");
+                output.put(protocol::FrameWord { word, size: frame.return_data.0.len() as u32 });
+                output.raw(&frame.return_data.0);
             }
-            return Err(Exit::Frame);
+            return Err(Exit::FRAME);
         };
         let Some(result) = execute(frame, &asked, &evm.instruction, &mut evm.ctx) else {
             self.borders.frames.asked = Some(asked);
@@ -125,26 +121,25 @@ impl Session {
                 InterpreterAction::NewFrame(FrameInput::Create(inputs)) => inputs.gas_limit(),
                 _ => 0,
             };
-            output.u64(given);
+            output.put(given);
             self.borders.frames.action = Some(action);
         } else if let Err(halted) = result {
             head(stop::HALTED, frame);
-            output.u32(halted as u32);
+            output.put(halted as u32);
             self.borders.frames.halted = Some(halted);
         } else {
             head(stop::EXECUTED, frame);
-            output.word(frame.stack.pop().unwrap_or_default());
-            let is_written = asked.opcode == opcode::EXTCODECOPY;
-            output.data(&frame.memory.slice_len(0, if is_written { asked.memory.len() } else { 0 }));
+            let size = if asked.opcode == opcode::EXTCODECOPY { asked.memory.len() } else { 0 };
+            let word = frame.stack.pop().unwrap_or_default();
+            output.put(protocol::FrameWord { word, size: size as u32 });
+            output.raw(&frame.memory.slice_len(0, size));
         }
-        Err(Exit::Frame)
+        Err(Exit::FRAME)
     }
 }
 
 /// Execute an instruction; return None, without effect, if a value of the state is missing.
-fn execute(
-    frame: &mut Frame, asked: &Asked, table: &Instructions, context: &mut Ctx,
-) -> Option<InstructionExecResult> {
+fn execute(frame: &mut Frame, asked: &Asked, table: &Instructions, context: &mut Ctx) -> Option<InstructionExecResult> {
     let entries = context.journaled_state.inner.journal.len();
     let gas = frame.gas;
     frame.gas.set_remaining(asked.gas);

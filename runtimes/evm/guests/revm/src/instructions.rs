@@ -298,7 +298,8 @@ fn selfdestruct(input: In<'_>) -> InstructionExecResult {
     if let Some(account) = inner.state.get_mut(&address) {
         balance = account.info.balance;
         // As in forge, a contract is new until the test's call ends, also in its isolated calls.
-        let is_creation = |entry: &JournalEntry| matches!(entry, JournalEntry::AccountCreated { address: of, .. } if *of == address);
+        let is_creation =
+            |entry: &JournalEntry| matches!(entry, JournalEntry::AccountCreated { address: of, .. } if *of == address);
         if input.host.chain.isolates && account.is_created() && inner.journal.iter().any(is_creation) {
             account.mark_created_locally();
         }
@@ -354,7 +355,10 @@ const fn table() -> InstructionTable<EthInterpreter, Ctx> {
 /// Run a frame as `Interpreter::run_plain` does, and record its instructions, as far as the record goes; with `paused` gas,
 /// none is used.
 fn run_stepwise(
-    frame: &mut Frame, table: &Instructions, context: &mut Ctx, paused: Option<Gas>,
+    frame: &mut Frame,
+    table: &Instructions,
+    context: &mut Ctx,
+    paused: Option<Gas>,
 ) -> Option<InterpreterAction> {
     let ended = loop {
         if let Some(gas) = paused {
@@ -376,9 +380,7 @@ fn run_stepwise(
 }
 
 /// Run a frame that uses no gas, as far as it can go.
-fn run_paused(
-    frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx,
-) -> Option<InterpreterAction> {
+fn run_paused(frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx) -> Option<InterpreterAction> {
     let paused = &mut context.chain.paused;
     paused.retain(|(other, _)| *other <= depth);
     let gas = match paused.last() {
@@ -396,16 +398,15 @@ fn run_paused(
 }
 
 /// Run a frame until it ends, makes a call, or stops (None).
-pub fn run(
-    frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx,
-) -> Option<InterpreterAction> {
+pub fn run(frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx) -> Option<InterpreterAction> {
     if context.chain.jumps.is_recording {
         context.chain.jumps.enter(&frame.bytecode);
     }
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
     } else if !(context.chain.jumps.is_recording || context.chain.accesses.has_all || context.chain.is_stepwise())
-        && context.chain.regions.select(&frame.bytecode) {
+        && context.chain.regions.select(&frame.bytecode)
+    {
         regions::begin(frame, context);
         Some(frame.run_plain(&table.regions, table.gas_table(), context))
     } else if context.chain.is_stepwise() {

@@ -6,8 +6,9 @@
 //! which the transaction stops are isolated by the observer's operations.
 
 use crate::amsterdam::spent;
+use crate::protocol::{Exit, ISOLATED_BASE, IsolatedCharges as Charges, IsolatedGas, mode};
 use crate::record;
-use crate::session::{Exit, Session, mode};
+use crate::session::Session;
 use crate::wire::{Reader, Write};
 use revm::context::{Cfg, JournalEntry, JournalInner};
 use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
@@ -19,9 +20,6 @@ use revm::state::{TransactionId, TransientStorage};
 
 /// Depth of the calls of the first frame.
 const DEPTH: usize = 1;
-
-/// Gas added to a call's limit for the transaction's limit.
-const BASE: u64 = 21_000;
 
 /// What the frame that makes such calls goes on with after them.
 #[derive(Default)]
@@ -56,14 +54,6 @@ pub struct Isolation {
     pub is_passed: bool,
 }
 
-/// The gas of an isolated call: its limit, the transaction's intrinsic gas and floor, and the quotient of refunds.
-struct Charges {
-    limit: u64,
-    intrinsic: u64,
-    floor: u64,
-    quotient: u64,
-}
-
 fn since(journal: &[JournalEntry], start: usize) -> &[JournalEntry] {
     journal.get(start..).unwrap_or_default()
 }
@@ -75,7 +65,7 @@ fn remove(inner: &mut JournalInner<JournalEntry>) -> Result<(), Exit> {
         let destroyed = inner.state.get_mut(&address).filter(|account| account.is_selfdestructed_locally());
         let Some(account) = destroyed else { continue };
         if !account.is_created() {
-            return Err(Exit::Leave);
+            return Err(Exit::LEAVE);
         }
         for (key, word) in account.storage.iter_mut().filter(|(_, word)| !word.present_value.is_zero()) {
             let had_value = std::mem::replace(&mut word.present_value, U256::ZERO);
@@ -174,7 +164,7 @@ impl Session {
         let info = context.cfg.enable_amsterdam_eip2780.then_some(Eip2780TxInfo { value, is_self_transfer });
         let required = prices.initial_tx_gas(&data, creates, 0, 0, 0, info);
         let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
-        let gas = (limit + BASE).min(context.block.gas_limit);
+        let gas = (limit + ISOLATED_BASE).min(context.block.gas_limit);
         let charges = Charges { limit, intrinsic, floor, quotient: prices.max_refund_quotient() };
         if gas < intrinsic.max(floor) {
             let mut ended = Self::without_call(init);
@@ -252,7 +242,7 @@ impl Session {
         inner.load_account(database, sender).expect("it was loaded");
         let first_call = self.first_call_gas(&init.frame_input, output)?;
         // A transaction that lacks this gas ends without its call.
-        let gas = gas.checked_sub(first_call.0 + first_call.1).ok_or(Exit::Leave)?;
+        let gas = gas.checked_sub(first_call.0 + first_call.1).ok_or(Exit::LEAVE)?;
         self.borders.isolation.first_call = first_call;
         self.borders.isolation.reservoir = init.frame_input.reservoir();
         init.frame_input.set_reservoir(0);
@@ -278,13 +268,12 @@ impl Session {
 
     /// End the call at whose end the transaction has stopped: write the gas that it used, and its refund.
     pub fn end_isolated(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let (limit, intrinsic, floor, quotient) = (read.u64(), read.u64(), read.u64(), read.u64());
-        let mut ended = self.borders.ended.take().ok_or(Exit::Leave)?;
-        let charged = self.charge_isolated(&mut ended, &Charges { limit, intrinsic, floor, quotient });
+        let charges: Charges = read.get();
+        let mut ended = self.borders.ended.take().ok_or(Exit::LEAVE)?;
+        let charged = self.charge_isolated(&mut ended, &charges);
         self.borders.ended = Some(ended);
         let (used, refund) = charged?;
-        output.u64(used);
-        output.u64(refund);
+        output.put(IsolatedGas { used, refund });
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The log of executed jump destinations, for coverage-guided fuzzing.
 
+use crate::protocol;
 use crate::wire::Write;
 use revm::interpreter::interpreter::ExtBytecode;
 use revm::primitives::{Bytes, HashSet};
@@ -39,13 +40,13 @@ impl JumpLog {
 
     /// Write the codes that Python lacks, then the log, which begins anew.
     pub fn take(&mut self, output: &mut Vec<u8>) {
-        output.u32(self.codes.len() as u32);
+        output.put(self.codes.len() as u32);
         for (number, code) in self.codes.drain(..) {
-            output.u32(number);
-            output.data(&code);
+            output.put(protocol::JumpCode { number, size: code.len() as u32 });
+            output.raw(&code);
         }
         for jump in self.log.drain(..) {
-            output.u64(jump);
+            output.put(jump);
         }
     }
 }

@@ -23,49 +23,20 @@ mod keccak;
 mod modexp;
 mod native;
 mod precompiles;
+mod protocol;
 mod record;
 mod regions;
 mod session;
 mod wire;
 
+use protocol::{Mailbox, command};
 use session::Session;
 use std::cell::UnsafeCell;
 
 pub use session::Ctx;
 
-/// Commands of Python.
-mod command {
-    pub const RESERVE: u32 = 1;
-    pub const BLOCK: u32 = 2;
-    pub const TRANSACT: u32 = 3;
-    pub const ANSWER: u32 = 4;
-    pub const ABANDON: u32 = 5;
-    pub const DRAIN: u32 = 6;
-    pub const RESET: u32 = 7;
-    pub const READ: u32 = 8;
-    pub const UNDO: u32 = 9;
-    pub const RULES: u32 = 10;
-    pub const KEEP: u32 = 11;
-    pub const DRAINED: u32 = 12;
-    pub const OPERATE: u32 = 13;
-    pub const PEEK: u32 = 14;
-    pub const RECORD: u32 = 15;
-    pub const JUMPS: u32 = 16;
-    pub const RESULTS: u32 = 17;
-    pub const ADD_REGION: u32 = 18;
-}
-
-/// What Python reads and writes in place: the size of the input or of memory to reserve, then the guest's pages of memory;
-/// the input's address; the address and size of the output; and the number of calls of the batch that have ended.
-#[repr(C)]
-struct Mailbox {
-    size: u32,
-    input: u32,
-    output: u32,
-    output_size: u32,
-    ended: u32,
-}
-
+/// The mailbox is what Python reads and writes in place: `size` is that of the input, or of memory to reserve, then the
+/// guest's pages of memory; `ended` is the number of calls of the batch that have ended.
 struct Guest {
     mailbox: Mailbox,
     input: Vec<u8>,
@@ -93,7 +64,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
     let session = guest.session.get_or_insert_default();
     let input = &guest.input[..size.min(guest.input.len())];
     let exit = match number {
-        0 => return &guest.mailbox as *const Mailbox as u32,
+        command::MAILBOX => return &guest.mailbox as *const Mailbox as u32,
         command::RESERVE => {
             guest.input.resize(size, 0);
             guest.mailbox.input = guest.input.as_ptr() as u32;
@@ -115,10 +86,10 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
         command::OPERATE => session.operate(input, &mut guest.output).map_or_else(|exit| exit as u32, |()| 0),
-        command::RECORD => session.record(&mut guest.output),
+        command::TAKE_RECORD => session.record(&mut guest.output),
         command::PEEK => session.peek(input, &mut guest.output),
-        command::JUMPS => session.take_jumps(&mut guest.output),
-        command::RESULTS => session.results(&mut guest.output),
+        command::TAKE_JUMPS => session.take_jumps(&mut guest.output),
+        command::TAKE_ENDS => session.results(&mut guest.output),
         command::ADD_REGION => session.add_region(input),
         _ => unreachable!("no such command"),
     };

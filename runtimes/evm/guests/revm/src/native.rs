@@ -5,9 +5,10 @@
 //! What such calls have changed in the tree belongs to the frames that made them. So the journal counts the times that the
 //! kernel was left: where it undoes one, the next stop tells Python, which goes back, too.
 
+use crate::protocol::{self, Exit, KERNEL_BYTE, Position, held_flag, kernel_flag, mode};
 use crate::record;
-use crate::session::{Exit, Session, mode};
-use crate::wire::{Reader, Write};
+use crate::session::Session;
+use crate::wire::{Reader, Write, flag};
 use revm::context::JournalEntry;
 use revm::context_interface::journaled_state::JournalCheckpoint;
 use revm::handler::FrameResult;
@@ -21,16 +22,7 @@ use revm::state::{Account, Bytecode};
 
 /// The account whose first transient word counts what the kernel has done, in its upper half, and has the size of the
 /// journal at that time in its lower half. Its logs stand for events of actors.
-pub const KERNEL: Address = Address::repeat_byte(0xFF);
-
-/// What the kernel has changed of an account, beside its balance.
-mod change {
-    pub const NONCE: u32 = 1;
-    /// It is no native actor any more.
-    pub const NO_CODE: u32 = 2;
-    /// It has become a native actor.
-    pub const NATIVE: u32 = 4;
-}
+pub const KERNEL: Address = Address::repeat_byte(KERNEL_BYTE);
 
 /// The code of native actors that contracts see.
 const NATIVE_CODE: Bytes = Bytes::from_static(&[0xFE]);
@@ -69,7 +61,12 @@ impl Natives {
 
 /// Return a call of a contract with its code, to which the value has been transferred.
 pub fn call_inputs(
-    caller: Address, target: Address, value: U256, input: CallInput, gas_limit: u64, known_bytecode: (B256, Bytecode),
+    caller: Address,
+    target: Address,
+    value: U256,
+    input: CallInput,
+    gas_limit: u64,
+    known_bytecode: (B256, Bytecode),
 ) -> CallInputs {
     CallInputs {
         input,
@@ -101,7 +98,7 @@ impl Session {
         if self.borders.natives.has_called(init.depth) {
             return false; // the kernel has sent it here
         }
-        if self.running.mode & mode::FIRST != 0 && init.depth == 0 && self.borders.natives.suspended.is_empty() {
+        if self.running.mode & mode::KERNEL_FIRST != 0 && init.depth == 0 && self.borders.natives.suspended.is_empty() {
             return true;
         }
         let is_call = matches!(inputs.scheme, CallScheme::Call | CallScheme::StaticCall);
@@ -138,7 +135,7 @@ impl Session {
         self.borders.is_entering = false;
         self.write_changes(output);
         self.write_call(init, output);
-        Some(Exit::Native)
+        Some(Exit::NATIVE)
     }
 
     /// Write the kernel's count, the sizes of the journal, and the accounts that have changed since then.
@@ -146,8 +143,6 @@ impl Session {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let word = inner.tload(KERNEL, U256::ZERO);
         let [since, _, count, _] = word.into_limbs();
-        output.u32(count as u32);
-        self.write_position(output);
         let mut changed: Vec<Address> = Vec::new();
         let inner = &self.evm.ctx.journaled_state.inner;
         for entry in &inner.journal[since as usize..] {
@@ -164,23 +159,26 @@ impl Session {
         }
         let mut seen: HashSet<Address> = HashSet::default();
         changed.retain(|address| seen.insert(*address));
-        output.u32(changed.len() as u32);
+        let position = self.position();
+        output.put(protocol::Changes { count: count as u32, position, changed: changed.len() as u32 });
         for address in changed {
             let account = &inner.state[&address];
-            output.raw(address.as_slice());
-            output.word(account.info.balance);
-            output.u64(account.info.nonce);
-            let (has_code, is_created) = (!account.info.is_empty_code_hash(), account.is_created_locally());
-            output.u32(has_code as u32 | (is_created as u32) << 1 | (self.is_replaced(&address) as u32) << 2);
+            let flags = flag(!account.info.is_empty_code_hash(), held_flag::CODE)
+                | flag(account.is_created_locally(), held_flag::CREATED)
+                | flag(self.is_replaced(&address), held_flag::REPLACED);
+            let (balance, nonce) = (account.info.balance, account.info.nonce);
+            output.put(protocol::ChangedAccount { address, balance, nonce, flags });
         }
     }
 
-    /// Write the position in the journal, for `revert`.
-    pub fn write_position(&self, output: &mut Vec<u8>) {
+    /// Return the position in the journal, for `revert`.
+    pub fn position(&self) -> Position {
         let inner = &self.evm.ctx.journaled_state.inner;
-        output.u32(inner.journal.len() as u32);
-        output.u32(inner.logs.len() as u32);
-        output.u32(inner.selfdestructed_addresses.len() as u32);
+        Position {
+            journal: inner.journal.len() as u32,
+            logs: inner.logs.len() as u32,
+            selfdestructs: inner.selfdestructed_addresses.len() as u32,
+        }
     }
 
     /// Count what the kernel has done until now, which is undone with what was done before.
@@ -192,17 +190,17 @@ impl Session {
 
     /// Take the kernel's result of a call: the caller goes on with it.
     pub fn end_native(&mut self, read: &mut Reader<'_>) {
-        let (success, used, refund) = (read.u32() != 0, read.u64(), read.u64() as i64);
-        let data = Bytes::copy_from_slice(read.data());
-        self.count(read.u32());
+        let given: protocol::NativeResult = read.get();
+        let data = Bytes::copy_from_slice(read.bytes(given.size));
+        self.count(read.get());
         self.borders.natives.has_ended = true;
         self.borders.answer_depth = self.running.held.as_ref().map_or(0, |init| init.depth);
         let mut ended = self.without_held_call();
         if let FrameResult::Call(outcome) = &mut ended {
-            outcome.result.result = if success { InstructionResult::Return } else { InstructionResult::Revert };
+            outcome.result.result = if given.success { InstructionResult::Return } else { InstructionResult::Revert };
             outcome.result.output = data;
-            let _ = outcome.result.gas.record_regular_cost(used);
-            outcome.result.gas.record_refund(refund);
+            let _ = outcome.result.gas.record_regular_cost(given.gas_used);
+            outcome.result.gas.record_refund(given.refund);
         }
         self.borders.answer = Some(ended);
         self.borders.is_stopped = false;
@@ -210,11 +208,11 @@ impl Session {
 
     /// Begin the call, or the creation, of a contract by the native actor that runs. Fails if a value of the state is missing.
     pub fn enter(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let (target, caller, value) = (read.address(), read.address(), read.word());
-        let (gas_limit, is_static, depth, creates) =
-            (read.u64(), read.u32() != 0, read.u32() as usize, read.u32() != 0);
-        let data = Bytes::copy_from_slice(read.data());
-        let frame_input = if creates {
+        let given: protocol::NativeEntry = read.get();
+        let (target, caller, value, gas_limit) = (given.target, given.caller, given.value, given.gas);
+        let depth = given.depth as usize;
+        let data = Bytes::copy_from_slice(read.bytes(given.size));
+        let frame_input = if given.creates {
             self.hold(target, output)?;
             self.hold(KERNEL, output)?;
             self.borders.natives.constructor = Some((caller, value));
@@ -223,10 +221,10 @@ impl Session {
         } else {
             let code = self.code_to_run(target, output)?;
             let mut inputs = call_inputs(caller, target, value, CallInput::Bytes(data), gas_limit, code);
-            inputs.is_static = is_static;
+            inputs.is_static = given.is_static;
             FrameInput::Call(Box::new(inputs))
         };
-        self.count(read.u32());
+        self.count(read.get());
         let init = self.running.held.take().expect("a call at which it has stopped");
         let memory = init.memory.clone();
         let open = self.borders.open();
@@ -243,7 +241,9 @@ impl Session {
         let inner = &mut self.evm.ctx.journaled_state.inner;
         for entry in &mut inner.journal[entries..] {
             match entry {
-                JournalEntry::NonceBump { address } | JournalEntry::AccountTouched { address } if *address == KERNEL => {
+                JournalEntry::NonceBump { address } | JournalEntry::AccountTouched { address }
+                    if *address == KERNEL =>
+                {
                     *entry = JournalEntry::AccountWarmed { address: KERNEL };
                 }
                 _ => {}
@@ -263,7 +263,10 @@ impl Session {
 
     /// Stop if the contract that a native actor has called has ended; the actor's call is held again.
     pub fn native_after(
-        &mut self, ended: FrameResult, depth: usize, output: &mut Vec<u8>,
+        &mut self,
+        ended: FrameResult,
+        depth: usize,
+        output: &mut Vec<u8>,
     ) -> Result<FrameResult, Exit> {
         let Some(Suspended { mut init, .. }) = self.borders.natives.suspended.pop_if(|last| last.depth == depth) else {
             return Ok(ended);
@@ -274,15 +277,17 @@ impl Session {
         self.borders.is_stopped = true;
         self.write_changes(output);
         let (result, gas) = (ended.instruction_result(), ended.gas());
-        output.u32(result as u32);
-        output.u64(if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() });
-        output.u64(if result.is_ok() { gas.refunded() as u64 } else { 0 });
-        let data = ended.output();
-        match record::excess(&self.evm.ctx, &ended) {
-            Some(excess) => output.data(&excess),
-            None => output.data(if result.is_ok_or_revert() { data.data() } else { &[] }),
-        }
-        Err(Exit::NativeEnd)
+        let excess = record::excess(&self.evm.ctx, &ended);
+        let own = ended.output();
+        let data = excess.as_deref().unwrap_or(if result.is_ok_or_revert() { own.data() } else { &[] });
+        output.put(protocol::NativeEnd {
+            result: result as u32,
+            gas_used: if result.is_ok_or_revert() { gas.total_gas_spent() } else { gas.limit() },
+            refund: if result.is_ok() { gas.refunded() } else { 0 },
+            size: data.len() as u32,
+        });
+        output.raw(data);
+        Err(Exit::NATIVE_END)
     }
 
     // --- operations of the kernel, which warm nothing ---------------------------------------------------------------
@@ -315,9 +320,7 @@ impl Session {
         }
     }
 
-    fn known_code(
-        &mut self, address: Address, output: &mut Vec<u8>,
-    ) -> Result<(B256, Bytecode), Exit> {
+    fn known_code(&mut self, address: Address, output: &mut Vec<u8>) -> Result<(B256, Bytecode), Exit> {
         let info = &self.hold(address, output)?.info;
         Ok((info.code_hash, info.code.clone().unwrap_or_default()))
     }
@@ -331,8 +334,8 @@ impl Session {
 
     /// Set an account's balance, its nonce unless it is that of a contract, and whether it is a native actor.
     pub fn set_account(&mut self, address: Address, read: &mut Reader<'_>, output: &mut Vec<u8>) -> Result<(), Exit> {
-        let (balance, nonce, flags) = (read.word(), read.u64(), read.u32());
-        let has_nonce = flags & change::NONCE != 0;
+        let protocol::SetAccount { balance, nonce, flags } = read.get();
+        let has_nonce = flags & kernel_flag::NONCE != 0;
         self.hold(address, output)?;
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let account = inner.state.get_mut(&address).expect("it is held");
@@ -355,9 +358,9 @@ impl Session {
             inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
         }
         inner.touch(address);
-        if flags & change::NATIVE != 0 {
+        if flags & kernel_flag::NATIVE != 0 {
             inner.set_code(address, Bytecode::new_legacy(NATIVE_CODE));
-        } else if flags & change::NO_CODE != 0 {
+        } else if flags & kernel_flag::NO_CODE != 0 {
             inner.set_code(address, Bytecode::default());
         }
         Ok(())
@@ -365,15 +368,19 @@ impl Session {
 
     /// Emit a log that stands for an actor's event.
     pub fn emit(&mut self, read: &mut Reader<'_>) {
-        let number = Bytes::copy_from_slice(&read.u32().to_le_bytes());
+        let number = Bytes::copy_from_slice(&read.get::<u32>().to_le_bytes());
         self.evm.ctx.journaled_state.inner.log(Log::new_unchecked(KERNEL, Vec::new(), number));
     }
 
     /// Undo what was done since a position.
     pub fn revert(&mut self, read: &mut Reader<'_>) {
-        let (journal_i, log_i, selfdestructed_i) = (read.u32() as usize, read.u32() as usize, read.u32() as usize);
+        let given: Position = read.get();
         let inner = &mut self.evm.ctx.journaled_state.inner;
         inner.depth += 1; // that of the checkpoint
-        inner.checkpoint_revert(JournalCheckpoint { log_i, journal_i, selfdestructed_i });
+        inner.checkpoint_revert(JournalCheckpoint {
+            log_i: given.logs as usize,
+            journal_i: given.journal as usize,
+            selfdestructed_i: given.selfdestructs as usize,
+        });
     }
 }

@@ -3,48 +3,18 @@
 
 use crate::Ctx;
 use crate::amsterdam::spent;
-use crate::wire::Write;
+use crate::borders::{Requested, requested};
+use crate::protocol::{self, EndItem, NO_COST, StepItem, call_flag, end_flag, item, step_flag};
+use crate::wire::{Reader, Write, flag, overwrite};
 use revm::bytecode::opcode;
 use revm::context::{Cfg, JournalEntry};
-use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter::{EthInterpreter, STACK_LIMIT};
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::interpreter_types::{Jumps, MemoryTr, ReturnData};
-use revm::interpreter::{CallScheme, FrameInput, InstructionResult, Interpreter, InterpreterAction};
+use revm::interpreter::{FrameInput, InstructionResult, Interpreter, InterpreterAction};
 use revm::primitives::{Address, B256, Bytes, HashSet, KECCAK_EMPTY, Log, U256};
 use revm::state::Bytecode;
-
-mod item {
-    pub const START: u32 = 0;
-    pub const END: u32 = 1;
-    pub const LOG: u32 = 2;
-    pub const SLOT: u32 = 3;
-    pub const DESTRUCTION: u32 = 4;
-    pub const COUNTERS: u32 = 5;
-    pub const STEP: u32 = 6;
-}
-
-/// The step has memory, and return data, that its frame's last step did not have.
-const MEMORY: u32 = 1;
-const RETURN_DATA: u32 = 2;
-/// Position of the cost in a step, and its value until the instruction has succeeded.
-const COST_AT: usize = 16;
-const NO_COST: i64 = i64::MIN;
-
-/// The callee's account exists.
-const EXISTS: u32 = 1;
-/// The account whose code runs has code.
-const HAS_CODE: u32 = 2;
-/// A native actor makes the call: the kernel reports it.
-const ENTERED: u32 = 4;
-
-/// The call ended without a frame of its own.
-const EARLY: u32 = 1;
-/// The observer has answered instead of the callee.
-const ANSWERED: u32 = 2;
-/// The call was a transaction of its own.
-const ISOLATED: u8 = 4;
 
 /// Gas of a call that has ended.
 #[derive(Default)]
@@ -140,10 +110,11 @@ impl Record {
     /// Write the codes that were not `sent` yet.
     pub fn write_codes(&mut self, sent: &mut HashSet<B256>, output: &mut Vec<u8>) {
         self.codes.retain(|(hash, _)| sent.insert(*hash));
-        output.u32(self.codes.len() as u32);
+        output.put(self.codes.len() as u32);
         for (hash, code) in self.codes.drain(..) {
-            output.raw(hash.as_slice());
-            output.data(code.original_byte_slice());
+            let code = code.original_byte_slice();
+            output.put(protocol::RecordedCode { code_hash: hash, size: code.len() as u32 });
+            output.raw(code);
         }
     }
 
@@ -158,10 +129,9 @@ impl Record {
 
     fn flush(&mut self) {
         if !self.counters.is_empty() {
-            self.items.u32(item::COUNTERS);
-            self.items.u32(self.counters.len() as u32);
+            self.items.put(protocol::CountersItem { item: item::COUNTERS, count: self.counters.len() as u32 });
             for counter in self.counters.drain(..) {
-                self.items.u32(counter);
+                self.items.put(counter);
             }
         }
     }
@@ -171,92 +141,76 @@ impl Record {
         let refunded = self.open.last().map_or(0, |place| place.refunded + place.refund);
         self.open.push(Place { refunded, ..Place::default() });
         let state = &context.journaled_state.inner.state;
-        let mut head = |kind: u32, is_static: bool, flags: u32, gas: u64, addresses: [Address; 3]| {
-            self.items.u32(item::START | kind << 8 | (is_static as u32) << 16 | flags << 24);
-            self.items.u64(gas);
-            for address in addresses {
-                self.items.raw(address.as_slice());
-            }
-        };
-        match &init.frame_input {
-            FrameInput::Call(inputs) => {
-                self.caller = inputs.caller;
-                let kind = match inputs.scheme {
-                    CallScheme::Call => 0,
-                    CallScheme::StaticCall => 1,
-                    CallScheme::DelegateCall => 2,
-                    CallScheme::CallCode => 3,
-                };
-                let callee = state.get(&inputs.target_address);
-                let exists = callee.is_some_and(|account| !(account.is_empty() && account.is_loaded_as_not_existing()));
-                let code = state.get(&inputs.bytecode_address);
-                let has_code = code.is_some_and(|account| !account.info.is_empty_code_hash());
-                let flags = if exists { EXISTS } else { 0 }
-                    | if has_code { HAS_CODE } else { 0 }
-                    | if is_entered { ENTERED } else { 0 };
-                let (hash, bytecode) = &inputs.known_bytecode;
-                head(
-                    kind,
-                    inputs.is_static,
-                    flags,
-                    inputs.gas_limit,
-                    [inputs.caller, inputs.bytecode_address, inputs.target_address],
-                );
-                self.items.word(inputs.value.get());
-                let hash = if bytecode.is_empty() { KECCAK_EMPTY } else { *hash };
-                self.items.raw(hash.as_slice());
-                self.items.data(&inputs.input.as_bytes(context));
-                if !bytecode.is_empty() && self.codes.iter().all(|(known, _)| *known != hash) {
-                    self.codes.push((hash, bytecode.clone()));
+        let Requested { kind, is_static, gas, addresses: [caller, code, target], value, data, .. } =
+            requested(init, context);
+        self.caller = caller;
+        let (mut flags, mut code_hash) = (call_flag::EXISTS | call_flag::HAS_CODE, KECCAK_EMPTY);
+        if let FrameInput::Call(inputs) = &init.frame_input {
+            let callee = state.get(&target);
+            let exists = callee.is_some_and(|account| !(account.is_empty() && account.is_loaded_as_not_existing()));
+            let has_code = state.get(&code).is_some_and(|account| !account.info.is_empty_code_hash());
+            flags = flag(exists, call_flag::EXISTS) | flag(has_code, call_flag::HAS_CODE);
+            let (hash, bytecode) = &inputs.known_bytecode;
+            if !bytecode.is_empty() {
+                code_hash = *hash;
+                if self.codes.iter().all(|(known, _)| known != hash) {
+                    self.codes.push((*hash, bytecode.clone()));
                 }
             }
-            FrameInput::Create(inputs) => {
-                self.caller = inputs.caller();
-                let caller = state.get(&inputs.caller());
-                let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
-                let kind = if matches!(inputs.scheme(), CreateScheme::Create2 { .. }) { 5 } else { 4 };
-                let flags = EXISTS | HAS_CODE | if is_entered { ENTERED } else { 0 };
-                head(kind, false, flags, inputs.gas_limit(), [inputs.caller(), address, address]);
-                self.items.word(inputs.value());
-                self.items.raw(KECCAK_EMPTY.as_slice());
-                self.items.data(inputs.init_code());
-            }
-            FrameInput::Empty => unreachable!("a frame has an input"),
         }
+        flags |= flag(is_entered, call_flag::ENTERED);
+        self.items.put(protocol::CallItem {
+            item: item::CALL as u8,
+            kind: kind as u8,
+            is_static: is_static as u8,
+            flags: flags as u8,
+            gas,
+            caller,
+            code,
+            target,
+            value,
+            code_hash,
+            size: data.len() as u32,
+        });
+        self.items.raw(&data);
     }
 
     fn end(&mut self, flags: u32, result: InstructionResult, gas: EndGas, data: &[u8]) {
         self.flush();
         self.open.pop();
         self.last_end = self.items.len();
-        self.items.u32(item::END | flags << 8 | (result as u32) << 16);
-        for amount in [gas.spent, gas.unspent, gas.state as u64, gas.returned, gas.deposit] {
-            self.items.u64(amount);
-        }
-        self.items.data(data);
+        self.items.put(EndItem {
+            item: item::END as u8,
+            flags: flags as u8,
+            result: result as u16,
+            spent: gas.spent,
+            unspent: gas.unspent,
+            state_gas: gas.state,
+            returned: gas.returned,
+            deposit: gas.deposit,
+            size: data.len() as u32,
+        });
+        self.items.raw(data);
     }
 
     /// Set the gas used by the call that has just ended, a transaction of its own.
     pub fn set_spent(&mut self, spent: u64) {
-        self.items[self.last_end + 1] |= ISOLATED;
-        let at = self.last_end + 4;
-        self.items[at..at + 8].copy_from_slice(&spent.to_le_bytes());
+        let mut end: EndItem = Reader(&self.items[self.last_end..]).get();
+        end.flags |= end_flag::ISOLATED as u8;
+        end.spent = spent;
+        overwrite(&mut self.items, self.last_end, &end);
     }
 
     pub fn log(&mut self, log: &Log) {
-        self.items.u32(item::LOG | (log.data.topics().len() as u32) << 8);
-        self.items.raw(log.address.as_slice());
-        for topic in log.data.topics() {
-            self.items.raw(topic.as_slice());
-        }
+        let topics = log.data.topics();
+        let (item, count) = (item::LOG as u8, topics.len() as u8);
+        self.items.put(protocol::LogItem { item, topics: count, unused: 0, emitter: log.address });
+        topics.iter().for_each(|topic| self.items.put(*topic));
         self.items.data(&log.data.data);
     }
 
     pub fn destruction(&mut self, address: Address, beneficiary: Address, balance: U256) {
-        self.items.u32(item::DESTRUCTION);
-        self.items.raw(address.as_slice());
-        self.items.raw(beneficiary.as_slice());
-        self.items.word(balance);
+        self.items.put(protocol::DestructionItem { item: item::DESTRUCTION, address, beneficiary, balance });
     }
 
     /// Record an instruction that is about to run.
@@ -267,22 +221,28 @@ impl Record {
         let start = place.written.0.min(size);
         let end = place.written.0.saturating_add(place.written.1).min(size);
         let has_memory = size != place.memory || start < end;
-        let flags = if has_memory { MEMORY } else { 0 } | if place.returns { RETURN_DATA } else { 0 };
+        let flags = flag(has_memory, step_flag::MEMORY) | flag(place.returns, step_flag::RETURN_DATA);
         let refund = frame.gas.refunded();
         let (at, items) = (self.items.len(), &mut self.items);
-        items.u32(item::STEP | flags << 8 | (opcode as u32) << 16);
-        items.u32(frame.bytecode.pc() as u32);
-        items.u64(frame.gas.remaining());
-        items.u64(NO_COST as u64);
-        items.u64((place.refunded + refund) as u64);
-        items.u32(kept as u32 | ((stack.len() - kept) as u32) << 16);
+        items.put(StepItem {
+            item: item::STEP as u8,
+            flags: flags as u8,
+            opcode,
+            unused: 0,
+            counter: frame.bytecode.pc() as u32,
+            gas: frame.gas.remaining(),
+            cost: NO_COST,
+            refund: place.refunded + refund,
+            kept: kept as u16,
+            pushed: (stack.len() - kept) as u16,
+        });
         for word in &stack[kept..] {
             items.raw(word.as_le_slice());
         }
         if has_memory {
-            items.u32(size as u32);
-            items.u32(start as u32);
-            items.data(&frame.memory.slice(start..end));
+            let length = (end - start) as u32;
+            items.put(protocol::MemoryItem { size: size as u32, start: start as u32, length });
+            items.raw(&frame.memory.slice(start..end));
         }
         if place.returns {
             items.data(frame.return_data.buffer());
@@ -296,8 +256,9 @@ impl Record {
     /// Note the cost of the instruction that has run: `left` is the gas after it, with what it has given to a creation.
     pub fn settle(&mut self, left: u64) {
         if let Some(last) = self.last.take() {
-            let at = last.at + COST_AT;
-            self.items[at..at + 8].copy_from_slice(&(last.gas as i64 - left as i64).to_le_bytes());
+            let mut step: StepItem = Reader(&self.items[last.at..]).get();
+            step.cost = last.gas as i64 - left as i64;
+            overwrite(&mut self.items, last.at, &step);
         }
     }
 
@@ -369,7 +330,7 @@ pub fn start(context: &mut Ctx, init: &FrameInit, is_entered: bool) {
 pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool, reservoir: u64) {
     let Some(mut record) = context.chain.record.take() else { return };
     let (result, gas) = (ended.instruction_result(), ended.gas());
-    let flags = if is_early { EARLY } else { 0 };
+    let flags = flag(is_early, end_flag::EARLY);
     let output = ended.output();
     let mut amounts = EndGas { spent: gas.limit(), unspent: gas.remaining(), ..EndGas::default() };
     if result.is_ok_or_revert() {
@@ -400,13 +361,15 @@ pub fn end(context: &mut Ctx, ended: &FrameResult, is_early: bool, reservoir: u6
 }
 
 /// Return the size of code that was too long, and its limit, for the end of a call by it.
-pub fn excess(context: &Ctx, ended: &FrameResult) -> Option<[u8; 8]> {
+pub fn excess(context: &Ctx, ended: &FrameResult) -> Option<Vec<u8>> {
     let (size, limit) = match ended.instruction_result() {
         InstructionResult::CreateContractSizeLimit => (ended.output().data().len(), context.cfg.max_code_size()),
         InstructionResult::CreateInitCodeSizeLimit => (context.chain.init_code_size, context.cfg.max_initcode_size()),
         _ => return None,
     };
-    Some((size as u64 | (limit as u64) << 32).to_le_bytes())
+    let mut excess = Vec::new();
+    excess.put(protocol::CodeExcess { size: size as u32, limit: limit as u32 });
+    Some(excess)
 }
 
 /// Note a call that has ended: it may explain why its callers fail, until one of them explains itself. `transfer` is the
@@ -417,9 +380,7 @@ pub fn note_cause(context: &mut Ctx, ended: &FrameResult, (value, to): (U256, Ad
     let cause = &mut context.chain.cause;
     if excess.is_some() || result == InstructionResult::OverflowPayment {
         cause.clear();
-        cause.u32(result as u32);
-        cause.word(value);
-        cause.raw(to.as_slice());
+        cause.put(protocol::Cause { result: result as u32, value, to });
         cause.raw(excess.as_ref().map_or(&[], |excess| excess));
     } else {
         use InstructionResult as R;
@@ -438,7 +399,7 @@ pub fn note_cause(context: &mut Ctx, ended: &FrameResult, (value, to): (U256, Ad
 pub fn answered(context: &mut Ctx, success: bool, output: &Bytes) {
     if let Some(record) = &mut context.chain.record {
         let result = if success { InstructionResult::Return } else { InstructionResult::Revert };
-        record.end(ANSWERED, result, EndGas::default(), output);
+        record.end(end_flag::ANSWERED, result, EndGas::default(), output);
     }
 }
 
@@ -447,11 +408,8 @@ pub fn slot(context: &mut Ctx, entries: usize, refund: i64) {
     let inner = &context.journaled_state.inner;
     let Some(record) = &mut context.chain.record else { return };
     if let Some(JournalEntry::StorageChanged { address, key, had_value }) = inner.journal[entries..].last() {
-        record.items.u32(item::SLOT);
-        record.items.word(*key);
-        record.items.word(*had_value);
-        record.items.word(inner.state[address].storage[key].present_value);
-        record.items.u64(refund as u64);
+        let after = inner.state[address].storage[key].present_value;
+        record.items.put(protocol::SlotItem { item: item::SLOT, slot: *key, before: *had_value, after, refund });
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::Ctx;
 use crate::entries::{Entries, Running};
 use crate::instructions::{Frame, INSTRUCTIONS, In, count, heat};
+use crate::protocol;
 use crate::wire::Reader;
 use revm::bytecode::opcode;
 use revm::interpreter::interpreter::EthInterpreter;
@@ -38,12 +39,12 @@ impl Regions {
 
     /// Let a region be entered: the hash and size of its code, its slot of the table, and its entries.
     pub fn add(&mut self, read: &mut Reader<'_>) {
-        let (code, size, slot) = (read.hash(), read.u32(), read.u32());
+        let protocol::Region { code_hash: code, code_size: size, slot } = read.get();
         let index = *self.codes.entry(code).or_insert(self.entries.len());
         if index == self.entries.len() {
             self.entries.push(Entries::new(size as usize));
         }
-        for place in read.list(|read| read.u32()) {
+        for place in read.list::<u32>() {
             self.entries[index].add(place as usize, slot as u16);
         }
     }

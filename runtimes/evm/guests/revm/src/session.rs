@@ -9,8 +9,9 @@ use crate::instructions::{self, Control};
 use crate::isolation::Isolation;
 use crate::native::Native;
 use crate::precompiles::Precompiles;
+use crate::protocol::{self, Exit, NO_LIMIT, SAME_LOGS, account_flag, answer, drain_flag, end_event, mode};
 use crate::record::{self, Detail, Record};
-use crate::wire::{Reader, Write};
+use crate::wire::{Reader, Write, flag, overwrite, write_logs};
 use revm::context::result::{EVMError, InvalidTransaction, ResultGas};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
 use revm::context_interface::block::BlobExcessGasAndPrice;
@@ -27,9 +28,7 @@ use revm::handler::{EthFrame, EvmTr, FrameResult, Handler, ItemOrResult, Mainnet
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::interpreter::interpreter_action::FrameInit;
 use revm::interpreter::interpreter_types::Jumps;
-use revm::interpreter::{
-    CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction,
-};
+use revm::interpreter::{CallValue, FrameInput, GasTracker, InitialAndFloorGas, InstructionResult, InterpreterAction};
 use revm::primitives::constants::CALL_STACK_LIMIT;
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, TxKind, U256};
@@ -40,103 +39,6 @@ pub type Ctx = Context<BlockEnv, TxEnv, CfgEnv, State, Journal<State>, Control, 
 pub type Frames = EthFrame<EthInterpreter>;
 type Machine = Evm<Ctx, (), Instructions, Precompiles, Frames>;
 type Rules = MainnetHandler<Machine, EVMError<Stop>, Frames>;
-
-/// Why `transact` and `answer` return.
-#[repr(u32)]
-#[derive(Clone, Copy)]
-pub enum Exit {
-    Done = 0,
-    Account = 1,
-    Slot = 2,
-    Code = 3,
-    BlockHash = 4,
-    Precompile = 5,
-    /// The execution takes long: its code may be worth compiling.
-    Pause = 6,
-    /// The transaction is invalid; nothing has changed.
-    Invalid = 7,
-    /// The guest cannot execute this; nothing has changed.
-    Leave = 8,
-    /// A call at which the observer wants to stop.
-    Call = 9,
-    /// A call that the observer has entered has ended.
-    Ended = 10,
-    /// Another call has ended whose end the observer wants to see.
-    CallEnd = 11,
-    /// A call that the kernel runs.
-    Native = 12,
-    /// A contract that a native actor has called has ended.
-    NativeEnd = 13,
-    /// A part of the record for the tracer.
-    Record = 14,
-    /// A frame that Python runs.
-    Frame = 15,
-    /// A slot that has a random word is about to be accessed.
-    Random = 24,
-    /// A slot was accessed that has a hook.
-    Accessed = 25,
-}
-
-pub mod mode {
-    /// Keep the changes, to be drained.
-    pub const KEEP: u32 = 1;
-    /// The sender pays for gas, and its nonce and code are checked.
-    pub const CHECKED: u32 = 2;
-    /// The sender pays for gas.
-    pub const PAID: u32 = 4;
-    /// A call of the system: nothing is warm, checked or paid.
-    pub const SYSTEM: u32 = 8;
-    /// The fork's cap of a transaction's gas holds.
-    pub const CAPPED: u32 = 16;
-    /// The transaction can be undone.
-    pub const UNDOABLE: u32 = 32;
-    /// The thread has other work (`Control::is_short`).
-    pub const SHORT: u32 = 64;
-    /// A call outside of transactions: nothing is checked or paid; sender, receiver and coinbase are warm.
-    pub const CALL: u32 = 128;
-    /// Accesses are listed at the end (`Session::accesses`).
-    pub const ACCESSES: u32 = 256;
-    /// Record the calls for a tracer.
-    pub const RECORD: u32 = 512;
-    /// Record the program counters of instructions, too.
-    pub const COUNTERS: u32 = 1024;
-    /// Executed jump destinations are recorded.
-    pub const JUMPS: u32 = 2048;
-    /// Accesses to slots are recorded; frames use no gas (`operation::WATCH`).
-    pub const RECORDS: u32 = 4096;
-    pub const PAUSES: u32 = 8192;
-    /// Calls of the first frame are transactions, in which contracts see the gas price and the base fee, or 0.
-    pub const ISOLATES: u32 = 1 << 14;
-    pub const SHOWS_PRICE: u32 = 1 << 15;
-    pub const SHOWS_BASE_FEE: u32 = 1 << 16;
-    /// A call outside of transactions, whose sender, receiver and coinbase are warm.
-    pub const IMPLICIT: u32 = 1 << 17;
-    /// The sender's nonce becomes that of the transaction.
-    pub const NONCE: u32 = 1 << 18;
-    /// The kernel makes the first call.
-    pub const FIRST: u32 = 1 << 19;
-    /// Record instructions with their gas, stack and memory.
-    pub const STEPS: u32 = 1 << 20;
-    /// Python runs the frames.
-    pub const FRAMES: u32 = 1 << 21;
-    /// The kernel runs all calls, so that an interceptor sees them.
-    pub const INTERCEPTS: u32 = 1 << 22;
-    /// Hashes, and accesses to accounts, are recorded too.
-    pub const RECORDS_ALL: u32 = 1 << 24;
-    /// What cheatcodes change within a call (`operation::WATCH`).
-    pub const WATCH: u32 = RECORDS | PAUSES | ISOLATES | SHOWS_PRICE | SHOWS_BASE_FEE | RECORDS_ALL;
-}
-
-/// What has happened at the end of a call.
-mod at_once {
-    /// It was kept or discarded.
-    pub const ENDED: u32 = 1;
-    pub const CHANGED: u32 = 2;
-    /// The call that follows it has succeeded.
-    pub const PASSED: u32 = 4;
-    /// Accounts exist after it that cheatcodes have named.
-    pub const TOUCHED: u32 = 8;
-}
 
 /// What an account's changes are, beside the journal's present values.
 #[derive(Clone, Default)]
@@ -251,11 +153,8 @@ impl Default for Session {
 
 /// Execution gas of a call of the system.
 const SYSTEM_GAS: u64 = 30_000_000;
-const NO_LIMIT: u32 = u32::MAX;
 /// Bytes of a log beside its data: address, four topics, and two lengths.
 const MAX_LOG_HEADER: usize = 20 + 4 * 32 + 2 * 4;
-/// Instead of the logs since the last border: they are those of the call, which come before.
-const SAME_LOGS: u32 = u32::MAX;
 const PRECOMPILE3: Address = revm::primitives::PRECOMPILE3;
 
 impl Session {
@@ -275,7 +174,7 @@ impl Session {
 
     /// Undo transactions until this number of them is left. Changes that were not drained are forgotten.
     pub fn undo(&mut self, input: &[u8]) -> u32 {
-        let left = Reader(input).u32() as usize;
+        let left = Reader(input).get::<protocol::Count>().count as usize;
         let journal = &mut self.evm.ctx.journaled_state;
         let (inner, database) = (&mut journal.inner, &mut journal.database);
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
@@ -297,7 +196,8 @@ impl Session {
     pub fn set_rules(&mut self, input: &[u8]) -> u32 {
         let mut read = Reader(input);
         let fork = read.data();
-        let account_spec = SpecId::try_from_u8(read.u32() as u8).expect("a fork of revm");
+        let rules: protocol::Rules = read.get();
+        let account_spec = SpecId::try_from_u8(rules.account_spec as u8).expect("a fork of revm");
         let ctx = &mut self.evm.ctx;
         if fork != self.fork {
             self.fork = fork.to_vec();
@@ -310,37 +210,35 @@ impl Session {
         }
         self.account_spec = account_spec;
         let cfg = &mut ctx.cfg;
-        cfg.chain_id = read.u64();
-        cfg.memory_limit = read.u64();
-        let code = read.u32();
-        let init_code = read.u32();
-        cfg.limit_contract_code_size = Some(if code == NO_LIMIT { usize::MAX } else { code as usize });
-        cfg.limit_contract_initcode_size = Some(if init_code == NO_LIMIT { usize::MAX } else { init_code as usize });
-        cfg.max_blobs_per_tx = Some(read.u64());
-        self.gas_cap = read.u64();
-        self.steps = read.u32();
-        self.record_size = read.u32();
-        let (precompiles, of_kernel) = (read.list(|read| read.address()), read.list(|read| read.address()));
+        cfg.chain_id = rules.chain_id;
+        cfg.memory_limit = rules.memory_limit;
+        let size = |limit: u32| Some(if limit == NO_LIMIT { usize::MAX } else { limit as usize });
+        cfg.limit_contract_code_size = size(rules.code_limit);
+        cfg.limit_contract_initcode_size = size(rules.init_code_limit);
+        cfg.max_blobs_per_tx = Some(rules.max_blobs);
+        self.gas_cap = rules.gas_cap;
+        self.steps = rules.pause_steps;
+        self.record_size = rules.record_size;
+        let (precompiles, of_kernel) = (read.list(), read.list());
         self.evm.precompiles.set(spec, precompiles, of_kernel);
         0
     }
 
     pub fn set_block(&mut self, input: &[u8]) -> u32 {
-        let mut read = Reader(input);
+        let given: protocol::Block = Reader(input).get();
         let ctx = &mut self.evm.ctx;
         ctx.journaled_state.database.forget_hashes();
         let block = &mut ctx.block;
-        block.number = read.word();
-        block.timestamp = read.word();
-        block.gas_limit = read.u64();
-        block.basefee = read.u64();
-        let blob_gasprice = read.u128();
+        block.number = given.number;
+        block.timestamp = given.timestamp;
+        block.gas_limit = given.gas_limit;
+        block.basefee = given.base_fee;
+        let blob_gasprice = given.blob_base_fee;
         block.blob_excess_gas_and_price = Some(BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice });
-        block.beneficiary = read.address();
-        let randomness = read.hash();
-        block.prevrandao = Some(randomness);
-        block.difficulty = U256::from_be_bytes(randomness.0);
-        block.slot_num = read.u64();
+        block.beneficiary = given.coinbase;
+        block.prevrandao = Some(given.randomness);
+        block.difficulty = U256::from_be_bytes(given.randomness.0);
+        block.slot_num = given.slot_number;
         0
     }
 
@@ -353,11 +251,12 @@ impl Session {
         let mode = self.start(&mut read);
         if mode & mode::CALL != 0 {
             self.borders = Borders::read(&mut read);
-            self.evm.ctx.chain.accesses.random = read.list(|read| read.address()).into_iter().collect();
-            self.evm.ctx.chain.accesses.hooked = read.list(|read| read.address()).into_iter().collect();
-            self.borders.cheats.are_off = mode & mode::JUMPS != 0;
-            self.batch.is_due = read.u32() != 0;
-            self.batch.check.extend_from_slice(read.data());
+            self.evm.ctx.chain.accesses.random = read.list().into_iter().collect();
+            self.evm.ctx.chain.accesses.hooked = read.list().into_iter().collect();
+            self.borders.cheats.are_off = mode & mode::RECORD_JUMPS != 0;
+            let check: protocol::Check = read.get();
+            self.batch.is_due = check.always;
+            self.batch.check.extend_from_slice(read.bytes(check.size));
             self.batch.messages.extend_from_slice(read.0);
         }
         self.go(output)
@@ -365,9 +264,9 @@ impl Session {
 
     /// Read a transaction, which begins with the next step; return its mode.
     fn start(&mut self, read: &mut Reader<'_>) -> u32 {
-        let mode = read.u32();
-        let steps = read.u32();
-        self.evm.ctx.tx = transaction(read);
+        let head: protocol::Transaction = read.get();
+        let (mode, steps) = (head.mode, head.steps);
+        self.evm.ctx.tx = transaction(&head, read);
         let (is_paid, is_checked) = (mode & mode::PAID != 0, mode & mode::CHECKED != 0);
         let cfg = &mut self.evm.ctx.cfg;
         cfg.disable_nonce_check = !is_checked;
@@ -387,12 +286,12 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(detail(mode), self.record_size as usize))),
             jumps: mem::take(&mut chain.jumps),
-            pauses: mode & mode::PAUSES != 0,
+            pauses: mode & mode::PAUSES_GAS != 0,
             ..Control::default()
         };
         chain.accesses.watch(mode);
         chain.go_on(self.steps);
-        chain.jumps.is_recording = mode & mode::JUMPS != 0;
+        chain.jumps.is_recording = mode & mode::RECORD_JUMPS != 0;
         mode
     }
 
@@ -420,60 +319,60 @@ impl Session {
     /// Go on with Python's answer.
     pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Exit {
         let mut read = Reader(input);
-        let kind = read.u32();
+        let kind = Reader(input).get();
         let delegates = self.delegates();
         let state = &mut self.evm.ctx.journaled_state.database;
         match kind {
-            1 => {
-                let address = read.address();
-                let flags = read.u32();
-                let info = (flags & 1 != 0).then(|| {
-                    let (balance, nonce, code_hash) = (read.word(), read.u64(), read.hash());
-                    AccountInfo { balance, nonce, code_hash, account_id: None, code: None }
-                });
-                let code_hash = info.as_ref().map_or(KECCAK_EMPTY, |info| info.code_hash);
-                let info = info.map(|mut info| {
-                    if info.code_hash == KECCAK_EMPTY {
-                        info.code = Some(Bytecode::default());
-                    }
-                    info
+            answer::ACCOUNT => {
+                let given: protocol::AccountAnswer = read.get();
+                let (flags, code_hash) = (given.flags, given.code_hash);
+                let info = (flags & account_flag::EXISTS != 0).then(|| AccountInfo {
+                    balance: given.balance,
+                    nonce: given.nonce,
+                    code_hash,
+                    account_id: None,
+                    code: (code_hash == KECCAK_EMPTY).then(Bytecode::default),
                 });
                 // revm would take an empty account for one whose authorization pays for no new account (EIP-8037).
                 let info = info.filter(|info| !(self.evm.ctx.cfg.enable_amsterdam_eip8037 && info.is_empty()));
-                state.supply_account(address, info, flags & 2 != 0);
-                if flags & 12 != 0 {
-                    let native = if flags & 4 != 0 { Native::Actor } else { Native::Precompile };
-                    state.supply_native(address, native, code_hash);
+                state.supply_account(given.address, info, flags & account_flag::HAS_SLOTS != 0);
+                if flags & (account_flag::NATIVE | account_flag::PRECOMPILE) != 0 {
+                    let is_actor = flags & account_flag::NATIVE != 0;
+                    let native = if is_actor { Native::Actor } else { Native::Precompile };
+                    state.supply_native(given.address, native, code_hash);
                 }
             }
-            2 => {
-                let (address, slot, value, bits) = (read.address(), read.word(), read.word(), read.u32());
-                state.supply_slot(address, slot, value, bits as usize);
+            answer::SLOT => {
+                let given: protocol::SlotAnswer = read.get();
+                state.supply_slot(given.address, given.slot, given.word, given.zero_bits as usize);
             }
-            3 => {
-                let hash = read.hash();
-                state.supply_code(hash, bytecode(Bytes::copy_from_slice(read.data()), delegates));
+            answer::CODE => {
+                let given: protocol::CodeAnswer = read.get();
+                let code = Bytes::copy_from_slice(read.bytes(given.size));
+                state.supply_code(given.code_hash, bytecode(code, delegates));
             }
-            4 => state.supply_hash(read.u64(), read.hash()),
-            5 => {
-                let succeeded = read.u32() != 0;
-                let used = read.u64();
-                let data = read.data().to_vec();
-                self.evm.precompiles.answer = Some(succeeded.then_some((used, data)));
+            answer::BLOCK_HASH => {
+                let given: protocol::BlockHashAnswer = read.get();
+                state.supply_hash(given.number, given.block_hash);
             }
-            6 if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
-            6 | 14 | 15 => {}
-            19 => self.end_native(&mut read),
-            20 => {
+            answer::PRECOMPILE => {
+                let given: protocol::PrecompileAnswer = read.get();
+                let data = read.bytes(given.size).to_vec();
+                self.evm.precompiles.answer = Some(given.success.then_some((given.gas_used, data)));
+            }
+            answer::PAUSE if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
+            answer::PAUSE | answer::CONTINUE => {}
+            answer::NATIVE_RESULT => self.end_native(&mut read),
+            answer::NATIVE_ENTER => {
                 if let Err(exit) = self.enter(&mut read, output) {
                     self.borders.unfinished = input.to_vec();
                     return exit;
                 }
             }
-            21 => self.borders.frames.ask(&mut read),
-            22 => self.end_frame(&mut read),
+            answer::FRAME_EXECUTE => self.borders.frames.ask(&mut read),
+            answer::FRAME_END => self.end_frame(&mut read),
             _ => {
-                if let Err(exit) = self.pass_border(kind, &mut read, output) {
+                if let Err(exit) = self.pass_border(&mut read, output) {
                     self.borders.unfinished = input.to_vec();
                     return exit;
                 }
@@ -484,7 +383,7 @@ impl Session {
         }
         // The value was missing for the observer.
         let unfinished = mem::take(&mut self.borders.unfinished);
-        if unfinished.is_empty() { Exit::Done } else { self.answer(&unfinished, output) }
+        if unfinished.is_empty() { Exit::DONE } else { self.answer(&unfinished, output) }
     }
 
     /// Write the executed jump destinations since the last time.
@@ -513,10 +412,10 @@ impl Session {
     fn go(&mut self, output: &mut Vec<u8>) -> Exit {
         loop {
             match self.step(output) {
-                Ok(Exit::Done) if self.start_next() => {}
-                Ok(Exit::Done) => {
+                Ok(Exit::DONE) if self.start_next() => {}
+                Ok(Exit::DONE) => {
                     self.results(output);
-                    return Exit::Done;
+                    return Exit::DONE;
                 }
                 Ok(exit) => return exit,
                 Err(Failure::Again) => {
@@ -525,7 +424,7 @@ impl Session {
                 }
                 Err(Failure::Missing) if self.borders.has_stopped => {
                     self.discard();
-                    return Exit::Leave;
+                    return Exit::LEAVE;
                 }
                 Err(Failure::Missing) => {
                     // Nothing can go on from here, so the transaction begins again once the value is there.
@@ -536,7 +435,7 @@ impl Session {
                 Err(Failure::Invalid(reason)) => {
                     self.discard();
                     output.raw(reason.to_string().as_bytes());
-                    return Exit::Invalid;
+                    return Exit::INVALID;
                 }
             }
         }
@@ -572,33 +471,29 @@ impl Session {
     pub fn request(&mut self, output: &mut Vec<u8>) -> Exit {
         match self.evm.ctx.journaled_state.database.missing.take().expect("a missing value") {
             Missing::Account(address) => {
-                output.raw(address.as_slice());
-                Exit::Account
+                output.put(address);
+                Exit::ACCOUNT
             }
             Missing::Slot(address, slot) => {
-                output.raw(address.as_slice());
-                output.word(slot);
-                Exit::Slot
+                output.put(protocol::SlotRequest { address, slot });
+                Exit::SLOT
             }
-            Missing::Code(address, hash) => {
-                output.raw(address.as_slice());
-                output.raw(hash.as_slice());
-                Exit::Code
+            Missing::Code(address, code_hash) => {
+                output.put(protocol::CodeRequest { address, code_hash });
+                Exit::CODE
             }
             Missing::BlockHash(number) => {
-                output.u64(number);
-                Exit::BlockHash
+                output.put(number);
+                Exit::BLOCK_HASH
             }
             Missing::Random(address, slot, is_write) => {
                 self.borders.stop();
-                output.raw(address.as_slice());
-                output.word(slot);
-                output.u32(is_write as u32);
-                Exit::Random
+                output.put(protocol::RandomRequest { address, slot, is_write });
+                Exit::RANDOM
             }
             Missing::Nothing => {
                 self.borders.stop();
-                Exit::Accessed
+                Exit::ACCESSED
             }
         }
     }
@@ -697,7 +592,7 @@ impl Session {
                 if !journal.inner.state.contains_key(&coinbase) && journal.database.check(coinbase).is_err() {
                     return Ok(self.request(output));
                 }
-                if self.running.mode & mode::FRAMES != 0
+                if self.running.mode & mode::PYTHON_FRAMES != 0
                     && let Err(exit) = self.hold(coinbase, output)
                 {
                     return Ok(exit);
@@ -707,16 +602,16 @@ impl Session {
         }
         loop {
             if self.evm.ctx.chain.record.as_ref().is_some_and(|record| record.is_large()) {
-                return Ok(Exit::Record);
+                return Ok(Exit::RECORD_IS_LARGE);
             }
             let answered = self.borders.answer.take();
             let is_answered = answered.is_some();
             let (mut result, mut depth) = (answered, self.borders.answer_depth);
             if let Some(mut init) = self.running.held.take() {
                 let exit = match self.cheat(&mut init, output) {
-                    Ok(None) => self.border_before(&init, output)?.or_else(|| {
-                        self.native_before(&init, output).or_else(|| self.exit_before(&init, output))
-                    }),
+                    Ok(None) => self
+                        .border_before(&init, output)?
+                        .or_else(|| self.native_before(&init, output).or_else(|| self.exit_before(&init, output))),
                     Ok(answered) => {
                         self.borders.answer = answered;
                         self.borders.answer_depth = init.depth;
@@ -801,7 +696,7 @@ impl Session {
 
     /// Run the frame; return what it does next, or None if a part of the record is to be taken before.
     fn run_frame(&mut self, output: &mut Vec<u8>) -> Result<Option<InterpreterAction>, Exit> {
-        if self.running.mode & mode::FRAMES != 0 {
+        if self.running.mode & mode::PYTHON_FRAMES != 0 {
             return self.run_in_python(output).map(Some);
         }
         if let Some(action) = self.borders.frames.action.take() {
@@ -855,7 +750,8 @@ impl Session {
     fn overflows(&self, init: &FrameInit) -> bool {
         let FrameInput::Call(inputs) = &init.frame_input else { return false };
         let CallValue::Transfer(value) = inputs.value else { return false };
-        let balance = |address| self.evm.ctx.journaled_state.inner.state.get(address).map(|account| account.info.balance);
+        let balance =
+            |address| self.evm.ctx.journaled_state.inner.state.get(address).map(|account| account.info.balance);
         inputs.caller != inputs.target_address
             && balance(&inputs.caller).is_some_and(|balance| balance >= value)
             && balance(&inputs.target_address).is_some_and(|balance| balance.checked_add(value).is_none())
@@ -909,21 +805,21 @@ impl Session {
         let heat = self.next_heat();
         let evm = &mut self.evm;
         let chain = &mut evm.ctx.chain;
-        output.u32((chain.steps_left.max(chain.steps_after) > 0) as u32);
+        output.put(protocol::Pause { has_steps: chain.steps_left.max(chain.steps_after) > 0 });
         if chain.steps_left == 0 {
             chain.go_on(self.steps);
         }
         if chain.heat_left == 0 && !chain.jumps.is_recording {
             let code = &mut evm.frame_stack.get().interpreter.bytecode;
             let hash = code.get_or_calculate_hash(); // init code has none
-            output.u32(code.pc() as u32);
-            output.raw(hash.as_slice());
-            output.data(if chain.regions.has(&hash) { &[] } else { code.original_byte_slice() });
+            let data = if chain.regions.has(&hash) { &[] } else { code.original_byte_slice() };
+            output.put(protocol::HotCode { counter: code.pc() as u32, code_hash: hash, size: data.len() as u32 });
+            output.raw(data);
         }
         if chain.heat_left == 0 {
             chain.heat_left = heat;
         }
-        Exit::Pause
+        Exit::PAUSE
     }
 
     pub fn add_region(&mut self, input: &[u8]) -> u32 {
@@ -946,10 +842,13 @@ impl Session {
                 if !precompiles.asks(&inputs.bytecode_address, &data) {
                     return None;
                 }
-                output.raw(inputs.bytecode_address.as_slice());
-                output.u64(inputs.gas_limit);
-                output.data(&data);
-                Some(Exit::Precompile)
+                output.put(protocol::PrecompileRequest {
+                    address: inputs.bytecode_address,
+                    gas: inputs.gas_limit,
+                    size: data.len() as u32,
+                });
+                output.raw(&data);
+                Some(Exit::PRECOMPILE)
             }
             FrameInput::Create(inputs) => {
                 let journal = &mut self.evm.ctx.journaled_state;
@@ -984,29 +883,33 @@ impl Session {
         };
         if running.mode & mode::CALL != 0 {
             self.finish_call(&last, &data);
-            return Ok(Exit::Done);
+            return Ok(Exit::DONE);
         }
         let data = record::excess(&evm.ctx, &last).map_or(data, |excess| Bytes::copy_from_slice(&excess));
         let created = match &last {
             FrameResult::Create(outcome) if outcome.result.is_ok() => outcome.address,
             _ => None,
         };
-        output.u32(result as u32);
-        output.u32(running.ran as u32);
         let is_implicit = running.mode & mode::IMPLICIT != 0; // nothing is refunded
-        output.u64(if is_implicit { last.gas().total_gas_spent() } else { last.gas().used() } - last.gas().reservoir());
-        for gas in [used.total_gas_spent(), used.state_gas_spent_final(), used.floor_gas()] {
-            output.u64(gas);
-        }
-        output.u32(created.is_some() as u32);
-        output.raw(created.unwrap_or_default().as_slice());
-        output.data(&data);
-        output.logs(&mem::take(&mut evm.ctx.journaled_state.inner.logs));
+        let gas_used = if is_implicit { last.gas().total_gas_spent() } else { last.gas().used() };
+        output.put(protocol::TransactionEnd {
+            result: result as u32,
+            has_run: running.ran,
+            gas_used: gas_used - last.gas().reservoir(),
+            gas_before_refunds: used.total_gas_spent(),
+            state_gas: used.state_gas_spent_final(),
+            floor: used.floor_gas(),
+            creates: created.is_some(),
+            created: created.unwrap_or_default(),
+            size: data.len() as u32,
+        });
+        output.raw(&data);
+        write_logs(&mem::take(&mut evm.ctx.journaled_state.inner.logs), output);
         output.append(&mut evm.ctx.chain.cause);
         if running.mode & mode::KEEP == 0 {
             self.discard();
         }
-        Ok(Exit::Done)
+        Ok(Exit::DONE)
     }
 
     /// Add the result of a call to the batch's, all logs, also those of frames that failed, and the words of the touched
@@ -1016,39 +919,44 @@ impl Session {
         let is_kept = self.running.mode & mode::KEEP != 0;
         let mut output = mem::take(&mut self.batch.results);
         let begin = output.len();
-        output.u32(0); // for `at_once`
-        output.u32(result as u32);
-        output.u64(last.gas().total_gas_spent());
-        output.u64(last.gas().refunded().max(0) as u64);
-        output.data(data);
+        output.put(protocol::CallResult {
+            events: 0, // set below
+            result: result as u32,
+            gas_used: last.gas().total_gas_spent(),
+            refund: last.gas().refunded().max(0) as u64,
+            size: data.len() as u32,
+        });
+        output.raw(data);
         self.write_touched(&mut output);
         let logs = mem::take(&mut self.evm.ctx.journaled_state.inner.logs);
         output.reserve(logs.iter().map(|log| MAX_LOG_HEADER + log.data.data.len()).sum());
-        output.logs(&logs);
+        write_logs(&logs, &mut output);
         let touched = mem::take(&mut self.borders.cheats.touched);
         let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
         if self.evm.ctx.chain.logs == logs {
             self.evm.ctx.chain.logs.clear();
-            output.u32(SAME_LOGS);
+            output.put(SAME_LOGS);
         } else {
             self.write_logs(&mut output);
         }
         if !touched.is_empty() {
-            output.u32(touched.len() as u32);
-            touched.iter().for_each(|address| output.raw(address.as_slice()));
+            output.put(touched.len() as u32);
+            touched.iter().for_each(|address| output.put(*address));
         }
         let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
         self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && leaves_nothing;
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
-            let mut at_once = at_once::ENDED | if touched.is_empty() { 0 } else { at_once::TOUCHED };
+            let mut events = end_event::ENDED | if touched.is_empty() { 0 } else { end_event::TOUCHED };
             if is_kept {
-                at_once |= self.keep_and_check(result.is_ok());
+                events |= self.keep_and_check(result.is_ok());
             } else {
                 self.discard();
             }
-            output[begin..begin + 4].copy_from_slice(&at_once.to_le_bytes());
+            let mut head: protocol::CallResult = Reader(&output[begin..]).get();
+            head.events = events;
+            overwrite(&mut output, begin, &head);
         }
         self.batch.results = output;
     }
@@ -1056,7 +964,7 @@ impl Session {
     /// Keep the changes, and make the check if it is due after a success; the batch ends unless it succeeds. Return
     /// `CHANGED` if there are changes, and `PASSED` if the check has succeeded without a stop.
     fn keep_and_check(&mut self, has_succeeded: bool) -> u32 {
-        let changed = if self.keep() { at_once::CHANGED } else { 0 };
+        let changed = if self.keep() { end_event::CHANGED } else { 0 };
         self.batch.is_due |= changed != 0;
         if !has_succeeded || !self.batch.is_due || self.batch.check.is_empty() {
             return changed;
@@ -1065,9 +973,9 @@ impl Session {
         let mut output = Vec::new();
         self.borders.begin_again(Cheats::default());
         self.start(&mut Reader(&batch.check));
-        let has_ended = matches!(self.go(&mut output), Exit::Done) && !self.borders.is_stopped;
+        let has_ended = matches!(self.go(&mut output), Exit::DONE) && !self.borders.is_stopped;
         let is_success = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
-        let has_passed = has_ended && is_success.contains(&Reader(&output[4..]).u32());
+        let has_passed = has_ended && is_success.contains(&Reader(&output).get::<protocol::CallResult>().result);
         if !has_ended {
             self.abandon();
             self.evm.ctx.chain.heat_left = 1; // where it was hot is lost: Python makes the check again
@@ -1075,7 +983,7 @@ impl Session {
         batch.is_due = !has_passed;
         batch.goes_on &= has_passed;
         self.batch = batch;
-        changed | if has_passed { at_once::PASSED } else { 0 }
+        changed | if has_passed { end_event::PASSED } else { 0 }
     }
 
     /// Write the words of the slots that the transaction has touched, in the order of their first access.
@@ -1089,9 +997,9 @@ impl Session {
                 _ => None,
             })
             .collect();
-        output.u32(words.len() as u32);
+        output.put(words.len() as u32);
         for word in words {
-            output.word(word);
+            output.put(word);
         }
     }
 
@@ -1163,7 +1071,8 @@ impl Session {
             }
         }
         let id = inner.transaction_id;
-        self.accessed = if self.running.mode & mode::ACCESSES != 0 { self.accesses(id, &removed) } else { Vec::new() };
+        self.accessed =
+            if self.running.mode & mode::ACCESS_LIST != 0 { self.accesses(id, &removed) } else { Vec::new() };
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
         let has_exchanged = !mem::take(&mut self.exchanged).is_empty();
@@ -1199,8 +1108,8 @@ impl Session {
             .chain(running.map(|(address, ..)| address))
             .filter(|address| seen.insert(*address))
             .collect();
-        output.u32(came_to_be.len() as u32);
-        came_to_be.into_iter().for_each(|address| output.raw(address.as_slice()));
+        output.put(came_to_be.len() as u32);
+        came_to_be.into_iter().for_each(|address| output.put(*address));
         record.write_items(output);
         self.evm.ctx.chain.record = Some(record);
         0
@@ -1215,12 +1124,13 @@ impl Session {
 
     /// Write what the session holds of an account: nothing if it does not, else 1 and its fields.
     pub fn read(&self, input: &[u8], output: &mut Vec<u8>) -> u32 {
-        let address = Reader(input).address();
+        let address: Address = Reader(input).get();
         let Some(account) = self.evm.ctx.journaled_state.inner.state.get(&address) else { return 0 };
         let code = account.info.code.as_ref().map(|code| code.original_byte_slice()).unwrap_or_default();
-        output.word(account.info.balance);
-        output.u64(account.info.nonce);
-        output.data(&code[..code.len().min(24)]);
+        let code = &code[..code.len().min(24)];
+        let (balance, nonce, size) = (account.info.balance, account.info.nonce, code.len() as u32);
+        output.put(protocol::HeldAccount { balance, nonce, size });
+        output.raw(code);
         1
     }
 
@@ -1230,7 +1140,7 @@ impl Session {
         let mut all: Vec<(&Address, &Changes)> = self.changes.iter().collect();
         all.sort_by_key(|(address, changes)| (changes.position.unwrap_or(u32::MAX), **address));
         let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        output.u32(all.len() as u32);
+        output.put(all.len() as u32);
         for (address, changes) in all {
             let account = &inner.state[address];
             let exists = if clears {
@@ -1238,22 +1148,24 @@ impl Session {
             } else {
                 !account.is_loaded_as_not_existing_not_touched()
             };
-            output.raw(address.as_slice());
-            let has_existed = changes.position.is_some();
-            output.u32(
-                exists as u32 | (changes.wiped as u32) << 1 | (changes.code as u32) << 2 | (has_existed as u32) << 3,
-            );
-            output.word(account.info.balance);
-            output.u64(account.info.nonce);
-            output.raw(account.info.code_hash.as_slice());
             let code = account.info.code.as_ref().filter(|_| changes.code);
             let code = code.map(|code| code.original_byte_slice()).unwrap_or_default();
-            output.u32(code.len() as u32);
-            output.u32(changes.slots.len() as u32);
+            output.put(protocol::DrainedAccount {
+                address: *address,
+                flags: flag(exists, drain_flag::EXISTS)
+                    | flag(changes.wiped, drain_flag::WIPED)
+                    | flag(changes.code, drain_flag::CODE)
+                    | flag(changes.position.is_some(), drain_flag::HAS_EXISTED),
+                balance: account.info.balance,
+                nonce: account.info.nonce,
+                code_hash: account.info.code_hash,
+                size: code.len() as u32,
+                slots: changes.slots.len() as u32,
+            });
             output.raw(code);
             for slot in &changes.slots {
-                output.word(*slot);
-                output.word(account.storage.get(slot).map_or(U256::ZERO, |word| word.present_value));
+                let word = account.storage.get(slot).map_or(U256::ZERO, |word| word.present_value);
+                output.put(protocol::SlotWord { slot: *slot, word });
             }
         }
         0
@@ -1266,16 +1178,18 @@ fn has_words(account: &Account) -> bool {
 }
 
 fn detail(mode: u32) -> Detail {
-    match mode & (mode::COUNTERS | mode::STEPS) {
+    match mode & (mode::RECORD_COUNTERS | mode::RECORD_STEPS) {
         0 => Detail::Nothing,
-        mode::COUNTERS => Detail::Counters,
+        mode::RECORD_COUNTERS => Detail::Counters,
         _ => Detail::Steps,
     }
 }
 
 /// Return the account that an entry of the journal has changed, another one, and whether the first now exists by it.
 fn changed<'a>(
-    entry: &'a JournalEntry, state: &EvmState, clears: bool,
+    entry: &'a JournalEntry,
+    state: &EvmState,
+    clears: bool,
 ) -> Option<(&'a Address, Option<&'a Address>, bool)> {
     Some(match entry {
         JournalEntry::AccountTouched { address } => (address, None, !clears),
@@ -1331,41 +1245,32 @@ impl From<revm::context_interface::context::ContextError<Stop>> for Failure {
     }
 }
 
-fn transaction(read: &mut Reader<'_>) -> TxEnv {
-    let tx_type = read.u32() as u8;
-    let gas_limit = read.u64();
-    let nonce = read.u64();
-    let gas_price = read.u128();
-    let priority = read.u128();
-    let max_fee_per_blob_gas = read.u128();
-    let caller = read.address();
-    let kind = if read.u32() != 0 { TxKind::Call(read.address()) } else { TxKind::Create };
-    let value = read.word();
+fn transaction(head: &protocol::Transaction, read: &mut Reader<'_>) -> TxEnv {
+    let tx_type = head.kind as u8;
     let data = Bytes::copy_from_slice(read.data());
-    let access_list = AccessList(
-        read.list(|read| AccessListItem { address: read.address(), storage_keys: read.list(|read| read.hash()) }),
-    );
-    let blob_hashes: Vec<B256> = read.list(|read| read.hash());
-    let authorization_list = read.list(|read| {
-        let inner = Authorization { chain_id: read.word(), address: read.address(), nonce: read.u64() };
+    let access_list = read.list_of(|read| AccessListItem { address: read.get(), storage_keys: read.list() });
+    let blob_hashes: Vec<B256> = read.list();
+    let authorization_list = read.list_of(|read| {
+        let given: protocol::Authorization = read.get();
+        let inner = Authorization { chain_id: given.chain_id, address: given.address, nonce: given.nonce };
         let authority =
-            if read.u32() != 0 { RecoveredAuthority::Valid(read.address()) } else { RecoveredAuthority::Invalid };
+            if given.is_valid { RecoveredAuthority::Valid(given.authority) } else { RecoveredAuthority::Invalid };
         Either::Right(RecoveredAuthorization::new_unchecked(inner, authority))
     });
     TxEnv {
         tx_type,
-        caller,
-        gas_limit,
-        gas_price,
-        kind,
-        value,
+        caller: head.sender,
+        gas_limit: head.gas_limit,
+        gas_price: head.max_fee,
+        kind: if head.has_receiver { TxKind::Call(head.receiver) } else { TxKind::Create },
+        value: head.value,
         data,
-        nonce,
+        nonce: head.nonce,
         chain_id: None,
-        access_list,
-        gas_priority_fee: (tx_type >= 2).then_some(priority),
+        access_list: AccessList(access_list),
+        gas_priority_fee: (tx_type >= 2).then_some(head.max_priority_fee),
         blob_hashes,
-        max_fee_per_blob_gas,
+        max_fee_per_blob_gas: head.max_fee_per_blob_gas,
         authorization_list,
     }
 }

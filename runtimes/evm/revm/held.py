@@ -1,0 +1,257 @@
+"""What a session's guest holds of the machine's state.
+
+The guest reads accounts, slots and code once. It holds what transactions write until the state tree is read; then all
+changes are written together (`writes`). What it holds is void when anything else has changed the tree: each state that
+begins anew has another `generation`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.ethereum.addresses import EthAddress
+from bridge.ethereum.execution import HeldAccount
+from hypervisor.errors import Fatal
+from hypervisor.state.state_tree import StateTree
+from hypervisor.state.undo_map import Journal
+from hypervisor.types import ActorID
+from runtimes.evm.revm.accounts import Accounts, ContractCache, ContractStates
+from runtimes.evm.revm.guest import Guest, GuestFailure
+from runtimes.evm.revm.protocol import COUNT, HELD_ACCOUNT, SLOT_REQUEST, Command
+from runtimes.evm.revm.transactions import block_of
+
+if TYPE_CHECKING:
+    from hypervisor.machine.machine_state import MachineState
+
+_MAX_MEMORY: Final = 256 << 20
+"""Bytes of a guest's memory above which it is not used for another transaction."""
+_GENERATION: Final = 1 << 32
+
+_idle: list[Guest] = []
+"""Guests that no session uses."""
+_MAX_IDLE: Final = 4
+
+
+def _return(guest: Guest) -> None:
+    """Keep the guest of a session that has ended, for the next one."""
+    if len(_idle) < _MAX_IDLE and not is_worn(guest):
+        _idle.append(guest)
+    else:
+        guest.close()
+
+
+def is_worn(guest: Guest) -> bool:
+    """Return True if a guest has so much memory, or so many regions, that it is not used again."""
+    return guest.memory_bytes > _MAX_MEMORY or guest.is_full
+
+
+class HeldState:
+    """The guest of a machine's session, and the changes that it holds (`hypervisor.state.state_tree.StateEngine`)."""
+
+    def __init__(self, machine: MachineState, write: Callable[[StateTree, bytes, int], None]) -> None:
+        """`write` writes drained changes and burnt attoFIL to a tree."""
+        self._machine, self._write = machine, write
+        self.guest: Guest | None = None
+        self._end: weakref.finalize[Any, Any] | None = None
+        self._tree: StateTree | None = None
+        self._writes = -1
+        """Number of writes of the tree whose state the guest holds; -1 for a state that is not the tree's."""
+        self._generation = self._kept = 0
+        """Number of times that the state was begun anew, and of undoable transactions since then."""
+        self._burnt = 0
+        """AttoFIL that transactions have burnt since changes were written."""
+        self._known = ContractCache()
+        self.contracts: ContractStates
+        self.actors: dict[EthAddress, ActorID] = {}
+        self.addresses: dict[ActorID, EthAddress] = {}
+        """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
+
+    @property
+    def is_current(self) -> bool:
+        """True if the guest holds the state of the machine's tree."""
+        tree = self._machine.state_tree
+        return self.guest is not None and tree is self._tree and tree.writes == self._writes
+
+    # --- beginning and end ------------------------------------------------------------------------------------
+
+    def open(self) -> Guest:
+        """Return the guest, which may hold nothing yet."""
+        if self.guest is None:
+            self.guest = _idle.pop() if _idle else Guest()
+            self._end = weakref.finalize(self, _return, self.guest)
+        return self.guest
+
+    def begin(self) -> None:
+        """Hold the state of the machine's tree, and nothing of it yet. Raises GuestFailure."""
+        guest, tree = self.open(), self._machine.state_tree
+        tree.settle()
+        self.drop()
+        guest.call(Command.ABANDON)
+        guest.call(Command.RESET)
+        if self._tree is not None:
+            self._tree.engine = None
+        tree.engine = self
+        self._known.trim()
+        self.contracts = ContractStates(self._machine, self._known)
+        self._tree = tree
+        self.note_written()
+        self.forget_actors()
+        self.note_exchanged()
+
+    def drop(self) -> None:
+        """Forget the changes that the guest holds: its state is not the tree's any more."""
+        self._burnt, self._writes = 0, -1
+        if self._tree is not None:
+            self._tree.held = None
+
+    def leave(self) -> None:
+        """Drop the state after a call in which the kernel has changed the tree."""
+        self._tree = None
+        self.drop()
+
+    def release(self) -> None:
+        """Close the guest; the next transaction begins with another one."""
+        if self.guest is not None and self._end is not None:
+            self._end.detach()
+            self.guest.close()
+        self.guest = None
+        self.drop()
+
+    def close_after(self, failure: GuestFailure) -> None:
+        """Close the guest after a failure. Raises Fatal if it held changes, which are lost."""
+        has_changes = self._tree is not None and self._tree.held is not None
+        self.release()
+        if has_changes:
+            raise Fatal(f"the EVM engine failed, and the block's earlier transactions are lost: {failure}") from failure
+
+    # --- transactions -----------------------------------------------------------------------------------------
+
+    def keep(self, guest: Guest, burnt: int, is_undoable: bool) -> bool:
+        """Keep the changes of a transaction that has ended; return True if there are any."""
+        tree, before = self._machine.state_tree, (self._burnt, self._kept)
+        held = tree.held
+        try:
+            self._burnt, self._kept = self._burnt + burnt, self._kept + 1 if is_undoable else 0
+            tree.held = self
+            return bool(guest.call(Command.KEEP))
+        except BaseException:
+            (self._burnt, self._kept), tree.held = before, held
+            raise
+
+    def abandon(self, guest: Guest) -> None:
+        """Give up the transaction in execution, and take note of those that the guest kept before an interrupt."""
+        try:
+            self.note_kept(guest.call(Command.ABANDON) - self._kept)
+        except GuestFailure as failure:
+            self.close_after(failure)
+
+    def note_kept(self, number: int) -> None:
+        """Take note of calls that the guest has kept."""
+        if number:
+            self._kept += number
+            self._machine.state_tree.held = self
+
+    def note_written(self) -> None:
+        """Note that the guest holds the state of the tree, as it is now."""
+        self._writes = self._machine.state_tree.writes
+
+    def note_exchanged(self) -> None:
+        """Note that the guest cannot undo what it has kept."""
+        self._generation, self._kept = self._generation + 1, 0
+
+    def forget_actors(self) -> None:
+        """Look up the actors of addresses again."""
+        self.actors.clear()
+        self.addresses.clear()
+
+    # --- the tree's engine ------------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Return the number of transactions that `undo` can leave; -1 for a state that is not the tree's."""
+        return self._generation * _GENERATION + self._kept if self.is_current else -1
+
+    def undo(self, mark: int) -> None:
+        """Undo the transactions since a mark of this state."""
+        generation, kept = divmod(mark, _GENERATION)
+        if self.guest is None or self._tree is None:
+            return
+        if generation != self._generation:
+            if not self.is_current:
+                self.drop()
+                return
+            kept = 0  # it began after the mark, and nothing had been written since the mark
+        if kept != self._kept:
+            try:
+                self.guest.call(Command.UNDO, COUNT.pack_values(kept))
+            except GuestFailure:
+                self.release()
+                return
+            self._kept = kept
+        if self._writes != self._tree.writes:  # an actor may get another number
+            self.forget_actors()
+        self._burnt, self._writes = 0, self._tree.writes
+
+    def settle(self) -> None:
+        """Write the changes that the guest holds to the tree, with what was burnt.
+
+        Raises Fatal and the store's errors; the changes are then still held.
+        """
+        guest, tree, burnt = self.guest, self._tree, self._burnt
+        assert guest is not None
+        assert tree is not None
+        tree.held = None
+        mark = tree.begin()
+        try:
+            guest.call(Command.DRAIN)
+            self._write(tree, guest.output(), burnt)
+        except BaseException as error:
+            tree.rollback(mark)
+            tree.held, self._burnt = self, burnt  # the rollback has reset both
+            if isinstance(error, GuestFailure):
+                self.close_after(error)
+            raise
+        tree.commit()
+        self._burnt, self._writes = 0, tree.writes
+        try:
+            guest.call(Command.DRAINED)
+        except GuestFailure:
+            self.release()
+
+    def write_running(self, changes: bytes) -> None:
+        """Write the changes of a running call, and what is held, to the tree (`exchanges`)."""
+        self._write(self._machine.state_tree, changes, self._burnt)
+        self.forget_actors()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def account(self, address: EthAddress) -> HeldAccount | None:
+        """Return an account, with zeros if there is none; None if the guest does not hold it."""
+        guest = self.guest
+        if guest is None or not self.is_current:
+            return None
+        try:
+            if not guest.call(Command.READ, address):
+                return None
+        except GuestFailure as failure:
+            self.close_after(failure)
+            return None
+        data = guest.output()
+        held = HELD_ACCOUNT.read(data)
+        return HeldAccount(int.from_bytes(held.balance, "big"), held.nonce, data[HELD_ACCOUNT.size :])
+
+    def read(self, address: EthAddress) -> HeldAccount:
+        """Return an account as the guest holds it, else as in the state tree; zeros if there is none."""
+        held, machine = self.account(address), self._machine
+        if held is not None:
+            return held
+        with machine.state_tree.without_held():
+            return Accounts(machine, Journal(), block_of(machine).filecoin_addresses).account(address)
+
+    def word(self, address: EthAddress, slot: int) -> int | None:
+        """Return a slot's word; None if the guest does not hold it."""
+        guest, request = self.guest, SLOT_REQUEST.pack(address, slot.to_bytes(32, "big"))
+        if guest is None or not self.is_current or not guest.call(Command.PEEK, request):
+            return None
+        return int.from_bytes(guest.output(), "big")
