@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, field
 
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from hypervisor.prices import PriceList
+from hypervisor.gas import PriceList
 from hypervisor.threads import compiling
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import encode
