@@ -11,8 +11,7 @@ offsets are 32-bit, reads past the end yield zeros, and numbers wider than their
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string
@@ -29,8 +28,7 @@ CREATE_EXTERNAL_METHOD: Final = 4
 MAX_STORAGE_KEY: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ConstructorParams:
+class ConstructorParams(NamedTuple):
     """Parameters of a new contract from the init actor, or from the EAM when resurrecting it."""
 
     creator: EthAddress
@@ -50,8 +48,7 @@ class ConstructorParams:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class DelegateCallParams:
+class DelegateCallParams(NamedTuple):
     """Parameters of a contract's call to itself that runs another contract's code in its own context."""
 
     code: Cid
@@ -78,8 +75,7 @@ class DelegateCallParams:
         return cls(code, calldata, caller, value)
 
 
-@dataclass(frozen=True, slots=True)
-class CreateParams:
+class CreateParams(NamedTuple):
     """Parameters of CREATE through the EAM: init code, and the creator's nonce before the increment."""
 
     init_code: bytes
@@ -99,8 +95,7 @@ class CreateParams:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class Create2Params:
+class Create2Params(NamedTuple):
     """Parameters of CREATE2 through the EAM: init code, and a salt of 32 bytes."""
 
     init_code: bytes
@@ -120,8 +115,7 @@ class Create2Params:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class CreateReturn:
+class CreateReturn(NamedTuple):
     """Return value of the EAM; the robust address is null if a destroyed contract was resurrected."""
 
     actor: ActorID

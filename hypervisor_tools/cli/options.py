@@ -183,7 +183,8 @@ def parse_rules_name(name: str | None) -> str | None:
 
         base = name.partition(":")[0]
         if base not in BUILT_IN_RULES and base not in rule_names():
-            remedy = f": {INSTALL_LABS}" if base == "lab" else ""
+            near = get_close_matches(base, rule_names(), 1)
+            remedy = f": {INSTALL_LABS}" if base == "lab" else f": did you mean {near[0]}?" if near else ""
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}{remedy}")
     return name
 

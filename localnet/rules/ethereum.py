@@ -99,13 +99,13 @@ class ThousandthsTracer:
                 self._sent = True
             case CallStarted():
                 self._open.append((self._sent, False))
-                event = replace(event, gas_available=_thousandths(event.gas_available, self._sent))
+                event = event._replace(gas_available=_thousandths(event.gas_available, self._sent))
                 self._sent = False
             case Dispatched() if self._open:
                 self._open[-1] = self._open[-1][0], event.runtime == NATIVE
             case CallEnded() if self._open:
                 sent, _ = self._open.pop()
-                event = replace(event, gas_used=_thousandths(event.gas_used, sent))
+                event = event._replace(gas_used=_thousandths(event.gas_used, sent))
             case GasCharged():
                 native = bool(self._open) and (self._open[-1][1] or event.name not in _OF_ETHEREUM)
                 amounts = (_thousandths(amount, native) for amount in (event.milligas, event.other))
@@ -233,9 +233,9 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         hardfork=fork,
         chain_id=31337,
         limits=limits,
-        fees=FEES if has_base_fee else replace(FEES, first_base_fee=TokenAmount(0)),
+        fees=FEES if has_base_fee else FEES._replace(first_base_fee=TokenAmount(0)),
         simulations=Simulations(estimate_margin=(1, 1), estimate_precision=int(BLOCK_GAS_LIMIT), block_time=12),
-        features=replace(FEATURES, transaction_types=tuple(forks.transaction_types(fork))),
+        features=FEATURES._replace(transaction_types=tuple(forks.transaction_types(fork))),
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits, has_base_fee),
         messages=EthereumMessages(limits),

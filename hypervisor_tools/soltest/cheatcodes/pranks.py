@@ -14,7 +14,6 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress, create2_address
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
-from hypervisor_tools.soltest.cheatcodes.signing import account_of
 from hypervisor_tools.soltest.cheatcodes.state import (
     CREATE2_DEPLOYER,
     DEFAULT_SENDER,
@@ -251,6 +250,8 @@ def _default_sender(context: Context) -> EthAddress:
 
 
 def _signer(context: Context, key: int) -> EthAddress:
+    from hypervisor_tools.soltest.cheatcodes.signing import account_of  # imported on use, like the cheatcodes
+
     account, found = account_of(key), context.state.broadcasts
     if found is not None:
         found.keys[account.address] = account.private_key

@@ -491,8 +491,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
     messages = AccountMessages(rules.messages, variant_of(option))
     return replace(
         rules,
-        features=replace(
-            rules.features,
+        features=rules.features._replace(
             transaction_types=(*rules.features.transaction_types, SET_CODE),
             has_official_evm=False,
         ),

@@ -59,7 +59,7 @@ NO_LAB = "a text"
 
 
 def with_half(rules: NetworkRules) -> NetworkRules:
-    return replace(rules, limits=replace(rules.limits, block_gas=Gas(rules.limits.block_gas // 2)))
+    return replace(rules, limits=rules.limits._replace(block_gas=Gas(rules.limits.block_gas // 2)))
 
 
 class OwnMessages(FilecoinMessages):

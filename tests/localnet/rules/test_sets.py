@@ -52,7 +52,7 @@ class Impersonal(FilecoinMessages):
 
 def cheap_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     usual = filecoin_rules(hardfork, gas_limit)
-    fees = replace(usual.fees, first_base_fee=CHEAP, premium=CHEAP)
+    fees = usual.fees._replace(first_base_fee=CHEAP, premium=CHEAP)
     return replace(usual, name="cheap", chain_id=4711, fees=fees, messages=Impersonal())
 
 
