@@ -232,8 +232,7 @@ def within_block(length: int) -> None:
         raise BlockTooLarge(length)
 
 
-@dataclass(frozen=True, slots=True)
-class ActorCall:
+class ActorCall(NamedTuple):
     """The input of call_actor: `target` is address bytes or an actor ID, depending on the precompile."""
 
     method: int
