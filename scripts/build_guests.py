@@ -111,8 +111,8 @@ FLAGS = (
 )
 
 # The engines are no actors, so they may use all WASM features that `own_engine` enables (`runtimes.wasmtime.engine`).
-# Wide arithmetic is off: LLVM before 23 reads a local before the instruction that sets it, so that sums of 128 bits lost
-# their upper half (llvm/llvm-project#199910).
+# Wide arithmetic is off: LLVM before 23 reads a local before the instruction that sets it, so that sums of 128 bits
+# lost their upper half (llvm/llvm-project#199910).
 ENGINE_FLAGS = (
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+simd128",
     "-Clink-arg=-zstack-size=262144",
