@@ -57,6 +57,12 @@ def _digest(domain: bytes, epoch: int) -> bytes:
     return hashlib.blake2b(domain + (epoch & (1 << 64) - 1).to_bytes(8, "big"), digest_size=32).digest()
 
 
+def draw(tag: int, digest: bytes, epoch: int, entropy: bytes) -> bytes:
+    """Bind a digest to its use: blake2b-256 of tag, digest, epoch and entropy. Source: lotus chain/rand."""
+    data = tag.to_bytes(8, "big", signed=True) + digest + epoch.to_bytes(8, "big", signed=True) + entropy
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
 DEVNET_CHAIN_ID = 31_415_926
 
 
@@ -79,7 +85,7 @@ class MachineContext:
     block: Final[object | None] = None
     """Data that a set of rules or a tool adds to the epoch; opaque to the machine."""
     precompiles: Final[PrecompileTable | None] = None
-    """User-defined precompiles in addition to those of the rules (`hypervisor.machine.opening`)."""
+    """User-defined precompiles in addition to those of the rules (`hypervisor.machine.rules`)."""
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -18,11 +18,16 @@ from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.reverts import revert_reason
 from bridge.ethereum.transactions import LEGACY
-from bridge.filecoin.call import NO_CODEC, encode_method_calldata
 from bridge.filecoin.cbor import ParamsError, read_canonical_byte_string
 from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn, unwrap_return
+from bridge.filecoin.parameters import (
+    CREATE_EXTERNAL_METHOD,
+    NO_CODEC,
+    CreateReturn,
+    encode_method_calldata,
+    unwrap_return,
+)
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry

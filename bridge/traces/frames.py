@@ -18,7 +18,6 @@ from typing import Final, Protocol
 from bridge.ethereum.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.ethereum.block import emitter_address
 from bridge.evm_steps import CodeBorrowed, CodeDeployed, CreationCollision, FundsMissing, SelfDestructed
-from bridge.filecoin.call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.filecoin.cbor import CborReader, ParamsError, read_canonical_byte_string
 from bridge.filecoin.messages import APPLY_AND_CALL, decode_outcome
 from bridge.filecoin.method_numbers import INVOKE_EVM
@@ -26,9 +25,12 @@ from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_EXTERNAL_METHOD,
     CREATE_METHOD,
+    NO_CODEC,
     CreateReturn,
     DelegateCallParams,
     calldata_of,
+    encode_call_return,
+    encode_method_calldata,
 )
 from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.exit_codes import ExitCode

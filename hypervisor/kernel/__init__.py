@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from hypervisor.context import InvocationContext
 from hypervisor.errors import ActorFatal, Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.gas import GasTracker, to_milligas
+from hypervisor.gas import GasTracker, PriceList, to_milligas
 from hypervisor.kernel.call import Call, CallResult, MemoryBudget
 from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.chain import NetworkOps, RandomnessOps
@@ -27,7 +27,6 @@ from hypervisor.kernel.crypto import CryptoOps
 from hypervisor.kernel.events import EventOps
 from hypervisor.kernel.ipld import IpldBlockOps
 from hypervisor.messages.address import Address
-from hypervisor.prices import PriceList
 from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import MAX_CHARACTERS, DebugLog, KernelSend, Tracer

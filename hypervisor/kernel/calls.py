@@ -11,12 +11,11 @@ from typing import Protocol
 
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import Externs, MachineContext
-from hypervisor.gas import GasTracker
+from hypervisor.gas import GasTracker, PriceList
 from hypervisor.kernel.blocks import ScannedBlocks
 from hypervisor.kernel.call import Backtrace, Call, CallResult, LentCode, MemoryBudget
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.prices import PriceList
 from hypervisor.proofs.verifier import ProofVerifier
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.state.undo_map import Journal

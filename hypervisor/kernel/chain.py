@@ -3,10 +3,9 @@
 Source: ref-fvm kernel/default.rs; FIP-0075 for lookback prices.
 """
 
-import hashlib
 from collections.abc import Callable
 
-from hypervisor.context import ExternError
+from hypervisor.context import ExternError, draw
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
@@ -72,12 +71,6 @@ class RandomnessOps:
             return source(epoch)
         except ExternError as error:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"no randomness of epoch {epoch}: {error}") from None
-
-
-def draw(tag: int, digest: bytes, epoch: int, entropy: bytes) -> bytes:
-    """Bind a digest to its use: blake2b-256 of tag, digest, epoch and entropy. Source: lotus chain/rand."""
-    data = tag.to_bytes(8, "big", signed=True) + digest + epoch.to_bytes(8, "big", signed=True) + entropy
-    return hashlib.blake2b(data, digest_size=32).digest()
 
 
 class NetworkOps:

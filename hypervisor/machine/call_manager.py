@@ -19,21 +19,21 @@ from typing import Final, Protocol
 from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.gas import GasTracker
+from hypervisor.gas import GasTracker, PriceList
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Backtrace, BacktraceFrame, Call, CallResult, Interceptor, LentCode, MemoryBudget
 from hypervisor.kernel.calls import MessageIdentity
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import InstallServices
-from hypervisor.messages.address import Address
+from hypervisor.messages.address import Address, is_eth_namespace
+from hypervisor.messages.address import Protocol as AddressProtocol
 from hypervisor.messages.events import StampedEvent
-from hypervisor.prices import PriceList
 from hypervisor.state.state_tree import ActorState, TreeMark
 from hypervisor.state.undo_map import Journal, UndoMap
 from hypervisor.threads import needs_fresh_stack
-from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
-from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
+from hypervisor.tracing import ActorCreated, ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
+from hypervisor.types import METHOD_CONSTRUCTOR, METHOD_SEND, NO_BLOCK, SYSTEM_ACTOR, ActorID, TokenAmount
 from store.blockstore import BlockNotFound
 from store.cid import CBOR, Cid, show
 from store.codec import encode, link
@@ -98,7 +98,7 @@ Mark = tuple[TreeMark, int, int, int]
 class CallRules(Protocol):
     """The parts of a call that depend on the set of rules: receiver resolution and execution of its code.
 
-    Filecoin's are in `hypervisor.machine.call_rules`. Prices of calls and state accesses are the call manager's
+    Filecoin's are in `hypervisor.machine.call_manager`. Prices of calls and state accesses are the call manager's
     `prices` and `charges_access`, which rules may change during a call.
     """
 
@@ -467,3 +467,47 @@ def _call_ended(result: CallResult, used: int) -> CallEnded:
     """Return the trace event for the end of a call with an exit code; `used` is in milligas."""
     block = result.block or Block(0, b"")
     return CallEnded(result.exit_code, block.data, block.codec, used, message=result.message, is_plain=result.is_plain)
+
+
+_ZERO_BLS_KEY = b"\xc0" + bytes(47)
+
+
+class FilecoinCallRules:
+    """Implementation of `hypervisor.machine.call_manager.CallRules`, without state per message."""
+
+    def __init__(self) -> None:
+        self.lent_code: LentCode | None = None
+
+    def resolve(self, calls: CallManager, call: Call) -> ActorID:
+        """Return the actor at an address; a key or Ethereum address is created by the first send."""
+        actor = calls.tree.lookup_id(call.to)
+        return self._create_from_send(calls, call) if actor is None else actor
+
+    invoke = staticmethod(CallManager.invoke)
+
+    def _create_from_send(self, calls: CallManager, call: Call) -> ActorID:
+        """Create an account or a placeholder for an address without an actor."""
+        address = call.to
+        is_key = address.protocol in (AddressProtocol.SECP256K1, AddressProtocol.BLS)
+        if not is_key and not is_eth_namespace(address):
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"no actor has the address {address}")
+        if call.read_only:
+            raise SyscallError(ErrorNumber.READ_ONLY, f"a read-only call cannot create {address}")
+        if address.protocol is AddressProtocol.BLS and address.payload == _ZERO_BLS_KEY:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "the zero BLS key cannot have an account")
+        prices = calls.prices
+        cost = prices.actor_create + prices.address_assignment + prices.address_lookup
+        calls.gas.charge("OnCreateActor", cost, cost)
+        actor = calls.tree.register_address(address)
+        code = calls.machine.manifest.code("account" if is_key else "placeholder")
+        calls.set_actor(actor, ActorState(code, delegated_address=None if is_key else address))
+        if calls.tracer is not None:
+            calls.tracer.event(ActorCreated(actor, address))
+        if is_key:
+            # Network rule: the constructor runs at the depth of the send, and its exit code is ignored.
+            params = Block(CBOR, encode(address.to_bytes()))
+            calls.send_resolved(Call(SYSTEM_ACTOR, Address.id(actor), METHOD_CONSTRUCTOR, params), actor)
+        return actor
+
+
+FILECOIN_CALLS: Final = FilecoinCallRules()

@@ -12,8 +12,7 @@ from hypervisor.exit_codes import ExitCode, exit_name, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasOutputs, GasTracker, gas_outputs
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call
-from hypervisor.machine.call_manager import CallManager, CallRules, MessageOrigin
-from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.call_manager import FILECOIN_CALLS, CallManager, CallRules, MessageOrigin
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import is_eth_namespace
 from hypervisor.messages.events import EventBlocks, StampedEvent, events_tree

@@ -31,8 +31,7 @@ from hypervisor.installation import (
     entry_points_of,
     rule_names,
 )
-from hypervisor.machine.call_manager import CallRules
-from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.call_manager import FILECOIN_CALLS, CallRules
 from hypervisor.machine.executor import ApplyResult, Executor
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.message import Message

@@ -12,7 +12,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from hypervisor.prices import price_values, show_price
+from hypervisor.gas import price_values, show_price
 from hypervisor.versions.network_versions import NetworkVersion
 
 VERSION_FIPS: Final[Mapping[int, Mapping[int, str]]] = MappingProxyType({

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from hypervisor.errors import InvalidInput
-from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList, with_prices
+from hypervisor.gas import HYGGE, TEEP, WATERMELON, PriceList, with_prices
 from hypervisor.versions.overlay import Overlay
 
 

@@ -33,7 +33,7 @@ class Draft(NamedTuple):
 class Overlay:
     """Changes to the rows of network versions `since` to `until` (None: all later ones).
 
-    `prices` maps the names of `hypervisor.prices` to milligas; `rules` has names of `MachineRules`, `base_fee`
+    `prices` maps the names of `hypervisor.gas` to milligas; `rules` has names of `MachineRules`, `base_fee`
     and `receipts`; `added` and `removed` are EVM features. Each is sorted by name. With `draft`, the
     overlay adds a network version and changes no other.
     """

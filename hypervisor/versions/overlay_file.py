@@ -29,9 +29,8 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from hypervisor.errors import InvalidInput
-from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.gas import COUNTS, MILLIGAS_PER_GAS, check_price_name, price_values
 from hypervisor.installation import MAX_BYTES, parse_toml, read_bounded
-from hypervisor.prices import COUNTS, check_price_name, price_values
 from hypervisor.versions.features import check_feature_rules
 from hypervisor.versions.network_versions import (
     NETWORK_VERSIONS,

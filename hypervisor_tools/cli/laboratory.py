@@ -57,8 +57,8 @@ def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> No
     """Print the prices of a network version, with an overlay applied if one is given."""
     import json
 
+    from hypervisor.gas import price_values, show_price
     from hypervisor.machine.opening import load_overlay
-    from hypervisor.prices import price_values, show_price
     from hypervisor.versions.network_versions import LATEST, network_version
     from hypervisor_tools.laboratory.drafts import named_draft
 

@@ -42,7 +42,7 @@ class Side:
     network: int | None = None
     overlay: Overlay | None = None
     prices: tuple[tuple[str, int], ...] = ()
-    """Milligas by the names of `hypervisor.prices`."""
+    """Milligas by the names of `hypervisor.gas`."""
     bundle: Bundle | None = None
     actors: tuple[tuple[str, bytes], ...] = ()
     """Modules by the name of a built-in actor, or the code CID of another one."""

@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress, address_of_actor, to_ethereum, to_filecoin
-from bridge.filecoin.call import encode_method_calldata
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import calldata_of
+from bridge.filecoin.parameters import calldata_of, encode_method_calldata
 from bridge.filecoin.receipts import return_bytes
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode

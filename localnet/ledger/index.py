@@ -28,7 +28,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.ethereum.blobs import BlobSidecar, versioned_hash
-from hypervisor.bounded_cache import BoundedCache
+from hypervisor.threads import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import (
     GENESIS_PARENT,

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.actors.schemas import actor_schema
+from hypervisor.context import draw
 from hypervisor.errors import InvalidInput
-from hypervisor.kernel.chain import draw
 from hypervisor.proofs.consensus_faults import CHAIN_FINALITY
 from hypervisor.proofs.verifier import prover_id
 from hypervisor.types import ATTO_PER_FIL, ActorID, ChainEpoch, TokenAmount

@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any, Final
 
 from bridge.filecoin.evm_state import EvmState
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.parallel import Conflict, Parallel
+from hypervisor.threads import BoundedCache
 from store.blockstore import StoreError
 from store.cid import Cid
 from store.codec import CodecError

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.actors.interfaces import MAX_SCHEMA, Interface
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.state.state_tree import ActorState
+from hypervisor.threads import BoundedCache
 from localnet.state.named_code import KnownSchema, schema_of_code
 from store.blockstore import Blockstore, Store, StoreError, get_object
 from store.cid import RAW, Cid, codec_of, show

@@ -22,10 +22,9 @@ from bridge.actors.interfaces import Interface, solidity_interface
 from bridge.actors.schemas import ActorMethod, EventValue, actor_method, actor_schema, meaning, native_event, term_below
 from bridge.ethereum.block import SYSTEM_ADDRESS
 from bridge.ethereum.reverts import exit_error, panic_code, revert_reason, reverted_with
-from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
+from bridge.filecoin.parameters import HANDLE_FILECOIN_METHOD, DelegateCallParams, calldata_of, unwrap_return
 from bridge.filecoin.receipts import entries_to_log
 from bridge.traces.flame import FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput

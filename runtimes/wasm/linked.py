@@ -21,7 +21,6 @@ from pathlib import Path
 from threading import get_ident
 from typing import Final
 
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import ActorFatal, Fatal, InvalidModule, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import to_milligas
@@ -29,6 +28,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.kernel.call import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, Runtime
+from hypervisor.threads import BoundedCache
 from hypervisor.types import BlockId, Gas
 from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.libraries import (

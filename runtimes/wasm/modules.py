@@ -7,10 +7,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule, UnlinkableModule
-from hypervisor.prices import PriceList
-from hypervisor.threads import compiling
+from hypervisor.gas import PriceList
+from hypervisor.threads import BoundedCache, compiling
 from runtimes.wasm.boundary import RAW, Boundary, RawBoundary, ResolvedModule
 from runtimes.wasm.module import encode
 from runtimes.wasm.module.opcodes import NETWORK_PRICES, WasmPrices

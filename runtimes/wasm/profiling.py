@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Final
 
@@ -15,16 +16,28 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.machine.registry import RuntimeServices
 from hypervisor.threads import once
-from runtimes.wasm.boundary import ResolvedModule
+from runtimes.wasm.boundary import Boundary, ResolvedModule
+from runtimes.wasm.module import encode
 from runtimes.wasm.module.blocks import code_blocks
 from runtimes.wasm.module.opcodes import PAGE_BYTES, WasmPrices
-from runtimes.wasm.module.parser import function_label, function_names, parse_module
-from runtimes.wasm.modules import GuestModule, code_prices
-from runtimes.wasm.profiled_code import BLOCKS_AT, HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
-from runtimes.wasm.profiled_modules import ProfiledModules
+from runtimes.wasm.module.parser import WasmModule, function_label, function_names, parse_module
+from runtimes.wasm.modules import GuestModule, GuestModules, code_prices
+from runtimes.wasm.profiled_code import (
+    BLOCKS_AT,
+    HEAD,
+    NODE,
+    PAGES,
+    PROFILE_EXPORT,
+    REVISION,
+    ROOT,
+    ProfilingBoundary,
+    ProfilingEncoder,
+)
 from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasm.syscalls.abi import Revision
 from runtimes.wasm.syscalls.invocation import WasmInvocation
-from runtimes.wasmtime.cache import default_folder
+from runtimes.wasmtime.cache import ModuleCache, default_folder
+from runtimes.wasmtime.engine import profiling_engine
 from runtimes.wasmtime.instance import Instance
 from store.cid import Cid
 
@@ -166,3 +179,16 @@ def _tree(notes: ProfiledInvocation, invocation: WasmInvocation, labels: Labels)
     nodes[ROOT].milligas = 0
     notes.milligas = sum(node.milligas for node in nodes.values()) + sum(called.milligas for _, called in notes.under)
     return nodes[ROOT]
+
+
+class ProfiledModules(GuestModules):
+    """A `GuestModules` for profiled runs; their disk cache must not evict plain modules."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__(profiling_engine(), ModuleCache(None if folder is None else folder / f"profiled-{REVISION}"))
+
+    def _open(self, revision: Revision) -> Boundary:
+        return ProfilingBoundary(self._engine, revision)
+
+    def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:
+        return encode.instrument(module, prices, ProfilingEncoder)

@@ -14,26 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.filecoin.call import (
+from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string, read_canonical_byte_string
+from bridge.filecoin.method_numbers import INVOKE_EVM, MethodNameError, method_number
+from bridge.filecoin.parameters import (
     HANDLE_FILECOIN_METHOD,
     AbiError,
     ActorCall,
     BlockTooLarge,
-    decode_call,
-    decode_method_return,
-    encode_call_return,
-    encode_method_calldata,
-    failed_send_exit,
-)
-from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string, read_canonical_byte_string
-from bridge.filecoin.method_numbers import INVOKE_EVM, MethodNameError, method_number
-from bridge.filecoin.parameters import (
     ConstructorParams,
     Create2Params,
     CreateParams,
     CreateReturn,
     DelegateCallParams,
     calldata_of,
+    decode_call,
+    decode_method_return,
+    encode_call_return,
+    encode_method_calldata,
+    failed_send_exit,
     invoke_params,
     storage_key,
     storage_value,

@@ -17,10 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor.errors import Fatal
-from hypervisor.gas import GasTracker
+from hypervisor.gas import WATERMELON, GasTracker
 from hypervisor.machine.call_manager import AccessTracker
 from hypervisor.messages.address import Address
-from hypervisor.prices import WATERMELON
 from hypervisor.state import state_tree
 from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.state.undo_map import Journal, UndoMap

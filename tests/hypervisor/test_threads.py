@@ -20,11 +20,11 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor import threads
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import LongExecution, MemoryExhausted, OutOfGas
 from hypervisor.threads import (
     LEVELS_PER_STACK,
     STACK_BYTES,
+    BoundedCache,
     SharedMemory,
     ShortExecutions,
     Stacks,

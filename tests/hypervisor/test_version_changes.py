@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hypervisor
-from hypervisor.prices import PriceList, price_values
+from hypervisor.gas import PriceList, price_values
 from hypervisor.versions.changes import _CHARGE_PRICES, VERSION_FIPS, changes_of_charge, version_changes
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.versions.overlay import Draft, Overlay

@@ -14,8 +14,7 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.bundle_library import find_release
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.installation import parse_version
-from hypervisor.prices import (
+from hypervisor.gas import (
     HYGGE,
     TEEP,
     WATERMELON,
@@ -26,6 +25,7 @@ from hypervisor.prices import (
     show_price,
     with_prices,
 )
+from hypervisor.installation import parse_version
 from hypervisor.versions.network_versions import (
     NETWORK_VERSIONS,
     NV18,

@@ -18,8 +18,7 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasTracker
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.calls import Calls
-from hypervisor.machine.call_manager import CallManager, MessageOrigin
-from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.call_manager import FILECOIN_CALLS, CallManager, MessageOrigin
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineSettings

@@ -25,10 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from bridge.filecoin.call import encode_call_return
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
-from bridge.filecoin.parameters import invoke_params, invoke_return
+from bridge.filecoin.parameters import encode_call_return, invoke_params, invoke_return
 from hypervisor import Address, Hypervisor, Message, threads
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ErrorNumber, ExitCode

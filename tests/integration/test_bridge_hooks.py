@@ -12,9 +12,8 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import to_filecoin
-from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
 from bridge.filecoin.method_numbers import method_number
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, HANDLE_FILECOIN_METHOD, CreateReturn
 from hypervisor import Address
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode

@@ -422,27 +422,6 @@ def state(seed: int) -> tuple[list[Any], list[Any]]:
     return [streams, tombstones, pending], accrued
 
 
-def two_streams() -> tuple[list[Any], list[Any]]:
-    distribution = [id_bytes(ONE_WRITER), [[id_bytes(RECIPIENT), WHOLE]], [], []]
-    return [[[1, flat(WHOLE * 95 // 100), None], [2, flat(WHOLE // 20), distribution]], [], []], [[2, b""]]
-
-
-def full_tables() -> tuple[list[Any], list[Any]]:
-    """Eight streams, of which seven have 64 recipients, who have claimed, and owe 64 others; 256 rows of tombstones."""
-    streams: list[Any] = [[1, flat(WHOLE // 2), None]]
-    recipients = range(RECIPIENT, RECIPIENT + 64)
-    for id_ in range(2, 9):
-        map_ = [[id_bytes(wallet), WHOLE // 64] for wallet in recipients]
-        payable = [[id_bytes(wallet + 64), encode_bigint(10**18 + wallet)] for wallet in recipients]
-        claimed = [[id_bytes(wallet), encode_bigint(10**15)] for wallet in recipients]
-        streams.append([id_, flat(WHOLE // 20), [id_bytes(ONE_WRITER), map_, payable, claimed]])
-    tombstones = [
-        [id_, [[id_bytes(wallet), encode_bigint(10**18)] for wallet in range(RECIPIENT, RECIPIENT + 128)]]
-        for id_ in (20, 21)
-    ]
-    return [streams, tombstones, []], [[id_, encode_bigint(10**18)] for id_ in range(2, 9)]
-
-
 Break = Callable[[list[Any], list[Any], Random], object]
 
 

@@ -30,9 +30,9 @@ from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundles.bundle_library import downloaded_releases, is_release_name, own_bundles, unpinned_bundles
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.gas import check_price_name, price_values
 from hypervisor.installation import MAX_BYTES, path_inside, read_bounded
 from hypervisor.migrations.migration import migration_digest
-from hypervisor.prices import check_price_name, price_values
 from hypervisor.versions.features import FEATURES, INSTALLING
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.versions.overlay import Draft, Overlay

@@ -27,8 +27,7 @@ from hypervisor.gas import GasTracker, to_milligas
 from hypervisor.installation import OWN_EVM
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call
-from hypervisor.machine.call_manager import CallManager, MessageOrigin
-from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.call_manager import FILECOIN_CALLS, CallManager, MessageOrigin
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineSettings
 from hypervisor.machine.registry import Registry

@@ -35,7 +35,6 @@ from bridge.ethereum.transactions import (
     delegating_account_at,
     delegation_of,
 )
-from bridge.filecoin.call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin.evm_state import EMPTY_CODE_HASH, EvmState, Lifespan, evm_state_at
 from bridge.filecoin.messages import (
@@ -46,7 +45,15 @@ from bridge.filecoin.messages import (
     set_code_message_from,
 )
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import DelegateCallParams, calldata_of, unwrap_return
+from bridge.filecoin.parameters import (
+    FIRST_CALLABLE_METHOD,
+    AbiError,
+    DelegateCallParams,
+    calldata_of,
+    decode_method_return,
+    encode_method_calldata,
+    unwrap_return,
+)
 from bridge.filecoin.receipts import Log, apply_and_call_result, log_to_entries
 from hypervisor.errors import InvalidInput, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.rules import Lab
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
+from hypervisor.threads import BoundedCache
 from hypervisor.types import METHOD_SEND
 from localnet.ledger.candidates import Candidate
 from localnet.rules.parts import NetworkRules, Rank

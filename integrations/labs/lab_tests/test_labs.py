@@ -19,6 +19,7 @@ import pytest
 from bridge.ethereum.addresses import to_filecoin
 from hypervisor import fil
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import RULES_GROUP
 from hypervisor.machine import rules as machine_rules
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
@@ -107,7 +108,7 @@ def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             ("zzz", "REPLACING"),
         )
     ]
-    installed = EntryPoints((*entry_points(group=LABS_GROUP), *added))
+    installed = EntryPoints((*entry_points(group=LABS_GROUP), *entry_points(group=RULES_GROUP), *added))
     monkeypatch.setattr(machine_rules, "entry_points_of", lambda **given: installed.select(**given))
     for function in (labs_of, rule_set, rules_named):
         function.cache_clear()

@@ -9,12 +9,12 @@ from unittest.mock import patch
 
 import pytest
 
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
+from hypervisor.threads import BoundedCache
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import INIT_ACTOR
 from hypervisor.versions.features import with_features

@@ -18,8 +18,7 @@ from bridge.actors.schemas import ANY, actor_schema, state_types
 from bridge.ethereum.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES
-from hypervisor.context import ExternError
-from hypervisor.kernel.chain import draw
+from hypervisor.context import ExternError, draw
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.state.state_tree import ActorState

@@ -12,19 +12,22 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.evm_steps import CodeDeployed, EvmFrame
-from bridge.filecoin.call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
 from bridge.filecoin.cbor import ParamsError, byte_string
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import (
     CREATE2_METHOD,
     CREATE_METHOD,
+    FIRST_CALLABLE_METHOD,
+    AbiError,
     ConstructorParams,
     Create2Params,
     CreateParams,
     CreateReturn,
     DelegateCallParams,
     calldata_of,
+    decode_method_return,
+    encode_method_calldata,
     storage_key,
     storage_value,
 )

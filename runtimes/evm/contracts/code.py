@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Final
 
-from hypervisor.bounded_cache import BoundedCache
+from hypervisor.threads import BoundedCache
 from store.cid import Cid
 
 EMPTY_CODE_HASH: Final = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470")

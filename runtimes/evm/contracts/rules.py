@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
+from hypervisor.gas import PriceList
 from hypervisor.precompiles import Precompile, PrecompileTable
-from hypervisor.prices import PriceList
 from hypervisor.types import ActorID
 from hypervisor.versions.network_versions import LATEST, NetworkVersion
 from runtimes.evm.contracts.gas_table import CANCUN_GAS, GasTable

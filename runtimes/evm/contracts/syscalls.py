@@ -13,11 +13,11 @@ from typing import Final, Protocol
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress, from_delegated, masked_id
 from bridge.gas import SLICE, GasBudget
+from hypervisor.context import draw
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.kernel.blocks import Block
-from hypervisor.kernel.chain import draw
 from hypervisor.messages.address import Address, is_eth_namespace
 from hypervisor.messages.events import EventEntry
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, Gas, MethodNumber, TokenAmount

@@ -6,16 +6,19 @@ method 1 with init code. Native actors call and query them as on the network.
 
 from typing import cast
 
-from bridge.filecoin.call import (
+from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import (
     FIRST_CALLABLE_METHOD,
     AbiError,
     BlockTooLarge,
+    ConstructorParams,
+    calldata_of,
     decode_method_return,
     encode_method_calldata,
+    storage_key,
+    storage_value,
 )
-from bridge.filecoin.cbor import ParamsError, byte_string
-from bridge.filecoin.method_numbers import INVOKE_EVM
-from bridge.filecoin.parameters import ConstructorParams, calldata_of, storage_key, storage_value
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel

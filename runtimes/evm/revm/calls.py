@@ -20,15 +20,13 @@ from bridge.filecoin.receipts import Log, log_to_entries
 from bridge.gas import DEFAULT_RATE
 from hypervisor.errors import ActorExit, ActorFatal, LongExecution, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.gas import MAX_MILLIGAS, GasTracker
+from hypervisor.gas import MAX_MILLIGAS, GasTracker, Price, PriceList
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import Call, CallResult, LentCode
-from hypervisor.machine.call_manager import CallManager, MessageOrigin
-from hypervisor.machine.call_rules import FILECOIN_CALLS
+from hypervisor.machine.call_manager import FILECOIN_CALLS, CallManager, MessageOrigin
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
-from hypervisor.prices import Price, PriceList
 from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
 from hypervisor.tracing import EventEmitted

@@ -1,8 +1,6 @@
-"""Syscalls `network.*` and `rand.*`. Source: ref-fvm syscalls/network.rs, filecoin.rs, rand.rs; FIP-0075.
+"""Syscalls `network.*`, facts of the chain, and `rand.*`, its randomness in both forms.
 
-Syscalls `network.*`: facts of the chain. Source: ref-fvm syscalls/network.rs, syscalls/filecoin.rs.
-
-Syscalls `rand.*`: randomness of the chain, in both forms. Source: ref-fvm syscalls/rand.rs; FIP-0075.
+Source: ref-fvm syscalls/network.rs, filecoin.rs, rand.rs; FIP-0075.
 """
 
 import struct

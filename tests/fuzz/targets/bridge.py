@@ -13,13 +13,16 @@ from bridge.abi.abi import AbiMismatch, ContractInterface
 from bridge.ethereum import rlp
 from bridge.ethereum.reverts import error_text, revert_reason
 from bridge.ethereum.rlp import RlpError
-from bridge.filecoin.call import AbiError, BlockTooLarge, decode_call, decode_method_return
 from bridge.filecoin.cbor import ParamsError, byte_string, read_byte_string
 from bridge.filecoin.parameters import (
+    AbiError,
+    BlockTooLarge,
     ConstructorParams,
     CreateReturn,
     DelegateCallParams,
     calldata_of,
+    decode_call,
+    decode_method_return,
     invoke_return,
     storage_key,
     unwrap_return,

@@ -17,9 +17,8 @@ import pytest
 from eth_abi.abi import encode as encode_abi
 
 from bridge.ethereum.addresses import EthAddress, masked_id, to_filecoin
-from bridge.filecoin.call import HANDLE_FILECOIN_METHOD
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, HANDLE_FILECOIN_METHOD, CreateReturn
 from hypervisor import Address, Genesis, Hypervisor
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, TokenAmount, encode_bigint

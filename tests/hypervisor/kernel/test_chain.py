@@ -20,11 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.context import CirculatingSupply, DevelopmentExterns, ExternError, MachineContext
+from hypervisor.context import CirculatingSupply, DevelopmentExterns, ExternError, MachineContext, draw
 from hypervisor.errors import Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from hypervisor.kernel.chain import draw
 from hypervisor.kernel.events import EntryHeader
 from hypervisor.messages.events import EventEntry, StampedEvent, events_tree
 from hypervisor.proofs.consensus_faults import ConsensusFault, WorkerKey

@@ -11,7 +11,7 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor import Genesis, Hypervisor, Message
 from hypervisor.errors import InvalidInput
-from hypervisor.prices import price_values
+from hypervisor.gas import price_values
 from hypervisor.versions.network_versions import NV29, network_version
 from hypervisor.versions.overlay import Overlay
 from localnet import Network

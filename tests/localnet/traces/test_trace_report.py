@@ -98,7 +98,7 @@ def test_every_named_gas_charge_belongs_to_a_part() -> None:
     names: set[str] = set()
     for package in ("hypervisor", "runtimes", "bridge"):
         for file in (PROJECT / package).rglob("*.py"):
-            if not file.is_relative_to(PROJECT / "runtimes" / "evm" / "ethereum"):
+            if not file.is_relative_to(PROJECT / "runtimes" / "evm" / "revm"):
                 names.update(re.findall(r'charge\(\s*"(\w+)"', file.read_text(encoding="utf-8")))
     assert len(names) > 30
     assert names - {"OnChainMessage"} <= set(PART_OF)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidModule
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
+from hypervisor.threads import BoundedCache
 from hypervisor.types import ActorID
 from localnet import Network
 from runtimes.wasm import modules as modules_module

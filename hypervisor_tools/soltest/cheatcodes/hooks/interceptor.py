@@ -16,7 +16,6 @@ from bridge.ethereum.addresses import EthAddress, address_of_actor, checksummed
 from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.receipts import Log, entries_to_log
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.context import Externs, MachineContext
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block as DataBlock
@@ -25,6 +24,7 @@ from hypervisor.machine.call_manager import CallManager
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
+from hypervisor.threads import BoundedCache
 from hypervisor.types import ChainEpoch
 from hypervisor_tools.soltest.cheatcodes import emits
 from hypervisor_tools.soltest.cheatcodes.console import LogConsole

@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
+from hypervisor.threads import BoundedCache
 from hypervisor.types import Gas
 from lab_tests import libraries
 from runtimes.wasm import libraries as linking

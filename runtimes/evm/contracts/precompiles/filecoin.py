@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from bridge.filecoin.call import AbiError, ActorCall, decode_call, encode_call_return, failed_send_exit
+from bridge.filecoin.parameters import AbiError, ActorCall, decode_call, encode_call_return, failed_send_exit
 from hypervisor.errors import AddressError, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.messages.address import Address

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor.gas import in_gas
+from hypervisor.gas import HYGGE, in_gas
 from hypervisor.messages.address import Address
-from hypervisor.prices import HYGGE
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
 from hypervisor.versions.network_versions import NV18, NV28

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account as Oracle
-from eth_utils.address import to_checksum_address
 
 from hypervisor.messages.message import Message
 from hypervisor.types import Gas, TokenAmount
@@ -21,8 +20,6 @@ from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NO_HASH, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed, refusal
 from tests.localnet.test_accounts import MAIL
-
-CHECKSUMMED = to_checksum_address(ALICE)
 
 
 def waiting(rpc: Client, *nonces: int) -> list[str]:

@@ -17,10 +17,9 @@ from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from bridge.filecoin.call import encode_method_calldata
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
-from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, invoke_return
+from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, encode_method_calldata, invoke_return
 from bridge.filecoin.receipts import Log, entries_to_log
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import RuntimeUnavailable, SyscallError
