@@ -20,8 +20,8 @@ from bench.peers import PeerConnection, Running, anvil
 from bench.rows import Row, seconds
 from bench.workloads import RULES, Workload, accounts, batch, calling, compute
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
-from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.fast.pool import TIERED, Pool, guest_module
+from runtimes.evm.frames.pool import TIERED, Pool, guest_module
+from runtimes.evm.revm import EthereumExecutor
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumMachine, Outcome, Revm, pyrevm

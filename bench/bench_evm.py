@@ -43,9 +43,9 @@ from hypervisor_tools.laboratory.vectors.statetest import (
     read_sender,
     read_transaction,
 )
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc, state_root
-from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc, state_root
+from runtimes.evm.forks.validation import InvalidTransaction
+from runtimes.evm.revm.executor import EthereumExecutor
 from tests.harness.paths import VECTORS
 
 STATE_TEST_STEP = 10

@@ -22,13 +22,13 @@ from bench.rows import Row, seconds
 from bench.workloads import RULES as FORK
 from bench.workloads import WORK, accounts, artifacts
 from hypervisor.errors import ActorExit, OutOfGas
-from runtimes.evm.code import Code
-from runtimes.evm.engine import Frame
-from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.fast.engine import FastTable
-from runtimes.evm.fast.pool import TIERED, Tier
-from runtimes.evm.fast.regions.blocks import jumpdests_of
-from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.evm.blocks.alloc import AllocAccount
+from runtimes.evm.contracts.code import Code
+from runtimes.evm.contracts.engine import Frame
+from runtimes.evm.frames.fast_engine import FastTable
+from runtimes.evm.frames.pool import TIERED, Tier
+from runtimes.evm.regions.blocks import jumpdests_of
+from runtimes.evm.regions.compiler import RegionCompiler
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import own_engine
 from tests.differential.grammar import SENDER

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from store.keccak import keccak
 from tests.differential.grammar import SENDER
 from tests.differential.scenarios import Artifacts

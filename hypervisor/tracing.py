@@ -22,6 +22,15 @@ FIRST_MISSING: Final = ActorID(1 << 63)
 Under Ethereum's rules, events have such numbers for contracts whose creation failed.
 """
 
+LOGGER: Final = "hypervisor.actors"
+"""Name of Python's logger of the messages of native actors, if `actor_debugging` is enabled and there is no tracer.
+
+A record names its actor: `f0105 tip_jar: a tip of 5`. Estimates, which execute a message several times, do not log.
+Each record is charged for, so messages use a different amount of gas with debugging enabled.
+"""
+MAX_CHARACTERS: Final = 4_096
+"""Maximum length of an actor's message; longer ones are truncated, since logging a mebibyte costs little gas."""
+
 
 class MessageStarted(NamedTuple):
     """The executor started a message."""
@@ -310,7 +319,7 @@ def takes_record(tracer: Tracer) -> bool:
     """Return True if a tracer accepts a record of a message's events, which takes much less time.
 
     Such a tracer has a true attribute `takes_record`. It gets the events in large parts, some time after they have
-    happened, without some details (`runtimes.evm.ethereum.record`). All others get each event when it happens.
+    happened, without some details (`runtimes.evm.revm.record`). All others get each event when it happens.
     """
     return bool(getattr(tracer, "takes_record", False))
 

@@ -36,10 +36,12 @@ TEMPLATE = ACTORS / "template" / "tip_jar"
 BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
 ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "hypervisor" / "builtin_actors" / "contract_caller"
-ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
-SESSION = PROJECT / "runtimes" / "evm" / "guests" / "session"
-ENGINES = (ENGINE, SESSION)
-STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, *ENGINES)  # each crate has the name of its folder
+FRAMES = PROJECT / "runtimes" / "evm" / "guests" / "frames"
+REVM = PROJECT / "runtimes" / "evm" / "guests" / "revm"
+ENGINES = (FRAMES, REVM)
+STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, *ENGINES)
+# Crates that do not have the name of their folder. `revm` is a dependency of its folder's crate.
+CRATES = {REVM: "revm-session"}
 # Cargo features of standalone crates. Each feature gets one more build, `<crate>-<feature>.wasm`.
 FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
 # Further sources of a standalone crate, included in its source hash: its workspace files and crates of this repository.
@@ -48,7 +50,7 @@ CONTRACT_CALLS = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
 SHARED_SOURCES: dict[Path, tuple[Path, ...]] = {
     ORACLE: CONTRACT_CALLS,
     CALLER: CONTRACT_CALLS,
-    SESSION: (BN254 / "src" / "curve.rs", ENGINE / "src" / "entries.rs"),
+    REVM: (BN254 / "src" / "curve.rs", FRAMES / "src" / "entries.rs"),
 }
 BUILD = PROJECT / "build" / "guests"
 TARGET = "wasm32-unknown-unknown"
@@ -112,7 +114,7 @@ FLAGS = (
 ENGINE_FLAGS = (
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+multivalue,+simd128,+wide-arithmetic",
     "-Clink-arg=-zstack-size=262144",
-    # Compiled regions are added to the function table at run time (runtimes/evm/fast/regions).
+    # Compiled regions are added to the function table at run time (runtimes/evm/regions).
     "-Clink-arg=--export-table",
     "-Clink-arg=--growable-table",
 )
@@ -242,8 +244,9 @@ def build() -> BundleBuild:
 
 def compile_standalone(folder: Path) -> StandaloneBuild:
     """Compile a crate that is not part of the bundle; the build without features comes last, as in `build`."""
-    featured = {name: compile_crate(folder, folder.name, (name,)) for name in FEATURES.get(folder, ())}
-    return StandaloneBuild(compile_crate(folder, folder.name), featured)
+    crate = CRATES.get(folder, folder.name)
+    featured = {name: compile_crate(folder, crate, (name,)) for name in FEATURES.get(folder, ())}
+    return StandaloneBuild(compile_crate(folder, crate), featured)
 
 
 def flags_of(workspace: Path) -> tuple[str, ...]:
@@ -263,7 +266,7 @@ def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -
         cwd=workspace,
         check=True,
     )
-    return (BUILD / TARGET / "release" / f"{crate}.wasm").read_bytes()
+    return (BUILD / TARGET / "release" / f"{crate.replace('-', '_')}.wasm").read_bytes()
 
 
 # --- the committed files ----------------------------------------------------------------------------------------------

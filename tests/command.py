@@ -65,10 +65,10 @@ HYPERVISOR: Final = Path(sys.executable).with_name("hypervisor")
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 LOADED: Final = (
     "hypervisor_tools.cli.main", "localnet.rpc.server.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
-    "hypervisor_tools.cli.rpc_client", "hypervisor_tools.laboratory.vectors.statetest", "runtimes.evm.ethereum",
-    "runtimes.evm.py_evm",
-    "runtimes.evm.fast", "runtimes.wasm", "store.rocks.database", "uvicorn.protocols.http.httptools_impl", "websockets",
-    "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
+    "hypervisor_tools.cli.rpc_client", "hypervisor_tools.laboratory.vectors.statetest", "runtimes.evm.revm",
+    "runtimes.evm.frames.py_evm", "runtimes.evm.frames.fast_engine", "runtimes.wasm", "store.rocks.database",
+    "uvicorn.protocols.http.httptools_impl", "websockets", "uvicorn.loops.asyncio", "uvicorn.lifespan.off",
+    "typer.rich_utils", "rich.markdown", "importlib.metadata",
     "hypervisor_tools.cli.node_settings", "localnet.console", "localnet.explanations", "localnet.traces.trace_report",
 )  # fmt: skip
 """Modules that a node or a command would load."""

@@ -112,7 +112,7 @@ class ForkTable(Protocol):
         """Return the name of a fork, ignoring case; an empty name selects the default. Raises InvalidInput."""
 
     def header_fields(self, fork: str) -> frozenset[str]:
-        """Return the names of the header fields added after Frontier (`runtimes.evm.ethereum.headers`)."""
+        """Return the names of the header fields added after Frontier (`runtimes.evm.blocks.headers`)."""
 
     def transaction_types(self, fork: str) -> tuple[int, ...]:
         """Return the transaction types of a fork."""

@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string
 from hypervisor.errors import MessageError
-from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import ActorID, TokenAmount
+from hypervisor.types import ActorID, TokenAmount, decode_bigint, encode_bigint
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode, link
 

@@ -100,7 +100,7 @@ class NetworkVersion:
     prices: PriceList
     rules: MachineRules
     evm: frozenset[str] = frozenset()
-    """Features added to the EVM actor, used by `runtimes.evm.rules`: opcodes, precompiles, methods.
+    """Features added to the EVM actor, used by `runtimes.evm.contracts.rules`: opcodes, precompiles, methods.
 
     STRICT_GETTERS: GetBytecode and GetBytecodeHash reject parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
     DAG-CBOR. STRICT_DELEGATE: InvokeContractDelegate accepts DAG-CBOR only. CREATION_RETURNS: a creation clears the

@@ -191,7 +191,7 @@ def parse_rules_name(name: str | None) -> str | None:
 
 def rules_of_options(rules: str | None, names: Sequence[str] | None) -> str | None:
     """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
-    from hypervisor.machine.labs import lab_names, rules_with_labs
+    from hypervisor.machine.rules import lab_names, rules_with_labs
 
     if not names:
         return rules

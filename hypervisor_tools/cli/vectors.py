@@ -292,7 +292,8 @@ def blocktest(
 
 def _check_fork(name: str | None) -> str | None:
     """Return the name of a fork or transition with its usual capitalisation. Raises BadParameter if it is unknown."""
-    from runtimes.evm.ethereum import schedule_of, with_case
+    from runtimes.evm.blocks.chain_import import schedule_of
+    from runtimes.evm.forks import with_case
 
     if name is None:
         return None

@@ -121,7 +121,7 @@ def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str
 
 def opcode_name(number: int) -> str:
     """Return the name of an opcode."""
-    from runtimes.evm.ethereum import LATEST_FORK
+    from runtimes.evm.forks import LATEST_FORK
 
     known = LATEST_FORK.opcodes.get(number)
     return f"opcode 0x{number:02x}" if known is None else known.name

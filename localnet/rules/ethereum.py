@@ -7,7 +7,7 @@ EIP-2935.
 Gas in the events of a message has one unit, thousandths of Ethereum gas. Under Filecoin's rules listeners get milligas,
 so call trees and traces can treat both alike. Under Ethereum's rules the calls that the kernel sends, for a native
 actor or a Filecoin precompile, are measured in milligas of Filecoin; every other call is measured in whole gas
-(`runtimes.evm.ethereum`).
+(`runtimes.evm.revm`).
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ from bridge.ethereum.execution import (
     RefusedTransaction,
 )
 from bridge.ethereum.patricia import EMPTY_ROOT
-from bridge.ethereum.reverts import reverted_with
+from bridge.ethereum.reverts import REVERTED, TEXTS, failure_text, reverted_with
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME, DEFAULT_RATE
-from bridge.traces.failure_texts import REVERTED, TEXTS, failure_text
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS

@@ -11,13 +11,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
-    from runtimes.evm.code import CODE_TOO_LONG
-    from runtimes.evm.engine import CallInputs, CallKind, CreateInputs, FrameStopped, SubcallInputs, SubcallOutcome
+    from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
+    from runtimes.evm.contracts.code import CODE_TOO_LONG
+    from runtimes.evm.contracts.engine import (
+        CallInputs,
+        CallKind,
+        CreateInputs,
+        FrameStopped,
+        SubcallInputs,
+        SubcallOutcome,
+    )
+    from runtimes.evm.contracts.host import NATIVE_CODE
+    from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
+    from runtimes.evm.contracts.rules import CodeLimit, filecoin_evm_rules
     from runtimes.evm.engines import PLAIN_ENGINE, check_engine
-    from runtimes.evm.host import NATIVE_CODE
-    from runtimes.evm.opcodes import OPCODE_NUMBERS
-    from runtimes.evm.rules import CodeLimit, filecoin_evm_rules
     from runtimes.evm.runtime import ENGINE_OPTION, EvmRuntime
 
 __all__ = [
@@ -40,22 +47,22 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "CODE_TOO_LONG": "runtimes.evm.code",
-    "CallInputs": "runtimes.evm.engine",
-    "CallKind": "runtimes.evm.engine",
-    "CodeLimit": "runtimes.evm.rules",
-    "CreateInputs": "runtimes.evm.engine",
+    "CODE_TOO_LONG": "runtimes.evm.contracts.code",
+    "CallInputs": "runtimes.evm.contracts.engine",
+    "CallKind": "runtimes.evm.contracts.engine",
+    "CodeLimit": "runtimes.evm.contracts.rules",
+    "CreateInputs": "runtimes.evm.contracts.engine",
     "ENGINE_OPTION": "runtimes.evm.runtime",
     "EvmRuntime": "runtimes.evm.runtime",
-    "FrameStopped": "runtimes.evm.engine",
-    "INVOKE_CONTRACT_DELEGATE": "runtimes.evm.calls",
-    "NATIVE_CODE": "runtimes.evm.host",
-    "OPCODE_NUMBERS": "runtimes.evm.opcodes",
+    "FrameStopped": "runtimes.evm.contracts.engine",
+    "INVOKE_CONTRACT_DELEGATE": "runtimes.evm.contracts.calls",
+    "NATIVE_CODE": "runtimes.evm.contracts.host",
+    "OPCODE_NUMBERS": "runtimes.evm.contracts.opcodes",
     "PLAIN_ENGINE": "runtimes.evm.engines",
-    "SubcallInputs": "runtimes.evm.engine",
-    "SubcallOutcome": "runtimes.evm.engine",
+    "SubcallInputs": "runtimes.evm.contracts.engine",
+    "SubcallOutcome": "runtimes.evm.contracts.engine",
     "check_engine": "runtimes.evm.engines",
-    "filecoin_evm_rules": "runtimes.evm.rules",
+    "filecoin_evm_rules": "runtimes.evm.contracts.rules",
 }
 
 

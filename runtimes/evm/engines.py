@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from hypervisor.errors import RuntimeUnavailable
 
 if TYPE_CHECKING:
-    from runtimes.evm.engine import EngineFactory, EngineRules
+    from runtimes.evm.contracts.engine import EngineFactory, EngineRules
 
 
 @contextmanager
@@ -34,18 +34,18 @@ def preserved_recursion_limit() -> Iterator[None]:
 PLAIN_ENGINE: Final = "py-evm"
 FAST: Final = "fast"
 
-_FAST_PACKAGE: Final = "runtimes.evm.fast"
+_FAST_MODULE: Final = "runtimes.evm.frames.fast_engine"
 
 
 def _plain(rules: EngineRules) -> EngineFactory:
     with preserved_recursion_limit():
-        from runtimes.evm.py_evm import PyEvmTable
+        from runtimes.evm.frames.py_evm import PyEvmTable
 
     return PyEvmTable(rules).engine
 
 
 def _fast(rules: EngineRules) -> EngineFactory:
-    return cast("EngineFactory", import_module(_FAST_PACKAGE).FastTable(rules).engine)
+    return cast("EngineFactory", import_module(_FAST_MODULE).FastTable(rules).engine)
 
 
 FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
@@ -59,7 +59,7 @@ def check_engine(name: str) -> None:
     """Raise RuntimeUnavailable for an engine that is unknown or not installed."""
     if name not in FACTORIES:
         raise RuntimeUnavailable(f"EVM engine '{name}' is not known: choose one of {', '.join(FACTORIES)}")
-    if name != PLAIN_ENGINE and find_spec(_FAST_PACKAGE) is None:
+    if name != PLAIN_ENGINE and find_spec(_FAST_MODULE) is None:
         raise RuntimeUnavailable(f"the EVM engine '{name}' is not installed: choose {PLAIN_ENGINE}")
 
 

@@ -13,12 +13,12 @@ from hypervisor.machine.registry import InstallServices, Outcome, RuntimeService
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.types import BlockId
 from hypervisor.versions.overlay import Overlay
-from runtimes.evm.actor import EvmInvocation, invoke_method
-from runtimes.evm.code import CodeCache
-from runtimes.evm.engine import Engine, EngineFactory, EngineRules
+from runtimes.evm.contracts.actor import EvmInvocation, invoke_method
+from runtimes.evm.contracts.code import CodeCache
+from runtimes.evm.contracts.engine import Engine, EngineFactory, EngineRules
+from runtimes.evm.contracts.rules import EvmRules, filecoin_evm_rules, rules_with
+from runtimes.evm.contracts.syscalls import Syscalls
 from runtimes.evm.engines import FAST, PLAIN_ENGINE, check_engine, engine_factory
-from runtimes.evm.rules import EvmRules, filecoin_evm_rules, rules_with
-from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
@@ -34,7 +34,7 @@ class EvmRuntime:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_engine(self._name)
         self.runs_in_guest = self._name == FAST
-        """True if the guest of a session runs frames under Ethereum's rules (`runtimes.evm.ethereum.session`)."""
+        """True if the guest of a session runs frames under Ethereum's rules (`runtimes.evm.revm.session`)."""
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
         self._engines: dict[tuple[str, str], EngineFactory] = {}
@@ -74,8 +74,8 @@ class EvmRuntime:
         """Do nothing: the actor's code is this package."""
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
-        """Return users' precompiles, ready to run (`precompile_registration`). Raises InvalidInput."""
-        from runtimes.evm.precompiles.registered import build_table
+        """Return users' precompiles, ready to run (`hypervisor.machine.rules`). Raises InvalidInput."""
+        from runtimes.evm.contracts.precompiles.registered import build_table
 
         return build_table(rows)
 
@@ -89,7 +89,7 @@ class EvmRuntime:
         return rules
 
     def _invoke_ethereum(self, kernel: Kernel, params: BlockId) -> Outcome:
-        from runtimes.evm.ethereum.actor import EthereumInvocation
+        from runtimes.evm.revm.actor import EthereumInvocation
 
         try:
             return EthereumInvocation(kernel).run(params)

@@ -6,5 +6,5 @@
     docs/labs/facade.md             the table of all functions
 
 Also generated: the constants that the guest of the fast EVM engine shares with Python (`engine`), in
-runtimes/evm/guests/evm/src/tables.rs.
+runtimes/evm/guests/frames/src/tables.rs.
 """

@@ -2,7 +2,7 @@
 
 In the header, `hypervisor/builtin_actors/include/fvm.h`, a syscall is a function `fvm_<module>_<name>` with the
 arguments of the import; the pointer for the result comes first. Programs that define FVM_ABI_V3 get the signatures of
-network versions 18 to 20. The guest's tables are in `runtimes/evm/guests/evm/src/tables.rs`.
+network versions 18 to 20. The guest's tables are in `runtimes/evm/guests/frames/src/tables.rs`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Final, cast
 
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ErrorNumber, ExitCode
 from hypervisor.versions.features import feature_of_syscall
-from runtimes.evm.engine import Status
-from runtimes.evm.fast import numbers
-from runtimes.evm.fast.host_calls import HOST_CALLS
+from runtimes.evm.contracts.engine import Status
+from runtimes.evm.frames.host_calls import HOST_CALLS
+from runtimes.evm.regions import numbers
 from runtimes.wasm.syscalls.abi import SYSCALL_REVISIONS
 from runtimes.wasm.syscalls.actors import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
@@ -158,11 +158,11 @@ def _declaration(syscall: Syscall) -> Iterator[str]:
     yield f'FVM_IMPORT("{syscall.module}", "{syscall.name}")\n{noreturn}{prototype(syscall)}\n'
 
 
-PATH: Final = Path("runtimes/evm/guests/evm/src/tables.rs")
+PATH: Final = Path("runtimes/evm/guests/frames/src/tables.rs")
 
 _HEAD: Final = """\
 //! What Python and this guest share: `make bindings` writes it from `numbers.py` and `host_calls.py` in
-//! `runtimes/evm/fast`. A test compares.
+//! `runtimes/evm/frames`. A test compares.
 """
 
 

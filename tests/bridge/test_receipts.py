@@ -36,7 +36,7 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
 from hypervisor.messages.message import Message, Receipt
 from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
-from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.contracts.code import EMPTY_CODE_HASH
 from store.cid import CBOR, RAW, Cid, cid_of, parse_cid, show
 from store.codec import CodecError, encode
 from store.trees.kamt import EMPTY_KAMT

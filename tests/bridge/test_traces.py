@@ -12,12 +12,12 @@ import pytest
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id
 from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.reverts import LogTooLong
 from bridge.ethereum.transactions import SignedTransaction, parse_transaction
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CreateParams, CreateReturn, DelegateCallParams
-from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.tracers import call_trace, filecoin_failure, flat_trace
@@ -28,8 +28,8 @@ from hypervisor.tracing import CallEnded, CallStarted, CallTrees, Dispatched, Ev
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount
 from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts
 from hypervisor_tools.laboratory.vectors.statetest import base_machine
-from runtimes.evm.ethereum.alloc import install_alloc
-from runtimes.evm.ethereum.executor import EthereumExecutor
+from runtimes.evm.blocks.alloc import install_alloc
+from runtimes.evm.revm.executor import EthereumExecutor
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
 from tests.conftest import data_file

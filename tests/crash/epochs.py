@@ -95,7 +95,7 @@ def run(whole: Undisturbed, folder: Path, kills: int, rng: random.Random, result
 
 def _start(folder: Path, end: int) -> tuple[BaseProcess, Connection]:
     context = get_context("forkserver")  # a process that never opened a store makes the others, in milliseconds
-    context.set_forkserver_preload(["tests.crash.states", "runtimes.evm.py_evm"])
+    context.set_forkserver_preload(["tests.crash.states", "runtimes.evm.frames.py_evm"])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=states.run_until_killed, args=(str(folder), end, theirs))
     process.start()

@@ -32,7 +32,7 @@ from hypervisor.bundles.bundle import Bundle
 from hypervisor.messages.address import Address
 from hypervisor.tracing import CallNode, Recorder, call_tree
 from hypervisor_tools.jobs.run import run_all
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode
 from tests.conftest import fvm_data

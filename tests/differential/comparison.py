@@ -17,7 +17,7 @@ from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, Recorder
 from hypervisor_tools.jobs.run import run_all
-from runtimes.evm.opcodes import FILECOIN_OPCODES
+from runtimes.evm.contracts.opcodes import FILECOIN_OPCODES
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.grammar import generate
 from tests.differential.twins import ENGINES, LOOKED, RAN_OUT, RUNNERS, Case, Compared, Outcome, Twins

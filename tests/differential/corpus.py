@@ -18,7 +18,7 @@ from bridge.ethereum.addresses import unmask_id
 from hypervisor_tools.jobs.run import run_all
 from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
 from hypervisor_tools.laboratory.vectors.statetest import read_sender
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from tests.conftest import fvm_data
 from tests.differential.comparison import CaseTally, official_actor, run, twins
 from tests.differential.scenarios import SCENARIOS, Artifacts, Script

@@ -20,12 +20,12 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from hypervisor.types import Gas
-from runtimes.evm.code import Code
-from runtimes.evm.engine import EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.blocks.alloc import AllocAccount
+from runtimes.evm.contracts.code import Code
+from runtimes.evm.contracts.engine import EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.contracts.opcodes import FILECOIN_OPCODES
 from runtimes.evm.engines import PLAIN_ENGINE, engine_factory
-from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
-from runtimes.evm.opcodes import FILECOIN_OPCODES
+from runtimes.evm.forks.forks import FORKS, LATEST_FORK
 from tests.differential.twins import CallOf, Case
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import CALLER, MYSELF, RULES, FakeHost

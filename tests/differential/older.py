@@ -12,7 +12,7 @@ from typing import Final
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.filecoin.parameters import DelegateCallParams
 from hypervisor.types import TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from store.cid import RAW, cid_of
 from tests.differential.grammar import FIRST, SECOND, SENDER, helpers
 from tests.differential.twins import CallOf, Case

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from bridge.abi.abi import ContractInterface
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from store.keccak import keccak
 from tests.differential.comparison import twins
 from tests.differential.twins import CallOf, Case

@@ -23,7 +23,7 @@ from hypervisor.messages.message import Message
 from hypervisor.types import Gas
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor_tools.cli.demo.scenario import contract
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR
 from tests.conftest import data_file, with_data
 from tests.differential.comparison import BUNDLE, STAGES, CaseTally, compare, twins

@@ -25,7 +25,7 @@ from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import LATEST, NetworkVersion
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from store.cid import Cid, cid_of
 from tests.engines.side_by_side import BOTH
 

@@ -25,7 +25,7 @@ import pytest
 
 from bridge.bindings import init, multisig
 from hypervisor import Address
-from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
+from hypervisor.machine.rules import PRECOMPILES_GROUP
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile, precompiles_of
 from hypervisor.types import INIT_ACTOR
@@ -33,7 +33,7 @@ from hypervisor.versions.network_versions import NETWORK_VERSIONS, Layouts
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS
 from hypervisor_tools.soltest.cheatcodes.table import MISSING, name_of, selector, table
 from localnet import CallFailed, Network
-from runtimes.evm.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
+from runtimes.evm.contracts.precompiles.registered import _STACK, FUEL, MEMORY, SECONDS, wasm_function
 from scripts import build_guests
 from tests.docs.page_shell import REPLACED, ROOT, Ran, commands, run_page
 from tests.hypervisor_tools.soltest.cheatcodes.vm_interface import signatures
@@ -318,7 +318,7 @@ def test_the_tables_of_the_page_are_read(tmp_path: Path) -> None:
     (tmp_path / "inverts.wasm").write_bytes(module(INVERTS))
     (row,) = precompiles_of(table["precompiles"], tmp_path)
     assert (row.name, row.gas, row.gas_per_word) == ("inverts", 60, 3)
-    assert list(points["project"]["entry-points"]) == [ENTRY_POINT_GROUP]
+    assert list(points["project"]["entry-points"]) == [PRECOMPILES_GROUP]
 
 
 @pytest.mark.slow

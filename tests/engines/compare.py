@@ -14,7 +14,7 @@ from typing import Final
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from hypervisor_tools.jobs.run import run_all
-from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.forks.forks import FORKS
 from tests.engines import worlds
 from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.side_by_side import BOTH

@@ -20,10 +20,10 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
 from hypervisor_tools.jobs.run import run_all
-from runtimes.evm.code import Code
-from runtimes.evm.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
+from runtimes.evm.contracts.code import Code
+from runtimes.evm.contracts.engine import EngineFactory, EngineRules, Frame, FrameOutcome, Status, SubcallOutcome
 from runtimes.evm.engines import FAST, PLAIN_ENGINE, engine_factory
-from runtimes.evm.fast.pool import pool
+from runtimes.evm.frames.pool import pool
 from tests.differential.grammar import THEMES, known_only
 from tests.engines.grammar import EngineGrammar
 from tests.engines.scenes import FILECOIN, rules_by_name

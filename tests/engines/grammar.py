@@ -17,7 +17,7 @@ from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
 from bridge.filecoin.method_numbers import INVOKE_EVM
-from runtimes.evm.engine import EngineRules
+from runtimes.evm.contracts.engine import EngineRules
 from tests.differential.grammar import THEMES, Grammar, known_only, lacks_some
 from tests.runtimes.evm.assembler import assemble, deployer
 

@@ -14,10 +14,10 @@ from bridge.ethereum.transactions import DELEGATION_PREFIX, Authorization
 from hypervisor.messages.signatures import public_key, sign
 from hypervisor.types import MAX_BALANCE
 from hypervisor.versions.network_versions import network_version
-from runtimes.evm.engine import EngineRules
-from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
-from runtimes.evm.rules import filecoin_evm_rules
+from runtimes.evm.blocks.alloc import AllocAccount
+from runtimes.evm.contracts.engine import EngineRules
+from runtimes.evm.contracts.rules import filecoin_evm_rules
+from runtimes.evm.forks.forks import FORKS, LATEST_FORK
 from store.keccak import keccak
 from tests.differential.grammar import SENDER, THEMES, WORDS, helpers
 from tests.engines.grammar import COLLISIONS, INITS, futures, program

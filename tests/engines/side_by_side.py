@@ -21,7 +21,7 @@ from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.machine import opening
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
-from runtimes.evm.engine import (
+from runtimes.evm.contracts.engine import (
     Engine,
     EngineFactory,
     EngineRules,
@@ -30,11 +30,11 @@ from runtimes.evm.engine import (
     Step,
     SubcallOutcome,
 )
+from runtimes.evm.contracts.rules import EvmRules
 from runtimes.evm.engines import FACTORIES, FAST, PLAIN_ENGINE
-from runtimes.evm.fast.engine import FastTable
-from runtimes.evm.fast.pool import Tier
-from runtimes.evm.fast.regions.compiler import CodeRegions, RegionCompiler
-from runtimes.evm.rules import EvmRules
+from runtimes.evm.frames.fast_engine import FastTable
+from runtimes.evm.frames.pool import Tier
+from runtimes.evm.regions.compiler import CodeRegions, RegionCompiler
 
 
 class ReplayedGas(GasBudget):
@@ -228,7 +228,7 @@ def pair_engines(first: NamedEngine, second: NamedEngine) -> EngineFactory:
 
 
 class BothEngines:
-    """An engine that runs each frame twice (see `runtimes.evm.engine.Engine`). Raises EnginesDiffer."""
+    """An engine that runs each frame twice (see `runtimes.evm.contracts.engine.Engine`). Raises EnginesDiffer."""
 
     def __init__(self, first: NamedEngine, second: NamedEngine) -> None:
         self._named = first, second

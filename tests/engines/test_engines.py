@@ -11,8 +11,8 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress, create2_address
 from hypervisor_tools.laboratory.vectors.statetest import run_file
-from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.forks import LATEST_FORK
+from runtimes.evm.blocks.alloc import AllocAccount
+from runtimes.evm.forks.forks import LATEST_FORK
 from tests.conftest import data_file
 from tests.differential.grammar import SENDER, Grammar, known_only, newer_operators, shape
 from tests.engines import frames, worlds

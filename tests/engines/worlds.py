@@ -34,14 +34,14 @@ from hypervisor.messages.message import Message
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from hypervisor_tools.laboratory.vectors.statetest import FixtureExterns
-from runtimes.evm.engine import Status
-from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.guest import PAUSE
-from runtimes.evm.ethereum.session import StateSession, session_of
-from runtimes.evm.ethereum.validation import InvalidTransaction
-from runtimes.evm.fast.regions.compiler import region_compiler
-from runtimes.evm.rules import filecoin_evm_rules
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.contracts.engine import Status
+from runtimes.evm.contracts.rules import filecoin_evm_rules
+from runtimes.evm.forks.validation import InvalidTransaction
+from runtimes.evm.regions.compiler import region_compiler
+from runtimes.evm.revm import EthereumExecutor
+from runtimes.evm.revm.guest import PAUSE
+from runtimes.evm.revm.session import StateSession, session_of
 from store.cid import cid_of
 from store.keccak import keccak
 from tests.differential.grammar import SENDER

@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.ethereum.addresses import masked_id
 from hypervisor.types import ActorID
-from runtimes.evm.opcodes import OPCODE_NUMBERS
+from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
 from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import DAG_CBOR, RAW, Cid, cid_of

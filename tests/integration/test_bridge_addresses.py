@@ -30,7 +30,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.messages.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from store.codec import decode
 from store.keccak import keccak
 from tests.conftest import bundle_file, evms, samples

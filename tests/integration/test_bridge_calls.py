@@ -39,7 +39,7 @@ from hypervisor.tracing import CallEnded, CallStarted, GasCharged, Recorder, Tra
 from hypervisor.types import SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
 from hypervisor_tools.cli.demo.scenario import DemoStage, contract
 from localnet.state.controls import storage_of
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
 from store.cid import CBOR, DAG_CBOR, RAW, codec_of
 from store.codec import decode, encode
 from store.links import links_of

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from runtimes.evm.ethereum.forks import AMSTERDAM
+from runtimes.evm.forks.forks import AMSTERDAM
 from tests.oracle.random_blocks import KEY, SENDER, block, environment, expected, system_accounts
 from tests.runtimes.evm.assembler import assemble
 

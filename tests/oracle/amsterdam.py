@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from runtimes.evm.ethereum.forks import AMSTERDAM
+from runtimes.evm.forks.forks import AMSTERDAM
 from tests.oracle.random_blocks import KEY, SENDER, authorization, block, environment, expected, system_accounts
 from tests.runtimes.evm.assembler import assemble
 

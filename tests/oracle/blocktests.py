@@ -26,17 +26,17 @@ from bridge.filecoin.receipts import bloom
 from hypervisor.installation import OWN_EVM
 from hypervisor.messages.signatures import public_key
 from hypervisor_tools.laboratory.vectors.statetest import base_machine
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, state_root
-from runtimes.evm.ethereum.block_run import (
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, state_root
+from runtimes.evm.blocks.block_run import (
     BUILDERS,
     CONSOLIDATION_REQUESTS,
     WITHDRAWAL_REQUESTS,
     BlockRun,
     requests_hash,
 )
-from runtimes.evm.ethereum.chain_import import ChainImport, ImportedBlock, schedule_of
-from runtimes.evm.ethereum.forks import ALIASES, Fork, ForkBlobs, fork_names
-from runtimes.evm.ethereum.headers import EMPTY_OMMERS, Header, RawBlock, block_difficulty
+from runtimes.evm.blocks.chain_import import ChainImport, ImportedBlock, schedule_of
+from runtimes.evm.blocks.headers import EMPTY_OMMERS, Header, RawBlock, block_difficulty
+from runtimes.evm.forks.forks import ALIASES, Fork, ForkBlobs, fork_names
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble
 

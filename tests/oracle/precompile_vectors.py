@@ -15,7 +15,7 @@ from typing import Any, Final
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.parameters import unwrap_return
 from hypervisor.installation import OWN_EVM
-from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from tests.differential.grammar import SENDER
 from tests.engines.scenes import Batch, Call
 from tests.engines.worlds import EthereumMachine

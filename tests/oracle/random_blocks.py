@@ -20,7 +20,7 @@ from bridge.ethereum.transactions import ACCESS_LIST, BLOB, LEGACY, SET_CODE, Au
 from hypervisor.installation import OWN_EVM
 from hypervisor.messages.signatures import public_key, sign
 from hypervisor_tools.laboratory.vectors.t8n import transition
-from runtimes.evm.ethereum.forks import ALIASES, FORKS, Fork, fork_named
+from runtimes.evm.forks.forks import ALIASES, FORKS, Fork, fork_named
 from tests.differential.grammar import THEMES, Grammar
 from tests.runtimes.evm.assembler import NUMBERS, assemble
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, key_address
 from hypervisor.messages.signatures import public_key
-from runtimes.evm.ethereum.block_run import BUILDERS, CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
-from runtimes.evm.ethereum.forks import ALIASES, fork_names
+from runtimes.evm.blocks.block_run import BUILDERS, CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS
+from runtimes.evm.forks.forks import ALIASES, fork_names
 from tests.oracle.blocktests import CHAINS, KILLER, WORK, WORKER
 from tests.runtimes.evm.assembler import assemble
 

@@ -156,7 +156,7 @@ LOAD_WORKER_MODULES = (
 
 NOT_OF_A_PLAIN_SOLIDITY_TEST = {
     "forks": {"localnet.fork.node_client", "localnet.fork.forking", "sqlite3"},
-    "blocks and upgrades": {"runtimes.evm.ethereum.block_run", "localnet.ledger", "hypervisor.migrations.migration"},
+    "blocks and upgrades": {"runtimes.evm.blocks.block_run", "localnet.ledger", "hypervisor.migrations.migration"},
     "native actors": {"runtimes.wasm", "bridge.actors.schemas", "store.schema"},
     "single cheatcodes": {"cryptography", "localnet.rules.filecoin"},
 }

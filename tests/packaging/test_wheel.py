@@ -68,7 +68,7 @@ DATA = {
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(
         f"runtimes/evm/guests/{guest}/{guest}.{suffix}"
-        for guest in ("bn254", "evm", "session")
+        for guest in ("bn254", "frames", "revm")
         for suffix in ("json", "wasm")
     ),
     "bridge/ethereum/kzg_setup.txt",

@@ -23,14 +23,14 @@ from typing import Any, Final
 import wasmtime
 import z3
 
-from runtimes.evm.fast.regions import wasm
-from runtimes.evm.fast.regions.blocks import choose
-from runtimes.evm.fast.regions.emitter import emit
-from runtimes.evm.fast.regions.operations import OPERATE, REGION
+from runtimes.evm.regions import wasm
+from runtimes.evm.regions.blocks import choose
+from runtimes.evm.regions.emitter import emit
+from runtimes.evm.regions.operations import OPERATE, REGION
 from tests.verification.proofs import Proof
 from tests.verification.wasm_execution import LIMB, Contract, Execution, Module, Violated, World
 
-INTERPRETER: Final = Path("runtimes/evm/guests/evm/evm.wasm")
+INTERPRETER: Final = Path("runtimes/evm/guests/frames/frames.wasm")
 _BITS: Final = 256
 _PRICE: Final = 5
 _RUNNING, _STACK, _NATIVE_STACK = 0x1000, 0x20000, 0x100000

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import z3
 
-from runtimes.evm.fast.regions.words import ZERO, Limb, Limbs, Local, WordEmitter, constant
+from runtimes.evm.regions.words import ZERO, Limb, Limbs, Local, WordEmitter, constant
 from tests.verification.wasm_execution import Model
 
 _BITS: Final = 256

@@ -19,7 +19,7 @@ from hypervisor_tools.laboratory.compare.instructions import (
     gas_rows,
 )
 from hypervisor_tools.laboratory.compare.tally import MessageCost, costs_of
-from runtimes.evm.ethereum import changes_of_end
+from runtimes.evm.forks import changes_of_end
 
 MAX_ROWS: Final = 5
 """Maximum number of rows of gas in a text report."""

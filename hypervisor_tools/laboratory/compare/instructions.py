@@ -23,7 +23,7 @@ from hypervisor.versions.changes import RuleChange
 from hypervisor_tools.laboratory.compare.tally import CostTracer, MessageCost, end_of
 from hypervisor_tools.soltest.trace.frames import address_of
 from localnet.calls.time_limit import OutOfTime
-from runtimes.evm.ethereum import changes_of_creation, changes_of_opcode, changes_of_precompile, changes_of_transaction
+from runtimes.evm.forks import changes_of_creation, changes_of_opcode, changes_of_precompile, changes_of_transaction
 
 MAX_STEPS: Final = 2_000_000
 """Maximum number of instructions that are compared."""

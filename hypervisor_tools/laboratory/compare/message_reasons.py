@@ -29,7 +29,7 @@ from hypervisor_tools.soltest.trace.frames import creates
 from hypervisor_tools.soltest.trace.known_code import KnownCode
 from hypervisor_tools.soltest.trace.stack_trace import place_text
 from localnet.calls.time_limit import OutOfTime
-from runtimes.evm.ethereum import changes_of_transaction, fork_changes, fork_named
+from runtimes.evm.forks import changes_of_transaction, fork_changes, fork_named
 
 
 class SourcePlaces:
@@ -58,9 +58,9 @@ def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str], place
     """Execute a transaction on both sides and compare its instructions. Raises NotCompared."""
     tracers, used = (InstructionTracer(), InstructionTracer()), []
     for run, tracer in zip(runs, tracers, strict=True):
-        run.machine.tracer = tracer  # its gas is Ethereum's, not thousandths
         try:
-            (outcome,) = run.steps()
+            with run.machine.traced(tracer):  # its gas is Ethereum's, not thousandths
+                (outcome,) = run.steps()
         except OutOfTime as error:
             return Explanation(note=f"too long to compare its instructions: stopped {error}")
         used.append(outcome)

@@ -55,9 +55,8 @@ from localnet.replay.sources import NodeSource, SourceSupply, machine_for, read_
 from localnet.replay.tipset_execution import tipset_steps
 from localnet.rules.parts import rules_named, rules_of
 from localnet.state.controls import set_balance
-from runtimes.evm.ethereum import BlockRun
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RemoteStore
+from runtimes.evm.blocks.block_run import BlockRun
+from store.blocks.memory import MemoryStore, RemoteStore
 from store.blockstore import StoreError
 
 MAX_BLOCKS: Final = 10_000

@@ -48,7 +48,7 @@ from hypervisor_tools.soltest.trace.call_text import call_texts
 from hypervisor_tools.soltest.trace.frames import creates
 from hypervisor_tools.soltest.trace.trace_names import Names
 from localnet.calls.time_limit import OutOfTime
-from runtimes.evm.ethereum import fork_changes, fork_named
+from runtimes.evm.forks import fork_changes, fork_named
 from store.blockstore import StoreError
 
 OUTCOME, REASON, GAS, EVENTS = "outcome", "reason", "gas", "events"

@@ -32,19 +32,10 @@ from hypervisor_tools.laboratory.vectors.ethereum_json import (
     within,
 )
 from hypervisor_tools.laboratory.vectors.statetest import EXCESS_BITS, SECONDS, base_machine, matches, write_steps
-from runtimes.evm.ethereum import (
-    ALIASES,
-    AllocAccount,
-    ChainImport,
-    Header,
-    InvalidBlock,
-    StateRoots,
-    install_alloc,
-    parse_block,
-    read_alloc,
-    schedule_of,
-    state_root,
-)
+from runtimes.evm.blocks.alloc import AllocAccount, StateRoots, install_alloc, read_alloc, state_root
+from runtimes.evm.blocks.chain_import import ChainImport, schedule_of
+from runtimes.evm.blocks.headers import Header, parse_block
+from runtimes.evm.forks import ALIASES, InvalidBlock
 
 FORMAT: Final = "blockchain_test"
 _MAX_SHOWN: Final = 4

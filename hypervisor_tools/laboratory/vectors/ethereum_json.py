@@ -15,7 +15,7 @@ from typing import Any
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.ethereum.transactions import Authorization
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum import AllocAccount
+from runtimes.evm.blocks.alloc import AllocAccount
 from store.untrusted import parse_json
 
 _BIG = "0x:bigint "

@@ -52,21 +52,11 @@ from hypervisor_tools.laboratory.vectors.ethereum_json import (
     within,
 )
 from hypervisor_tools.laboratory.vectors.files import files_of
-from runtimes.evm.ethereum import (
-    ALIASES,
-    EthereumExecutor,
-    Fork,
-    InvalidTransaction,
-    TransactionResult,
-    block_hash_cid,
-    find_fork,
-    fork_named,
-    install_alloc,
-    list_forks,
-    logs_hash,
-    read_alloc,
-    state_root,
-)
+from runtimes.evm.blocks.alloc import install_alloc, read_alloc, state_root
+from runtimes.evm.blocks.block_run import logs_hash
+from runtimes.evm.blocks.headers import block_hash_cid
+from runtimes.evm.forks import ALIASES, Fork, InvalidTransaction, find_fork, fork_named, list_forks
+from runtimes.evm.revm import EthereumExecutor, TransactionResult
 from store.cid import Cid
 from store.keccak import keccak
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, checksummed
-from bridge.ethereum.block import EthereumBlock, next_base_fee
+from bridge.ethereum.block import EthereumBlock, Withdrawal, next_base_fee
 from bridge.ethereum.patricia import list_root
 from bridge.ethereum.transactions import (
     ACCESS_LIST,
@@ -61,33 +61,21 @@ from hypervisor_tools.laboratory.vectors.ethereum_json import (
     within,
 )
 from hypervisor_tools.laboratory.vectors.statetest import EXCESS_BITS, RULES, FixtureExterns, base_machine
-from runtimes.evm.ethereum import (
-    EMPTY_OMMERS,
-    FIRST_BASE_FEE,
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, move_dao_balances, read_alloc, state_root
+from runtimes.evm.blocks.block_run import AppliedTransaction, BlockRun, logs_hash, requests_hash
+from runtimes.evm.blocks.chain_import import ForkSchedule, schedule_of
+from runtimes.evm.blocks.headers import EMPTY_OMMERS, FIRST_BASE_FEE, block_difficulty, block_hash_cid
+from runtimes.evm.forks import (
     LATEST_FORK,
-    Accounts,
-    AllocAccount,
-    AppliedTransaction,
-    BlockRun,
     Fork,
     ForkBlobs,
-    ForkSchedule,
     InvalidBlock,
     InvalidTransaction,
-    Withdrawal,
-    block_difficulty,
-    block_hash_cid,
     floor_gas,
-    install_alloc,
     intrinsic_gas,
-    logs_hash,
-    move_dao_balances,
-    read_alloc,
-    requests_hash,
-    schedule_of,
-    state_root,
     with_case,
 )
+from runtimes.evm.revm import Accounts
 from store.cid import Cid
 
 _MAX_OMMER_DISTANCE = 8

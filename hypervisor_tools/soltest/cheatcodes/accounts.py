@@ -42,7 +42,8 @@ from hypervisor_tools.soltest.cheatcodes.state import (
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from localnet.errors import NodeError
 from runtimes.evm import NATIVE_CODE
-from runtimes.evm.ethereum import InvalidTransaction, ObservedCall, TransactionResult
+from runtimes.evm.forks import InvalidTransaction
+from runtimes.evm.revm import ObservedCall, TransactionResult
 from store.untrusted import parse_json
 
 

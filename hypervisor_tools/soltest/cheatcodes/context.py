@@ -21,7 +21,8 @@ from hypervisor_tools.soltest.cheatcodes.state import State
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, ContractArtifact
 from hypervisor_tools.soltest.project.consent import Grant
 from runtimes.evm import SubcallOutcome
-from runtimes.evm.ethereum import Fork, ObservedCall
+from runtimes.evm.forks import Fork
+from runtimes.evm.revm import ObservedCall
 
 if TYPE_CHECKING:
     from hypervisor_tools.soltest.forks.origin import ForkOrigin, TipsetOrigin

@@ -19,7 +19,8 @@ from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from hypervisor_tools.soltest.forks.records import endpoint_url
 from hypervisor_tools.soltest.project.test_settings import EVM_VERSIONS, rules_of
-from runtimes.evm.ethereum import ForkBlobs, block_of
+from runtimes.evm.forks import ForkBlobs
+from runtimes.evm.revm import block_of
 
 _U64 = 1 << 64
 

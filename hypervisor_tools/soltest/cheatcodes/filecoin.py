@@ -32,7 +32,7 @@ from localnet.addresses import filecoin_address
 from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_balance
 from runtimes.evm import CodeLimit
-from runtimes.evm.ethereum import block_of
+from runtimes.evm.revm import block_of
 from store.blockstore import get_object, put_object
 from store.cid import CBOR, Cid
 

@@ -12,7 +12,7 @@ from bridge.ethereum.addresses import EthAddress, checksummed
 from hypervisor.machine.call_manager import CallManager
 from hypervisor_tools.soltest.cheatcodes.context import Cheats, Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
-from runtimes.evm.ethereum import ObservedCall, delegated_address
+from runtimes.evm.revm import ObservedCall, delegated_address
 
 
 def undo_reverted(cheats: Cheats, calls: CallManager | ObservedCall | None) -> None:

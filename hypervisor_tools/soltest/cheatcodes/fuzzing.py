@@ -14,7 +14,7 @@ from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.state import State
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.ethereum import ObservedCall
+from runtimes.evm.revm import ObservedCall
 
 _TOP = 1 << 256
 

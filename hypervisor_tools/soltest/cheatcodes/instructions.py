@@ -35,7 +35,7 @@ from hypervisor_tools.soltest.cheatcodes.state import (
 )
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode, selector
 from runtimes.evm import OPCODE_NUMBERS, FrameStopped
-from runtimes.evm.ethereum import CannotObserve
+from runtimes.evm.revm import CannotObserve
 
 Range = tuple[int, int]
 """First byte, and the byte after the last."""

@@ -1,6 +1,6 @@
 """Accounts for cheatcodes: by Ethereum address, within a message.
 
-Under Ethereum's rules the ledger is the call in the session (`runtimes.evm.ethereum.ObservedCall`).
+Under Ethereum's rules the ledger is the call in the session (`runtimes.evm.revm.ObservedCall`).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from hypervisor_tools.soltest.cheatcodes.state import (
 )
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import InterceptedCall
+from runtimes.evm.revm import InterceptedCall
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 
@@ -268,6 +268,8 @@ def begin(
     broadcast: bool = False,
 ) -> None:
     """Start a prank for calls by the caller. Raises CheatcodeFailure."""
+    if context.fork is not None and not broadcast:
+        context.ledger.touch(sender)  # as in forge, the account is warm from here on
     if delegates and not context.ledger.code(sender):
         raise CheatcodeFailure("cannot `prank` delegate call from an EOA")
     context.state.may_have_failed |= delegates and sender == VM_ADDRESS
@@ -281,8 +283,6 @@ def begin(
                 "cannot override an ongoing prank with a single vm.prank; "
                 "use vm.startPrank to override the current prank"
             )
-    if context.fork is not None and not broadcast:
-        context.ledger.touch(sender)  # as in forge, the account is warm from here on
     context.state.pranks[context.depth] = Prank(
         context.caller, sender, origin, context.depth, once, delegates, context.origin, broadcast=broadcast
     )

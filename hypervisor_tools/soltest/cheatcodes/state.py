@@ -16,7 +16,7 @@ from hypervisor.context import MachineContext
 from hypervisor.state.state_tree import TreeImage
 from hypervisor_tools.soltest.forks.records import ForkRecords
 from runtimes.evm import CallKind
-from runtimes.evm.ethereum import ALL_DEPTHS
+from runtimes.evm.revm import ALL_DEPTHS
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")

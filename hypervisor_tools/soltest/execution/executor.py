@@ -36,8 +36,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block as DataBlock
 from hypervisor.kernel.call import CallResult
-from hypervisor.machine.labs import install_labs
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import install_labs
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
@@ -62,27 +62,21 @@ from localnet.rules.facts import BLOCK_GAS_LIMIT
 from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
 from runtimes.evm import CodeLimit
-from runtimes.evm.ethereum import (
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.forks import Fork, call_gas, floor_gas, fork_named, intrinsic_gas
+from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
-    AllocAccount,
     CannotObserve,
-    Fork,
     ObservedCall,
     ObservedEnd,
     SessionCall,
     block_of,
-    call_gas,
     contract_outcome,
-    floor_gas,
-    fork_named,
-    install_alloc,
-    intrinsic_gas,
     observe,
     session_of,
 )
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import MemoryStore, RemoteStore
 from store.cid import RAW, Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
@@ -435,13 +429,10 @@ class TestExecutor:
     @contextmanager
     def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
         """Watch the instructions of a call if it needs that."""
-        machine, tracer = self.machine, self.machine.tracer
-        if function in self._stepwise or self.cheatcodes.state.watches_steps:
-            machine.tracer = StepWatch(self.cheatcodes, tracer)
-        try:
+        tracer = self.machine.tracer
+        is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
+        with self.machine.traced(StepWatch(self.cheatcodes, tracer) if is_watched else tracer):
             yield
-        finally:
-            machine.tracer = tracer
 
     def _outcome(
         self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,

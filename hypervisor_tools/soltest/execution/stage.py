@@ -41,7 +41,7 @@ from hypervisor_tools.soltest.execution.results import SVM, CaseStatus
 from hypervisor_tools.soltest.execution.values import types
 from hypervisor_tools.soltest.value_text import arguments_text
 from runtimes.evm import CODE_TOO_LONG
-from runtimes.evm.ethereum import session_of
+from runtimes.evm.revm import session_of
 from store.cid import EMPTY_ARRAY_CID
 from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT, Kamt
@@ -212,8 +212,8 @@ class SuiteStage:
         A `setUp` that creates symbolic values is deferred.
         """
         machine = self.executor.machine
-        machine.tracer = tracer = SetUpTracer(machine.tracer)
-        try:
+        tracer = SetUpTracer(machine.tracer)
+        with machine.traced(tracer):
             self.build()
             self.constructor_calls_svm, tracer.calls_svm = tracer.calls_svm, False
             built = self.executor.snapshot()
@@ -222,8 +222,6 @@ class SuiteStage:
             except SetUpFailed:
                 if not tracer.calls_svm:
                     raise
-        finally:
-            machine.tracer = None
         self.hashed = tracer.hashed
         if tracer.calls_svm:
             self.executor.restore(built)

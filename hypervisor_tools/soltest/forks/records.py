@@ -15,7 +15,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet.fork.urls import redacted_url
-from runtimes.evm.ethereum import NO_WARMTH
+from runtimes.evm.revm import NO_WARMTH
 
 if TYPE_CHECKING:
     from hypervisor_tools.soltest.forks.tipsets import PendingTipset

@@ -35,7 +35,7 @@ from hypervisor.tracing import (
     takes_record,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR
-from runtimes.evm.ethereum import StateSession, session_of
+from runtimes.evm.revm import StateSession, session_of
 
 MAX_COUNTERS: Final = 1 << 20
 """Number of executed instructions that are buffered before their edges are counted."""

@@ -58,7 +58,7 @@ def rules_of(version: str) -> str:
     Versions before Prague have EIP-7702 delegation, which forge supports in all versions. Cancun, Shanghai and Paris
     have their own opcodes, precompiles and transaction gas; older versions use those of Paris.
     """
-    from runtimes.evm.ethereum import FORKS
+    from runtimes.evm.forks import FORKS
 
     known = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
     if version in known:

@@ -530,7 +530,7 @@ def write_listings(root: Path, artifacts: Artifacts, found: SuiteCoverage) -> li
 
 def listing(code: bytes, spans: Mapping[int, SourceSpan], visits: Counter[int], sources: SourceTexts) -> Iterator[str]:
     """Yield a line for each instruction: execution count, program counter, name and source position."""
-    from runtimes.evm.ethereum import LATEST_FORK, fork_named  # it loads the machine
+    from runtimes.evm.forks import LATEST_FORK, fork_named  # it loads the machine
 
     names = {number: row.name for number, row in fork_named(LATEST_FORK.name).opcodes.items()}
     counter = 0

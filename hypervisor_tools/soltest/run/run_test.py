@@ -168,11 +168,10 @@ class ContractRunner:
             with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, tracer if test is None else None)
                 if test is not None:
-                    self.executor.machine.tracer = tracer
-                    stage.call(selector(test.signature))
+                    with self.executor.machine.traced(tracer):
+                        stage.call(selector(test.signature))
             return self.viewer.stack_of_loop(stage, tracer)
         finally:
-            self.executor.machine.tracer = None
             self.executor.drop(base)
 
     def _set_up_tracer(self) -> Tracer | None:

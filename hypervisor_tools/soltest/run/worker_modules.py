@@ -12,8 +12,8 @@ from typing import Final
 
 MODULES: Final = (
     "hypervisor_tools.soltest.run.serving",
-    "runtimes.evm.ethereum.actor",
-    "runtimes.evm.fast.engine",
+    "runtimes.evm.revm.actor",
+    "runtimes.evm.frames.fast_engine",
 )
 
 

@@ -68,7 +68,8 @@ from hypervisor_tools.soltest.symbolic.words import Data, NotModelled, Word, con
 from hypervisor_tools.soltest.trace.known_code import KnownCode
 from hypervisor_tools.soltest.value_text import arguments_text
 from localnet.state.controls import set_code
-from runtimes.evm.ethereum import block_of, fork_named
+from runtimes.evm.forks import fork_named
+from runtimes.evm.revm import block_of
 from store.cid import Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 

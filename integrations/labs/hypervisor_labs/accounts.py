@@ -56,10 +56,10 @@ from hypervisor.kernel.blocks import Block, scan_links
 from hypervisor.kernel.call import Call, CallResult, LentCode
 from hypervisor.machine.call_manager import CallManager, CallRules
 from hypervisor.machine.executor import ApplyResult
-from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import Outcome
+from hypervisor.machine.rules import Lab
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message, SignedMessage

@@ -32,7 +32,7 @@ from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from hypervisor_labs.facade import ERRORS, FacadeFunction, FacadeRefusal, SolidityTypes, facade
 from hypervisor_labs.facade_runtime import PRICE_PER_BYTE, enable_facade
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from scripts.actor_bindings.solidity import abi
 from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link

@@ -14,7 +14,7 @@ from bridge.ethereum.transactions import Transaction, TransactionError, parse_tr
 from bridge.filecoin.messages import from_signed_message, signed_message
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor_tools.laboratory.vectors.t8n import transition
-from runtimes.evm.ethereum.forks import fork_names
+from runtimes.evm.forks.forks import fork_names
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.fuzz.trees import program

@@ -19,7 +19,8 @@ from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SENDER, VM_ADDRESS, Mock, Prank
 from hypervisor_tools.soltest.cheatcodes.table import selector, table
 from hypervisor_tools.soltest.execution.executor import ExecutorCall, ExecutorSettings, RawCallResult, TestExecutor
-from runtimes.evm.ethereum import AllocAccount, install_alloc, session_of
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.revm import session_of
 from tests.runtimes.evm.assembler import assemble
 
 

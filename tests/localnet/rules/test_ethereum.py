@@ -23,8 +23,8 @@ from localnet.rules.ethereum import ethereum_rules
 from localnet.rules.facts import BlockOverride, CallRequest
 from localnet.rules.parts import rules_named
 from localnet.traces.trace_report import describe
-from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.forks import FORKS, LATEST_FORK
+from runtimes.evm.forks.forks import FORKS, LATEST_FORK
+from runtimes.evm.revm.executor import EthereumExecutor
 from tests.localnet.conftest import Clock, network_fixture
 from tests.localnet.rpc.conftest import Client, Failed, client_fixture
 from tests.runtimes.evm.assembler import assemble, deployer

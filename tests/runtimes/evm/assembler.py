@@ -8,8 +8,8 @@ from typing import Any
 
 from eth_abi.abi import encode as abi_encode
 
-from runtimes.evm.ethereum.forks import LATEST_FORK
-from runtimes.evm.opcodes import OPCODE_NUMBERS as FILECOIN
+from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS as FILECOIN
+from runtimes.evm.forks.forks import LATEST_FORK
 from store.keccak import keccak
 
 NUMBERS = {**FILECOIN, **{opcode.name: number for number, opcode in LATEST_FORK.opcodes.items()}}

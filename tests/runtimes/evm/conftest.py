@@ -26,7 +26,7 @@ def twins(machines: dict[str, Hypervisor]) -> Twins:
 @pytest.fixture(scope="package")
 def asking() -> Iterator[Callable[[int, bytes], bytes | None]]:
     """Return a precompile's output on the fast engine, None if it fails; number 0 is KECCAK256."""
-    from tests.runtimes.evm.test_session_calls import machine, run
+    from tests.runtimes.evm.revm.test_session_calls import machine, run
 
     precompile = """
         32 CALLDATASIZE SUB 32 0 CALLDATACOPY

@@ -24,9 +24,9 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.transactions import TransactionResult
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.transactions import TransactionResult
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import SENDER as CHAIN_SENDER
 from tests.runtimes.evm.chain import Chain, open_machine

@@ -17,13 +17,13 @@ from hypervisor.gas import GasTracker
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import StepTracer
 from hypervisor.versions.network_versions import LATEST, network_version
-from runtimes.evm.code import Code
-from runtimes.evm.engine import Frame, Step, TxContext
-from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc, read_alloc
-from runtimes.evm.ethereum.transactions import TransactionResult
-from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.rules import EvmRules, filecoin_evm_rules
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
+from runtimes.evm.contracts.code import Code
+from runtimes.evm.contracts.engine import Frame, Step, TxContext
+from runtimes.evm.contracts.rules import EvmRules, filecoin_evm_rules
+from runtimes.evm.frames.py_evm import PyEvmEngine, PyEvmTable
+from runtimes.evm.revm import EthereumExecutor
+from runtimes.evm.revm.transactions import TransactionResult
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble
 

@@ -34,14 +34,14 @@ from hypervisor.errors import MessageError
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.types import INIT_ACTOR, MAX_BALANCE, Gas
-from runtimes.evm.ethereum import EthereumExecutor
-from runtimes.evm.ethereum.alloc import AllocAccount, install_alloc
-from runtimes.evm.ethereum.validation import InvalidTransaction, RejectionReason
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.forks.validation import InvalidTransaction, RejectionReason
+from runtimes.evm.revm import EthereumExecutor
 from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.hostile import HUGE, RANGES, orders
 from tests.runtimes.evm.machines import CALLEE, CONTRACT, NOBODY, TWIN_OTHER, TWIN_SENDER, Twins, call, word
-from tests.runtimes.evm.test_session_calls import CALL_CALLEE, machine, run
+from tests.runtimes.evm.revm.test_session_calls import CALL_CALLEE, machine, run
 
 MAX_MIB = 400
 

@@ -26,7 +26,7 @@ from hypervisor_tools.soltest.forks.origin import ForkOrigin
 from hypervisor_tools.soltest.forks.records import NetworkFork, Pending, SavedForkState
 from hypervisor_tools.soltest.forks.tipsets import PendingTipset, block_context
 from localnet.fork.remote_history import transactions_until
-from runtimes.evm.ethereum import ObservedCall, delegated_address, split_warmth
+from runtimes.evm.revm import ObservedCall, delegated_address, split_warmth
 from store.cid import EMPTY_ARRAY_CID, cid_of
 
 

@@ -24,15 +24,8 @@ from hypervisor_tools.soltest.forks.records import NetworkFork, endpoint_url
 from hypervisor_tools.soltest.project.consent import ConsentNeeded
 from localnet.errors import NodeError
 from localnet.fork.urls import redacted_url
-from runtimes.evm.ethereum import (
-    KEEP,
-    PAID,
-    EthereumExecutor,
-    InvalidTransaction,
-    TransactionResult,
-    ethereum_address,
-    session_of,
-)
+from runtimes.evm.forks import InvalidTransaction
+from runtimes.evm.revm import KEEP, PAID, EthereumExecutor, TransactionResult, ethereum_address, session_of
 from store.blockstore import StoreError
 
 if TYPE_CHECKING:

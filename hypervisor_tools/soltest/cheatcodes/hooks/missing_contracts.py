@@ -47,7 +47,7 @@ from hypervisor_tools.soltest.cheatcodes.interception import intercept_call
 from hypervisor_tools.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
-from runtimes.evm.ethereum import InterceptedCall
+from runtimes.evm.revm import InterceptedCall
 from store.cid import CBOR
 
 _SELECTOR: Final = 4

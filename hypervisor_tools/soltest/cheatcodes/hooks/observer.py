@@ -28,7 +28,7 @@ from hypervisor_tools.soltest.cheatcodes.interception import (
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.ethereum import (
+from runtimes.evm.revm import (
     ALL_DEPTHS,
     ISOLATES,
     PAUSES,
@@ -216,7 +216,7 @@ class TestObserver:
         return outcome
 
     def unseen_end(self, request: InterceptedCall) -> None:
-        end_prank(self._cheats.state, request.depth, _no_origin)
+        end_prank(self._cheats.state, request, _no_origin)
 
     def _operations(self, run: ObservedCall, request: InterceptedCall) -> CallOperations:
         cheats = self._cheats

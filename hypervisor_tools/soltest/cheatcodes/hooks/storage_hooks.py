@@ -18,7 +18,7 @@ from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, check
 from hypervisor_tools.soltest.cheatcodes.state import VM_ADDRESS, State, StorageHook, StorageHooks
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from hypervisor_tools.soltest.cheatcodes.values import encode
-from runtimes.evm.ethereum import Access, AccessKind, ObservedCall
+from runtimes.evm.revm import Access, AccessKind, ObservedCall
 from store.keccak import keccak
 
 _PARTIAL: Final = "not with `--evm py-evm`; what a callback accesses stays warm"

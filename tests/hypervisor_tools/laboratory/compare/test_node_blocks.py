@@ -20,7 +20,7 @@ from localnet import Network
 from localnet.fork import forking
 from localnet.fork.response_cache import ResponseCache, cache_file
 from localnet.rpc.node import Node
-from runtimes.evm.ethereum import forks
+from runtimes.evm.forks import forks
 from tests.command import run
 from tests.hypervisor_tools.soltest.contracts import artifact, forge_out
 from tests.localnet.conftest import Clock

@@ -31,7 +31,7 @@ from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suite
 from hypervisor_tools.soltest.execution.job import Job, Options
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor_tools.soltest.project.project import FuzzSettings, Project
-from runtimes.evm.ethereum import forks
+from runtimes.evm.forks import forks
 from store.keccak import keccak
 from tests.hypervisor_tools.soltest.conftest import run_here
 from tests.hypervisor_tools.soltest.contracts import PASS, artifact, write

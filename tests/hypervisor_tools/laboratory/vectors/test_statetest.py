@@ -22,8 +22,8 @@ from hypervisor_tools.laboratory.vectors.blocktest import run_test
 from hypervisor_tools.laboratory.vectors.ethereum_json import read_accounts
 from hypervisor_tools.laboratory.vectors.statetest import matches, run_file
 from hypervisor_tools.laboratory.vectors.t8n import transition
-from runtimes.evm.ethereum.alloc import state_root
-from runtimes.evm.ethereum.chain_import import schedule_of
+from runtimes.evm.blocks.alloc import state_root
+from runtimes.evm.blocks.chain_import import schedule_of
 from tests import command
 from tests.conftest import data_file, samples, with_data
 from tests.golden_cases import ethereum_cases

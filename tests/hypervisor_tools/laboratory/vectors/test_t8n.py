@@ -18,9 +18,9 @@ from hypervisor.errors import InvalidInput
 from hypervisor_tools.laboratory.vectors.blocktest import read_block_access_list, run_test
 from hypervisor_tools.laboratory.vectors.ethereum_json import BadFixture
 from hypervisor_tools.laboratory.vectors.t8n import MissingValue, transition
-from runtimes.evm.ethereum.headers import check_access_list
-from runtimes.evm.ethereum.proposals import AMSTERDAM as NUMBERS
-from runtimes.evm.ethereum.validation import InvalidBlock
+from runtimes.evm.blocks.headers import check_access_list
+from runtimes.evm.forks.proposals import AMSTERDAM as NUMBERS
+from runtimes.evm.forks.validation import InvalidBlock
 from store.keccak import keccak
 from tests.golden_cases import ethereum_cases
 from tests.oracle.blocktests import NOTHING, fixture

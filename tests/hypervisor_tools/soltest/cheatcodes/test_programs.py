@@ -18,7 +18,7 @@ from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor
 from hypervisor_tools.soltest.programs import run_program
 from hypervisor_tools.soltest.project.consent import Consent, Grant
-from runtimes.evm.ethereum import AllocAccount, install_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 

@@ -22,7 +22,8 @@ from hypervisor_tools.soltest.execution.results import CaseStatus
 from hypervisor_tools.soltest.fuzz import corpus, edges
 from hypervisor_tools.soltest.fuzz.edges import EdgeMap, Edges, EdgeTracer, JumpCoverage
 from hypervisor_tools.soltest.project.project import CorpusSettings, InvariantSettings, Project
-from runtimes.evm.ethereum import AllocAccount, install_alloc, session_of
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
+from runtimes.evm.revm import session_of
 from tests.hypervisor_tools.soltest.contracts import artifact, counting_suite
 
 CALLED: Final = EthAddress(b"\xc0" * 20)

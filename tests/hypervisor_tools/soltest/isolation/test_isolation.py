@@ -28,11 +28,11 @@ from hypervisor_tools.soltest.project.project import CompilerSettings, FuzzSetti
 from hypervisor_tools.soltest.report.collecting import SuiteCoverage, merge
 from hypervisor_tools.soltest.report.gas import gas_json, report_data
 from hypervisor_tools.soltest.run.session import SuiteSession
-from runtimes.evm.ethereum import AllocAccount, install_alloc
+from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from tests.hypervisor_tools.soltest.here import run_suite, written
 from tests.hypervisor_tools.soltest.isolation.golden import GOLDEN, HERE
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.test_session_calls import CALLEE, CONTRACT, SENDER
+from tests.runtimes.evm.revm.test_session_calls import CALLEE, CONTRACT, SENDER
 
 _FORGES: Any = GOLDEN["forge"]
 _LOGS_OF_1_8: Mapping[str, list[str]] = {

@@ -11,7 +11,7 @@ import pytest
 from bridge.ethereum.transactions import SET_CODE, Transaction
 from localnet import Network
 from localnet.rpc.node import Node
-from runtimes.evm.ethereum.forks import fork_names
+from runtimes.evm.forks.forks import fork_names
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed, client_fixture, refusal

@@ -1,6 +1,6 @@
 //! The curve alt_bn128, as EIP-196 and EIP-197 say: the numbers are checked here, lengths by who calls. Every function
 //! writes its result over the input: a point (64 bytes), or a first byte of 1 or 0 for a pairing. The EVM's fast engine
-//! (`guests/evm`) has it too.
+//! (`guests/frames`) has it too.
 
 use ark_bn254::{Bn254, Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::pairing::{MillerLoopOutput, Pairing};

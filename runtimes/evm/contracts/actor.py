@@ -1,0 +1,330 @@
+"""The EVM actor: its methods, their allowed callers, parameters and return values.
+
+Method numbers, caller rules, parameter encodings and exit codes are those of the official EVM actor (builtin-actors
+actors/evm/src/lib.rs). A method function takes the invocation and returns the ID of the block to return.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from bridge.ethereum.addresses import EthAddress, unmask_id
+from bridge.evm_steps import CodeDeployed, EvmFrame
+from bridge.filecoin.call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
+from bridge.filecoin.cbor import ParamsError, byte_string
+from bridge.filecoin.evm_state import EvmState
+from bridge.filecoin.method_numbers import INVOKE_EVM
+from bridge.filecoin.parameters import (
+    CREATE2_METHOD,
+    CREATE_METHOD,
+    ConstructorParams,
+    Create2Params,
+    CreateParams,
+    CreateReturn,
+    DelegateCallParams,
+    calldata_of,
+    storage_key,
+    storage_value,
+)
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
+from hypervisor.kernel import Kernel
+from hypervisor.kernel.blocks import Block
+from hypervisor.messages.address import Address
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
+from runtimes.evm.contracts.calls import execute_call, return_data
+from runtimes.evm.contracts.code import EMPTY_CODE_HASH, Code, CodeCache
+from runtimes.evm.contracts.contract import EvmContract
+from runtimes.evm.contracts.engine import (
+    CallInputs,
+    CreateInputs,
+    Engine,
+    EngineFactory,
+    Frame,
+    FrameOutcome,
+    Status,
+    SubcallOutcome,
+)
+from runtimes.evm.contracts.host import FilecoinHost
+from runtimes.evm.contracts.rules import EvmRules
+from runtimes.evm.contracts.syscalls import Syscalls, gas_limit, hold
+from store.cid import CBOR, DAG_CBOR, Cid
+from store.codec import encode, link
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class EvmInvocation:
+    """One invocation of the actor, with the services of its runtime."""
+
+    syscalls: Final[Syscalls]
+    rules: Final[EvmRules]
+    new_engine: Final[EngineFactory]
+    codes: Final[CodeCache]
+    params: Final[Block | None]
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel, for unpriced data such as the invocation's context."""
+        return self.syscalls.kernel
+
+    def contract(self) -> EvmContract:
+        """Load the contract to run it; exit 23 if its state is invalid."""
+        try:
+            return EvmContract(self.syscalls, self.rules, self.syscalls.root())
+        except ActorExit as error:
+            raise ActorExit(ExitCode.USR_UNSPECIFIED, message=error.message) from None
+
+    def state(self) -> EvmState | None:
+        """Load the contract's state to inspect it, None for a dead contract; exit 16 if the state is invalid."""
+        try:
+            return EvmContract.state(self.syscalls, self.rules)
+        except ActorExit as error:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=error.message) from None
+
+    def code(self, cid: Cid) -> bytes:
+        """Read bytecode from a block; exit 17 if it cannot be opened."""
+        try:
+            return self.syscalls.open(cid)
+        except SyscallError as error:
+            raise ActorExit(ExitCode.USR_NOT_FOUND, message=f"bytecode: {error}") from None
+
+    def data(self) -> bytes:
+        """Return the parameters' bytes; exit 16 if there are none."""
+        if self.params is None:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method needs parameters")
+        return self.params.data
+
+    def require_no_params(self) -> None:
+        """Exit 16 if there are parameters and the rules forbid them."""
+        if self.params is not None and not self.rules.getters_ignore_params:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method does not take parameters")
+
+    def require_caller(self, actor: ActorID) -> None:
+        """Exit 18 unless `actor` is the caller."""
+        if self.kernel.context.caller != actor:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{actor} may call this method")
+
+    def address(self) -> EthAddress:
+        """Return the Ethereum address of the contract, or of the account for which it runs code."""
+        kernel = self.syscalls.kernel
+        lent = kernel.calls.lent_code
+        if lent is not None and lent.account_frame is not None and lent.account_frame[0] == kernel.calls.depth:
+            return EthAddress(lent.account_frame[1])
+        return self.syscalls.eth_address(kernel.context.receiver)
+
+
+def invoke_method(invocation: EvmInvocation) -> BlockId:
+    """Dispatch by method number. Raises ActorExit for everything but success."""
+    number = invocation.syscalls.kernel.context.method
+    method = _METHODS.get(number)
+    try:
+        if method is not None:
+            return method(invocation)
+        if number >= FIRST_CALLABLE_METHOD:
+            return _handle_filecoin_method(invocation)
+    except ParamsError as unread:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(unread)) from None
+    except SyscallError as error:
+        # the official actor panics here: a block too large, a state that cannot be linked
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=str(error)) from None
+    raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the EVM actor has no method {number}")
+
+
+# --- construction ---------------------------------------------------------------------------------------------------
+
+
+def _constructor(invocation: EvmInvocation) -> BlockId:
+    params = ConstructorParams.decode(invocation.data())
+    invocation.require_caller(INIT_ACTOR)
+    return _initialize(invocation, EvmContract.create(invocation.syscalls, invocation.rules), params)
+
+
+def _resurrect(invocation: EvmInvocation) -> BlockId:
+    params = ConstructorParams.decode(invocation.data())
+    invocation.require_caller(EAM_ACTOR)
+    return _initialize(invocation, EvmContract.resurrect(invocation.syscalls, invocation.rules), params)
+
+
+def _initialize(invocation: EvmInvocation, contract: EvmContract, params: ConstructorParams) -> BlockId:
+    """Run init code; its return value becomes the contract's code."""
+    address = invocation.address()
+    if unmask_id(address) is not None:
+        raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract needs its own Ethereum address")
+    if params.init_code:
+        code = Code(params.init_code)
+        value = invocation.kernel.context.value
+        deployed = _run(invocation, contract, code, b"", params.creator, value)
+        contract.set_bytecode(deployed)
+        tracer = invocation.kernel.tracer
+        if tracer is not None:
+            tracer.event(CodeDeployed(deployed))
+    contract.flush()
+    return NO_BLOCK
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------
+
+
+def _invoke_contract(invocation: EvmInvocation) -> BlockId:
+    params = invocation.params
+    calldata = b"" if params is None else calldata_of(params.codec, params.data)
+    return _return_bytes(invocation, _invoke(invocation, calldata))
+
+
+def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
+    """Run another contract's code in this contract's context; only the contract itself may call this."""
+    data, codec = invocation.data(), invocation.params.codec if invocation.params else 0
+    if codec != DAG_CBOR and not invocation.rules.delegate_any_cbor:
+        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method needs parameters in DAG-CBOR")
+    if codec not in (CBOR, DAG_CBOR):
+        raise ParamsError(f"parameters of codec 0x{codec:x} are not CBOR")
+    params = DelegateCallParams.decode(data)
+    invocation.require_caller(invocation.kernel.context.receiver)
+    contract = invocation.contract()
+    code = invocation.code(params.code)
+    analysed = invocation.codes.get(params.code, code)
+    output = _run(invocation, contract, analysed, params.calldata, params.caller, params.value)
+    contract.flush()
+    return _return_bytes(invocation, output)
+
+
+def _handle_filecoin_method(invocation: EvmInvocation) -> BlockId:
+    """Forward a method number of 1024 or more to the contract's handle_filecoin_method."""
+    params = invocation.params
+    codec, data = (0, b"") if params is None else (params.codec, params.data)
+    output = _invoke(invocation, encode_method_calldata(invocation.kernel.context.method, codec, data))
+    try:
+        exit_code, answer = decode_method_return(output, partial(hold, invocation.syscalls, invocation.rules))
+    except AbiError as error:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's return data: {error}") from None
+    block = NO_BLOCK if answer is None else invocation.syscalls.create(CBOR, answer)
+    if exit_code == ExitCode.OK:
+        return block
+    if exit_code < FIRST_USER_EXIT_CODE:
+        exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # lower codes are reserved for the system; the block is returned
+    raise ActorExit(exit_code, block, "exit of handle_filecoin_method")
+
+
+def _invoke(invocation: EvmInvocation, calldata: bytes) -> bytes:
+    """Call the contract's own code; a dead or empty contract keeps the value and returns nothing."""
+    contract = invocation.contract()
+    if contract.bytecode is None:
+        return b""
+    code = invocation.code(contract.bytecode)
+    if not code:
+        return b""
+    context = invocation.syscalls.kernel.context
+    caller = invocation.syscalls.eth_address(context.caller)
+    analysed = invocation.codes.get(contract.bytecode, code)
+    output = _run(invocation, contract, analysed, calldata, caller, context.value)
+    contract.flush()
+    return output
+
+
+def _run(
+    invocation: EvmInvocation,
+    contract: EvmContract,
+    code: Code,
+    calldata: bytes,
+    caller: EthAddress,
+    value: TokenAmount,
+) -> bytes:
+    """Run a frame and return its data, or raise ActorExit; a revert carries its data."""
+    kernel = invocation.syscalls.kernel
+    kernel.gas.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
+    frame = Frame(
+        rules=invocation.rules,
+        code=code,
+        calldata=calldata,
+        caller=caller,
+        address=invocation.address(),
+        value=value,
+        static=kernel.context.read_only,
+    )
+    tracer = kernel.tracer
+    if tracer is not None:
+        tracer.event(EvmFrame(frame.address, code.data))
+    host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)
+    outcome = execute(invocation.new_engine(), frame, host)
+    if outcome.status is Status.SUCCESS:
+        host.hold(len(outcome.data), copies=2)
+        return outcome.data
+    if outcome.status is Status.REVERT:
+        host.hold(len(outcome.data), copies=1)
+        data = _return_bytes(invocation, outcome.data)
+        raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, data, "contract reverted", is_plain=True)
+    raise ActorExit(outcome.status, message=outcome.status.name, is_plain=True)
+
+
+# --- queries --------------------------------------------------------------------------------------------------------
+
+
+def _get_bytecode(invocation: EvmInvocation) -> BlockId:
+    invocation.require_no_params()
+    state, codec = invocation.state(), invocation.rules.bytecode_codec
+    return invocation.syscalls.create(codec, encode(None if state is None else link(state.bytecode)))
+
+
+def _get_bytecode_hash(invocation: EvmInvocation) -> BlockId:
+    invocation.require_no_params()
+    state = invocation.state()
+    return _return_bytes(invocation, EMPTY_CODE_HASH if state is None else state.bytecode_hash)
+
+
+def _get_storage_at(invocation: EvmInvocation) -> BlockId:
+    key = storage_key(invocation.data())
+    invocation.require_caller(SYSTEM_ACTOR)
+    slots = EvmContract(invocation.syscalls, invocation.rules, invocation.syscalls.root()).storage
+    try:
+        value = slots.get(key)
+    except ActorExit as error:
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=error.message) from None
+    return invocation.syscalls.create(CBOR, storage_value(value))
+
+
+def _return_bytes(invocation: EvmInvocation, data: bytes) -> BlockId:
+    return invocation.syscalls.create(CBOR, byte_string(data))
+
+
+_METHODS: Final[Mapping[int, Callable[[EvmInvocation], BlockId]]] = MappingProxyType({
+    1: _constructor, 2: _resurrect, 3: _get_bytecode, 4: _get_bytecode_hash, 5: _get_storage_at,
+    6: _invoke_contract_delegate, int(INVOKE_EVM): _invoke_contract,
+})  # fmt: skip
+
+
+def execute_create(host: FilecoinHost, inputs: CreateInputs) -> SubcallOutcome:
+    """Create a contract. Both opcodes increment the nonce, even if the creation fails."""
+    size = len(inputs.init_code)
+    host.hold(size, copies=1)
+    host.hold(size, copies=3, failure=ExitCode.USR_SERIALIZATION)  # encoding the parameters
+    nonce = host.contract.next_nonce()
+    if inputs.salt is None:
+        method, params = CREATE_METHOD, CreateParams(inputs.init_code, nonce).encode()
+    else:
+        method, params = CREATE2_METHOD, Create2Params(inputs.init_code, inputs.salt.to_bytes(32, "big")).encode()
+    limit = gas_limit(host, (1 << 64) - 1)
+    try:
+        block = host.syscalls.create(CBOR, params)
+        result = host.contract.send(
+            Address.id(EAM_ACTOR), MethodNumber(method), block, TokenAmount(inputs.value), limit
+        )
+    except SyscallError:
+        return SubcallOutcome(False)
+    if result.exit_code != ExitCode.OK:
+        return SubcallOutcome(False, return_data(host, result))
+    try:
+        created = CreateReturn.decode(host.syscalls.read(result.block_id, result.size))
+    except ParamsError as error:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the address manager's return data: {error}") from None
+    return SubcallOutcome(True, created=created.eth_address)
+
+
+def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
+    """Start the frame and execute its calls until it ends."""
+    step = engine.start(frame, host)
+    while not isinstance(step, FrameOutcome):
+        outcome = execute_call(host, step) if isinstance(step, CallInputs) else execute_create(host, step)
+        step = engine.resume(outcome)
+    return step

@@ -1,0 +1,70 @@
+"""Transactions under Ethereum's rules: revm in a WASM guest, and the session, which holds a machine's state there.
+
+The machine loads `EthereumExecutor` by its name in `hypervisor.machine.rules`. Packages above the runtimes import the
+names below, and none of the modules. The guest is `runtimes/evm/guests/revm`; docs/engines.md describes the design.
+
+Read `session`, `guest` and `native` first.
+"""
+
+from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
+from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
+from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.guest import (
+    ISOLATES,
+    KEEP,
+    PAID,
+    PAUSES,
+    RECORDS,
+    RECORDS_ALL,
+    SHOWS_BASE_FEE,
+    SHOWS_PRICE,
+)
+from runtimes.evm.revm.kernel_calls import contract_outcome
+from runtimes.evm.revm.observation import (
+    ALL_DEPTHS,
+    Access,
+    AccessKind,
+    CannotObserve,
+    InterceptedCall,
+    Interest,
+    ObservedEnd,
+    SessionCall,
+)
+from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
+from runtimes.evm.revm.session import MESSAGES, StateSession, session_of
+from runtimes.evm.revm.transactions import TransactionResult, block_of
+
+__all__ = [
+    "ALL_DEPTHS",
+    "ISOLATES",
+    "KEEP",
+    "MESSAGES",
+    "NO_CHECK",
+    "NO_WARMTH",
+    "PAID",
+    "PAUSES",
+    "RECORDS",
+    "RECORDS_ALL",
+    "SHOWS_BASE_FEE",
+    "SHOWS_PRICE",
+    "Access",
+    "AccessKind",
+    "Accounts",
+    "CannotObserve",
+    "ContractCache",
+    "EthereumExecutor",
+    "InterceptedCall",
+    "Interest",
+    "ObservedCall",
+    "ObservedEnd",
+    "SessionCall",
+    "StateSession",
+    "TransactionResult",
+    "block_of",
+    "contract_outcome",
+    "delegated_address",
+    "ethereum_address",
+    "observe",
+    "session_of",
+    "split_warmth",
+]
