@@ -448,7 +448,7 @@ def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -
 
 
 def test_the_guest_knows_the_selectors_of_its_cheatcodes() -> None:
-    source = (Path(runtimes.evm.__file__).parent / "guests" / "session" / "src" / "cheats.rs").read_text()
+    source = (Path(runtimes.evm.__file__).parent / "guests" / "revm" / "src" / "cheats.rs").read_text()
     found = {
         name: bytes(int(byte, 16) for byte in values.split(","))
         for name, values in re.findall(r"const (\w+): \[u8; 4\] = \[([^]]+)\]", source)
