@@ -109,12 +109,12 @@ class SuiteRuns:
         except KeyboardInterrupt:  # print the results so far
             is_interrupted = True
         self._show_all(session, suites, perf_counter() - begin)
+        _store_failures(session.project, suites)
         if is_interrupted:
             left = len(_names(session.suites) - _names(suites))
             if left:
                 typer.echo(f"interrupted: {left} tests have not been run", err=True)
             return INTERRUPTED
-        _store_failures(session.project, suites)
         if reports.write_tests is not None:
             from hypervisor_tools.soltest.report.counterexample_tests import write_tests
 

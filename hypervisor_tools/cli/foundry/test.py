@@ -426,7 +426,7 @@ def run_tests(
         rules, evm, None if bundle is None else path_or_name(bundle), use, timeout, workers or CORES, verbosity,
         real_filecoin, shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
         precompiles=parse_precompiles(precompile), network=number, dask=dask, decodes_internal=decode_internal,
-        records_traces=as_json and not collected, brutalizes=brutalize,
+        records_logs=as_json, records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip
     reports = Reports(
         form="json" if as_json else "junit" if junit else "none" if quiet else "text",

@@ -132,7 +132,7 @@ def compare_suites(
 
     Gas differs by more than `tolerance` percent.
     """
-    job = replace(session.job(), options=session.options._replace(shows_logs=True))
+    job = replace(session.job(), options=session.options._replace(shows_logs=True, records_logs=True))
     changes = [side_changes(side, job) for side in sides]
     suites = [list(session.run(options=job.options, **each)) for each in changes]
     one, other = (results_of(each) for each in suites)

@@ -32,6 +32,8 @@ class Options(NamedTuple):
     real_filecoin: bool = False
     shows_logs: bool = False
     """True if the output of tests is shown."""
+    records_logs: bool = False
+    """True if results contain the logs of tests as events, too: for the JSON report, and to compare them."""
     report: str = ""
     """Data to collect: `gas`, `coverage`, `coverage-by-test`, `inputs` (`Cheatcodes.inputs`) or empty."""
     precompiles: tuple[Precompile | str, ...] = ()

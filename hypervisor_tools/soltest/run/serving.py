@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -68,7 +69,7 @@ class SuiteServer:
             self.job.options.ends_at_failure, self._send_file,
         )  # fmt: skip
         for result in run.run():
-            self._send_event("test", result)
+            self._send_event("test", self._sent(result))
         if self._collector is not None:
             self._send_event("collected", self._collector.collect())
         if self.job.options.report == "inputs":
@@ -94,7 +95,11 @@ class SuiteServer:
             return ()
 
     def _send_known(self, result: TestResult) -> None:
-        self._send_event("known", result)
+        self._send_event("known", self._sent(result))
+
+    def _sent(self, result: TestResult) -> TestResult:
+        """Return a result as it is sent: without logs that no report shows, which may be large."""
+        return result if self.job.options.records_logs else replace(result, emitted=())
 
     def _send_progress(self, result: TestResult) -> None:
         self._send_event("progress", result)

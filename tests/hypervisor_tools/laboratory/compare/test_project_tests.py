@@ -62,7 +62,7 @@ def compare(
     sides = rules_pair(rules)
     project = with_same_inputs(replace(Project(folder, fuzz=FuzzSettings(runs=20, seed=1)), **settings), sides)
     suites, _ = find_suites(Artifacts(folder, places, {}), ["test/T.t.sol"], SuiteFilter())
-    options = Options(rules="ethereum" if sides[0].hardfork else "filecoin", shows_logs=True)
+    options = Options(rules="ethereum" if sides[0].hardfork else "filecoin", shows_logs=True, records_logs=True)
     job = Job(project, places, {}, options, seed=1)
     first, second = (replace(job, **side_changes(side, job)) for side in sides)
     ended = [list(run_here(each, suites)) for each in (first, second)]

@@ -50,7 +50,9 @@ class ReportProject:
         """Run each suite on its own executor, with the tests whose names match; `records` their traces as data."""
         project = replace(self.project, isolate=report == "gas")
         suites, _ = find_suites(self.artifacts, [TESTS], SuiteFilter(test=tests))
-        options = Options(verbosity=verbosity, shows_logs=True, report=report, records_traces=records)
+        options = Options(
+            verbosity=verbosity, shows_logs=True, records_logs=True, report=report, records_traces=records
+        )
         job = Job(project, self.artifacts.locations, self.artifacts.sources, options, seed=1)
         for suite in suites:
             result = SuiteResult(suite.file, suite.contract)

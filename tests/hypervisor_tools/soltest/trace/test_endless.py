@@ -171,7 +171,9 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
     forge_out(tmp_path, "test/T.t.sol", text, {"Endless": artifact({"testAfter()": PASS, "testLoops()": LOOP})})
 
     def interrupted(*_: object) -> Iterator[SuiteResult]:
-        yield SuiteResult("test/T.t.sol", "Endless", [TestResult("testAfter()", CaseKind.UNIT, CaseStatus.SUCCESS)])
+        ends = {"testAfter()": CaseStatus.SUCCESS, "testStopped()": CaseStatus.FAILURE}
+        tests = [TestResult(name, CaseKind.UNIT, status) for name, status in ends.items()]
+        yield SuiteResult("test/T.t.sol", "Endless", tests)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(session, "run_suites", interrupted)
@@ -179,6 +181,7 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
     assert found.exit_code == 130, found.output
     assert "[PASS] testAfter()" in found.stdout
     assert "interrupted: 1 tests have not been run" in found.stderr
+    assert (tmp_path / "cache" / "test-failures").read_text(encoding="utf-8") == "testStopped"  # for --rerun
     compared = run("test", str(tmp_path), "--compare", "osaka,amsterdam")
     assert (compared.exit_code, compared.stdout) == (130, "")
     assert "interrupted: no tests are compared" in compared.stderr

@@ -29,7 +29,9 @@ def report(folder: Path, verbosity: int, evm: str = "fast", rules: str = "ethere
         folder, compiler=CompilerSettings(evm_version="osaka"), invariant=InvariantSettings(runs=2, depth=3)
     )
     artifacts = Artifacts(folder, places, {})
-    options = Options(shows_logs=True, rules=rules, evm=evm, verbosity=verbosity, records_traces=True)
+    options = Options(
+        shows_logs=True, records_logs=True, rules=rules, evm=evm, verbosity=verbosity, records_traces=True
+    )
     job = Job(project, places, {}, options, seed=1)
     found = [
         SuiteResult(suite.file, suite.contract, run_suite(job, artifacts, suite))
