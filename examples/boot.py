@@ -20,9 +20,8 @@ from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Bundle
 from hypervisor.bundles.bundle_library import OWN, actors_version, downloaded_releases, own_bundle_for
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.signatures import sign_secp256k1
-from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
+from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR, encode_bigint
 from hypervisor.versions.network_versions import newest_with_actors
 from localnet import Account, Miner, Network, TransactionFailed, TransactionReceipt
 from localnet.contracts.contract import Artifact

@@ -79,7 +79,7 @@ class MachineContext:
     block: Final[object | None] = None
     """Data that a set of rules or a tool adds to the epoch; opaque to the machine."""
     precompiles: Final[PrecompileTable | None] = None
-    """User-defined precompiles in addition to those of the rules (`hypervisor.machine.precompile_registration`)."""
+    """User-defined precompiles in addition to those of the rules (`hypervisor.machine.opening`)."""
 
 
 @dataclass(slots=True, unsafe_hash=True)

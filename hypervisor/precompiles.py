@@ -1,7 +1,7 @@
 """User-defined precompiles: a Python function or a WASM module at an address, called like a built-in precompile.
 
 This module defines a precompile, its description by a TOML file, and the table in a machine's context.
-`hypervisor.machine.precompile_registration` finds registered ones and installs them on a machine; the EVM runtime
+`hypervisor.machine.opening` finds registered ones and installs them on a machine; the EVM runtime
 charges for and runs them.
 
 In the file, `address`, `wasm` (a path relative to and inside the folder of the TOML file) and `gas` are required,

@@ -7,7 +7,7 @@ trees. Without a tracer, no event objects are created.
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
 
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.messages.address import Address
@@ -22,9 +22,17 @@ FIRST_MISSING: Final = ActorID(1 << 63)
 Under Ethereum's rules, events have such numbers for contracts whose creation failed.
 """
 
+LOGGER: Final = "hypervisor.actors"
+"""Name of Python's logger of the messages of native actors, if `actor_debugging` is enabled and there is no tracer.
 
-@dataclass(frozen=True, slots=True)
-class MessageStarted:
+A record names its actor: `f0105 tip_jar: a tip of 5`. Estimates, which execute a message several times, do not log.
+Each record is charged for, so messages use a different amount of gas with debugging enabled.
+"""
+MAX_CHARACTERS: Final = 4_096
+"""Maximum length of an actor's message; longer ones are truncated, since logging a mebibyte costs little gas."""
+
+
+class MessageStarted(NamedTuple):
     """The executor started a message."""
 
     from_: Address
@@ -38,16 +46,14 @@ class MessageStarted:
         return one_line("MessageStarted", parties, f"method {self.method}", f"nonce {self.nonce}", kind)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageEnded:
+class MessageEnded(NamedTuple):
     """The executor finished a message; `gas_used` is in gas."""
 
     exit_code: int
     gas_used: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallStarted:
+class CallStarted(NamedTuple):
     """The call manager started a call. `params` are the block's bytes; `gas_available` is in milligas."""
 
     from_: ActorID
@@ -64,8 +70,7 @@ class CallStarted:
         return one_line("CallStarted", parties, f"method {self.method}", value, f"params {bytes_text(self.params)}")
 
 
-@dataclass(frozen=True, slots=True)
-class ActorCreated:
+class ActorCreated(NamedTuple):
     """A send created an account or a placeholder."""
 
     actor: ActorID
@@ -75,8 +80,7 @@ class ActorCreated:
         return one_line("ActorCreated", f"f0{self.actor}", str(self.address))
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatched:
+class Dispatched(NamedTuple):
     """A call was dispatched to the runtime of its actor's code; `delegated` is the actor's delegated address."""
 
     actor: ActorID
@@ -89,8 +93,7 @@ class Dispatched:
         return one_line("Dispatched", f"f0{self.actor}", self.runtime, address, f"code ...{cid_text(self.code)[-8:]}")
 
 
-@dataclass(frozen=True, slots=True)
-class ActorFound:
+class ActorFound(NamedTuple):
     """The receiver of the innermost open call was found: its state before the value transfer, if that is known."""
 
     actor: ActorID
@@ -100,8 +103,7 @@ class ActorFound:
         return one_line("ActorFound", f"f0{self.actor}", "" if self.state is None else repr(self.state))
 
 
-@dataclass(frozen=True, slots=True)
-class BlockOpened:
+class BlockOpened(NamedTuple):
     """An actor opened a block of `size` bytes."""
 
     cid: Cid
@@ -111,8 +113,7 @@ class BlockOpened:
         return one_line("BlockOpened", cid_text(self.cid), f"{self.size:,} bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class BlockLinked:
+class BlockLinked(NamedTuple):
     """An actor wrote a block of `size` bytes to the state."""
 
     cid: Cid
@@ -122,8 +123,7 @@ class BlockLinked:
         return one_line("BlockLinked", cid_text(self.cid), f"{self.size:,} bytes")
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallEnded(NamedTuple):
     """The innermost open call ended.
 
     `exit_code` is the code seen by the caller. If the call has none, `error` is set: the name of a syscall error,
@@ -145,8 +145,7 @@ class CallEnded:
         return one_line("CallEnded", f"exit {end}", gas, returned, self.message)
 
 
-@dataclass(frozen=True, slots=True)
-class KernelSend:
+class KernelSend(NamedTuple):
     """An actor called the kernel's `send`."""
 
     from_: ActorID
@@ -156,8 +155,7 @@ class KernelSend:
         return one_line("KernelSend", f"f0{self.from_} -> {shorten(str(self.to))}")
 
 
-@dataclass(frozen=True, slots=True)
-class GasCharged:
+class GasCharged(NamedTuple):
     """A named charge in milligas; `other` is the part that is not for computation."""
 
     name: str
@@ -187,8 +185,7 @@ class SyscallEntered:
     memory: GuestBytes | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SyscallLeft:
+class SyscallLeft(NamedTuple):
     """The syscall returned: an error number and its message, or 0 and the result."""
 
     error: int
@@ -199,8 +196,7 @@ class SyscallLeft:
         return one_line("SyscallLeft", f"error {self.error}", bytes_text(self.result), self.message)
 
 
-@dataclass(frozen=True, slots=True)
-class EventEmitted:
+class EventEmitted(NamedTuple):
     """An actor emitted an event: entries of (flags, key, codec, value)."""
 
     emitter: ActorID
@@ -211,8 +207,7 @@ class EventEmitted:
         return one_line("EventEmitted", f"f0{self.emitter}", *fields)
 
 
-@dataclass(frozen=True, slots=True)
-class DebugLog:
+class DebugLog(NamedTuple):
     """An actor logged a message."""
 
     actor: ActorID
@@ -222,8 +217,7 @@ class DebugLog:
         return one_line("DebugLog", f"f0{self.actor}", self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(NamedTuple):
     """The state tree was written: the new root, and the number of its blocks that were committed."""
 
     root: Cid

@@ -16,9 +16,10 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Final
 
-from hypervisor.builtin_actors.loader import Release, bundle_record
 from hypervisor.bundles.bundle import MAX_BUNDLE_BYTES, Bundle, runtime_marker
 from hypervisor.bundles.bundle_library import (
+    Release,
+    build_record,
     library_folder,
     name_release,
     release_file,
@@ -270,7 +271,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
             {"type": number, "name": name, "code": show(code)} | _module(name, modules[code])
             for number, (name, code) in enumerate(zip(ACTOR_NAMES, bundle.manifest.codes, strict=True), 1)
         ],
-        "record": _record(bundle),
+        "record": build_record(bundle.manifest),
     }
 
 
@@ -299,17 +300,3 @@ def _module(name: str, code: bytes) -> dict[str, Any]:
         "imports": sorted(imports),
         "exports": sorted(exports),
     }
-
-
-def _record(bundle: Bundle) -> dict[str, Any] | None:
-    """Return the build record of the embedded bundle or a variant; BundleError if it belongs to other code."""
-    record = bundle_record()
-    root = show(bundle.root)
-    variant = next((entry for entry in record.variants.values() if entry.manifest_root == root), None)
-    if variant is None and root != record.manifest_root:
-        return None
-    recorded = record.actors | ({} if variant is None else variant.actors)
-    codes = {name: show(code) for name, code in zip(ACTOR_NAMES, bundle.manifest.codes, strict=True)}
-    if {name: entry.cid for name, entry in recorded.items()} != codes:
-        raise BundleError(f"the record of the bundle {root} names other code than its manifest: run `make bundle`")
-    return {key: getattr(record, key) for key in ("source_hash", "compiler", "flags")}

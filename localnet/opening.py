@@ -52,7 +52,7 @@ from localnet.rules.parts import NetworkRules, rules_named, rules_of
 from localnet.state.controls import set_balance
 from localnet.state.named_code import store_named_code
 from store.blocks.bounded import BoundedStore
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import OverlayStore, RemoteStore
 from store.blockstore import Blockstore, Store
 from store.roots import HEAD
 
@@ -127,7 +127,7 @@ class NetworkSettings:
     read_only: bool = False
     """True to open a folder's chain at its head without writing to it, even while another process has it open."""
     actor_debugging: bool = False
-    """True if native actors log (`hypervisor.kernel.actor_log`), which costs them gas."""
+    """True if native actors log (`hypervisor.tracing.LOGGER`), which costs them gas."""
     proofs: ProofVerifier | None = None
     """Verifier of storage proofs, as `hypervisor.proofs.verifier.StorageProofs` (default: all are accepted)."""
     parallel: int = 1

@@ -21,13 +21,12 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import cbor2
 from cbor2 import CBORDecodeError, CBORSimpleValue, CBORTag, loads
 
-from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid, CidError, split_cid
-from store.linked_bytes import LinkedCid
+from store.cid import BLAKE2B_CID_LENGTH, CBOR_CID_PREFIX, RAW_CID_PREFIX, Cid, CidError, show, split_cid
 
 TAKES_LIMITS: Final = hasattr(cbor2, "shareable_decoder")
 """True under cbor2 6, whose `loads` takes `semantic_decoders` and `max_depth`."""
@@ -398,3 +397,34 @@ def _link_head(value: CBORTag) -> bytes:
 
 def _kind(value: Any) -> str:
     return f"tag {value.tag}" if type(value) is CBORTag else type(value).__name__
+
+
+if TYPE_CHECKING:
+    from store.cid import Cid as _Cid
+else:
+    _Cid = bytes  # a class cannot inherit from a NewType at run time
+
+
+class LinkedCid(_Cid):  # type: ignore[misc]  # the base is a NewType for the type checker
+    r"""A CID that `store.codec.encode` writes as a link, and that prints as text. Equal to its bytes.
+
+    >>> from store.cid import cid_of
+    >>> LinkedCid(cid_of(b"\x80"))
+    bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4a
+    """
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return show(self)
+
+    __repr__ = __str__
+
+
+class RewrittenBlock(bytes):
+    """A block that records which links are not in the block it was rewritten from. Behaves as its bytes."""
+
+    before: Cid | None
+    """CID of the original block; None if there is none."""
+    links: list[Cid]
+    """Links that the original block does not have, and possibly others of the block."""

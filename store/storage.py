@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import BlockNotFound, Blockstore, Store, check_expected
 from store.cid import BLAKE2B_256, DAG_CBOR, SHA2_256, Cid, CidError, cid_of, show, split_cid
-from store.codec import CodecError, encode
-from store.linked_bytes import LinkedCid
+from store.codec import CodecError, LinkedCid, encode
 
 _KEY_PREFIX = b"storage/"
 

@@ -204,7 +204,7 @@ def _comparable(event: Any) -> Any:
         case SyscallEntered():
             return event.name, event.arguments
         case CallEnded(exit_code=ExitCode.SYS_OUT_OF_GAS):
-            return replace(event, message="")
+            return event._replace(message="")
     return event
 
 

@@ -16,9 +16,8 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema
 from hypervisor.errors import HypervisorError
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import MethodNumber
+from hypervisor.types import MethodNumber, decode_bigint, encode_bigint
 from store.cid import Cid
 from store.codec import decode_strict, encode, link, unlink
 from store.schema.types import Bytes, Kinded, Link, List, SchemaError, Simple, Term, Union, Unit

@@ -9,23 +9,17 @@ builtin-actors v18, each actor's lib.rs; a method is payable here if the actor u
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.actors.schemas import FIXED_NUMBERS
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.types import MethodNumber
 
-if TYPE_CHECKING:
-    from bridge.abi.abi import ContractInterface
-
 NONPAYABLE, PAYABLE, VIEW = "nonpayable", "payable", "view"
-_FOLDER: Final = Path(__file__).parent.parent / "solidity"
 
 _METHODS: Final = {
     "init": "Exec payable",
@@ -104,14 +98,3 @@ def exported_methods(actor: str) -> tuple[ExportedMethod, ...]:
         number = MethodNumber(own[name]) if actor in SMALL_NUMBERS_ONLY else method_number(name)
         found.append(ExportedMethod(name, number, mutability or NONPAYABLE))
     return tuple(found)
-
-
-@cache
-def interface(actor: str) -> ContractInterface | None:
-    """Return the ABI of an actor's interface, including the errors, or None if it has no interface."""
-    from bridge.abi.abi import ContractInterface  # a build has only the requirements of pyproject.toml
-
-    name = INTERFACES.get(actor)
-    if name is None:
-        return None
-    return ContractInterface(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))

@@ -14,26 +14,30 @@ to v19), and the fallbacks of builtin-actors.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
+from bridge.abi.abi import ContractInterface
+from bridge.actors.exported_methods import INTERFACES
 from bridge.actors.schemas import AMOUNTS, FIXED_NUMBERS, ActorMethod, actor_schema, meaning, methods_of, term_below
 from bridge.ethereum.addresses import eth_address, to_filecoin
 from bridge.filecoin.method_numbers import MethodNameError
 from hypervisor.builtin_actors.schemas import removed_text
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import METHOD_SEND, MethodNumber, octets, whole_number
+from hypervisor.types import METHOD_SEND, MethodNumber, encode_bigint, octets, whole_number
 from store.cid import CidError, from_public, parse_cid, show, split_cid
 from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
 from store.schema import Record, Schema, SchemaError
 from store.schema.language import parse
 from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Union, Unit, member_name
 
+_FOLDER: Final = Path(__file__).parent.parent / "solidity"
 MAX_METHOD: Final = (1 << 64) - 1
 MAX_SCHEMA: Final = 1 << 18
 """Maximum length of a schema in characters."""
@@ -436,3 +440,12 @@ def removed_interface(actor: str) -> Interface:
 def has_fallback(actor: str, number: int) -> bool:
     """Return True if an actor accepts a method number without a name, with any parameters."""
     return actor in FALLBACKS and number >= FALLBACKS[actor]
+
+
+@cache
+def solidity_interface(actor: str) -> ContractInterface | None:
+    """Return the ABI of a built-in actor's Solidity interface, including the errors, or None if it has none."""
+    name = INTERFACES.get(actor)
+    if name is None:
+        return None
+    return ContractInterface(json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8")))

@@ -20,10 +20,9 @@ from typing import Any, Final
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.errors import HypervisorError
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
-from hypervisor.types import METHOD_CONSTRUCTOR, MethodNumber
+from hypervisor.types import METHOD_CONSTRUCTOR, MethodNumber, decode_bigint
 from store.cid import CBOR, DAG_CBOR
 from store.codec import CodecError, decode_strict
 from store.schema import Schema, SchemaError

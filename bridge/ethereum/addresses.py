@@ -10,10 +10,9 @@ from typing import NewType
 
 from bridge.ethereum import rlp
 from hypervisor.errors import AddressError
-from hypervisor.integers import encode_uleb128
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import EAM_NAMESPACE, ActorID
+from hypervisor.types import EAM_NAMESPACE, ActorID, encode_uleb128
 from store.keccak import keccak
 
 EthAddress = NewType("EthAddress", bytes)

@@ -11,9 +11,8 @@ from typing import Final
 from hypervisor.types import ActorID
 from store.blockstore import Blockstore
 from store.cid import EMPTY_ARRAY_CID, Cid
-from store.codec import CodecError, decode, encode, unlink
+from store.codec import CodecError, LinkedCid, decode, encode, unlink
 from store.keccak import keccak
-from store.linked_bytes import LinkedCid
 
 EMPTY_CODE_HASH: Final = bytes(keccak(b""))
 """Keccak-256 of the code of an account without code."""

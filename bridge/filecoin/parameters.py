@@ -5,14 +5,12 @@ Source: the types of the official EVM and EAM actors.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import ETH_ADDRESS_LENGTH, EthAddress
 from bridge.filecoin.cbor import CborReader, ParamsError, byte_string, read_byte_string
 from hypervisor.errors import MessageError
-from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import ActorID, TokenAmount
+from hypervisor.types import ActorID, TokenAmount, decode_bigint, encode_bigint
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode, link
 
@@ -22,8 +20,7 @@ CREATE_EXTERNAL_METHOD: Final = 4
 MAX_STORAGE_KEY: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ConstructorParams:
+class ConstructorParams(NamedTuple):
     """Parameters of a new contract from the init actor, or from the EAM when resurrecting it."""
 
     creator: EthAddress
@@ -43,8 +40,7 @@ class ConstructorParams:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class DelegateCallParams:
+class DelegateCallParams(NamedTuple):
     """Parameters of a contract's call to itself that runs another contract's code in its own context."""
 
     code: Cid
@@ -71,8 +67,7 @@ class DelegateCallParams:
         return cls(code, calldata, caller, value)
 
 
-@dataclass(frozen=True, slots=True)
-class CreateParams:
+class CreateParams(NamedTuple):
     """Parameters of CREATE through the EAM: init code, and the creator's nonce before the increment."""
 
     init_code: bytes
@@ -92,8 +87,7 @@ class CreateParams:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class Create2Params:
+class Create2Params(NamedTuple):
     """Parameters of CREATE2 through the EAM: init code, and a salt of 32 bytes."""
 
     init_code: bytes
@@ -113,8 +107,7 @@ class Create2Params:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class CreateReturn:
+class CreateReturn(NamedTuple):
     """Return value of the EAM; the robust address is null if a destroyed contract was resurrected."""
 
     actor: ActorID

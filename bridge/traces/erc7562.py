@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, word_to_address
+from bridge.ethereum.reverts import LogTooLong
 from bridge.evm_steps import CodeDeployed, EvmFault, EvmStep, runs_no_code
-from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame
 from bridge.traces.tracers import limit_steps
 from hypervisor.exit_codes import ExitCode

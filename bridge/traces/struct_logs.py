@@ -14,8 +14,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.ethereum.reverts import TEXTS, UINT64_OVERFLOW, LogTooLong, fault_code, fault_text
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep, SlotWritten, runs_no_code
-from bridge.traces.failure_texts import TEXTS, UINT64_OVERFLOW, LogTooLong, fault_code, fault_text
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address

@@ -19,9 +19,8 @@ from operator import itemgetter
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, from_delegated, to_ethereum, word_to_address
-from bridge.ethereum.reverts import error_text, panic_code
+from bridge.ethereum.reverts import REVERTED, UINT64_OVERFLOW, LogTooLong, error_text, failure_text, panic_code
 from bridge.evm_steps import CreationCollision, EvmFault, EvmStep, FundsMissing
-from bridge.traces.failure_texts import REVERTED, UINT64_OVERFLOW, LogTooLong, failure_text
 from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address

@@ -14,8 +14,7 @@ from bridge.ethereum.addresses import checksummed
 from bridge.filecoin.method_numbers import method_number
 from examples.conftest import Refused, actor_id, masked
 from hypervisor import Address
-from hypervisor.integers import encode_bigint
-from hypervisor.types import MethodNumber, TokenAmount
+from hypervisor.types import MethodNumber, TokenAmount, encode_bigint
 from localnet import Account, Contract, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode, encode
 

@@ -12,8 +12,7 @@ import pytest
 from bridge.actors.schemas import actor_schema
 from bridge.ethereum.addresses import EthAddress, create_address
 from examples.conftest import Refused, actor_id, masked
-from hypervisor.integers import decode_bigint
-from hypervisor.types import REWARD_ACTOR
+from hypervisor.types import REWARD_ACTOR, decode_bigint
 from localnet import Contract, Network, stream_settings
 from store.blockstore import get_object
 

@@ -1,13 +1,13 @@
 """Bundles by name: this project's own, official releases in the user's data folder, and files.
 
     own, own-v19, ...           the bundles in the wheel (`Bundle.embedded`)
-    v18, v18-devnet             an official release (`hypervisor.builtin_actors.loader`) that was fetched or
-                                added; v18 means v18-mainnet
+    v18, v18-devnet             an official release that was fetched or added; v18 means v18-mainnet
     anything else, any Path     a CAR file
 
 A release must have the manifest root that is pinned for it: in this package or, for newer releases, in the folder, by
-the user who added the file under the release's name (`name_release`). All commands and functions that accept a bundle
-use `Bundle.open` and so this module; `hypervisor bundle` adds files to the folder.
+the user who added the file under the release's name (`name_release`). `releases.json` has those shipped by Lotus for
+its tags; versions 12 and 13 of the calibration network are omitted, because it ran special builds of them. All commands
+and functions that accept a bundle use `Bundle.open` and so this module; `hypervisor bundle` adds files to the folder.
 """
 
 from __future__ import annotations
@@ -16,21 +16,73 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from hypervisor.builtin_actors.loader import DEFAULT_NETWORK, Release, bundle_record, releases, unpinned_release
-from hypervisor.bundles.manifest import Manifest
+from hypervisor.builtin_actors.loader import bundle_record
+from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import BundleError
 from hypervisor.installation import exists, user_folder
 from store.cid import Cid, CidError, parse_cid, show
 
+DEFAULT_NETWORK: Final = "mainnet"
+"""Network of a release that is named by its version alone, such as `v18`."""
 FOLDER_VARIABLE: Final = "FVM_BUNDLE_DIR"
 OWN: Final = "own"
 _RELEASE_NAME: Final = re.compile(r"v[0-9]+(-[a-z0-9-]+)?", re.ASCII)
 _FULL_NAME: Final = re.compile(r"v([1-9][0-9]{0,3})-([a-z0-9-]+)", re.ASCII)
 _NAMED: Final = "named.json"
 """File in the folder that maps names of releases not pinned in this package to their manifest roots."""
+
+
+class Release(NamedTuple):
+    """One file of a release: the actors of a version with the constants of a network.
+
+    `manifest_root` is the required root CID of its CAR, as text. `url` is the official download URL, or None if it is
+    unknown.
+    """
+
+    version: int
+    network: str
+    manifest_root: str
+    url: str | None
+
+    @property
+    def name(self) -> str:
+        """Name of the release, such as `v18-mainnet`; with `.car` the name of its file."""
+        return f"v{self.version}-{self.network}"
+
+    @property
+    def official_file_name(self) -> str:
+        """Name of the file on the official download page, such as `builtin-actors-mainnet.car`."""
+        return _file(self.network)
+
+
+@cache
+def releases() -> Mapping[str, Release]:
+    """Return the releases by name, such as `v18-mainnet`, in the order of versions."""
+    found = {}
+    for version, entry in _load_releases()["versions"].items():
+        for network, root in entry["manifest_roots"].items():
+            release = Release(int(version.removeprefix("v")), network, root, _url(entry["tag"], network))
+            found[release.name] = release
+    return found
+
+
+def _url(tag: str, network: str) -> str:
+    url: str = _load_releases()["download"].format(tag=tag, network=network)
+    return url
+
+
+def _file(network: str) -> str:
+    return _url("", network).rsplit("/", 1)[1]
+
+
+@cache
+def _load_releases() -> Any:
+    return json.loads(files("hypervisor.builtin_actors").joinpath("releases.json").read_text(encoding="utf-8"))
 
 
 def is_release_name(text: str) -> bool:
@@ -86,7 +138,7 @@ def _release(name: str, root: str) -> Release:
         parse_cid(root)
     except CidError as error:
         raise BundleError(f"the manifest root {root!r:.80} of {name} is not a CID: {error}") from None
-    return unpinned_release(int(found[1]), found[2], root)
+    return Release(int(found[1]), found[2], root, None)
 
 
 def name_release(name: str, root: Cid) -> Release:
@@ -140,6 +192,20 @@ def actors_version(manifest: Manifest) -> int | None:
     own = {record.manifest_data: record.version}
     own |= {variant.manifest_data: variant.version for variant in record.variants.values()}
     return own.get(show(manifest.data))
+
+
+def build_record(manifest: Manifest) -> dict[str, Any] | None:
+    """Return the build record of the embedded bundle or a variant; BundleError if it belongs to other code."""
+    record = bundle_record()
+    root = show(manifest.root)
+    variant = next((entry for entry in record.variants.values() if entry.manifest_root == root), None)
+    if variant is None and root != record.manifest_root:
+        return None
+    recorded = record.actors | ({} if variant is None else variant.actors)
+    codes = {name: show(code) for name, code in zip(ACTOR_NAMES, manifest.codes, strict=True)}
+    if {name: entry.cid for name, entry in recorded.items()} != codes:
+        raise BundleError(f"the record of the bundle {root} names other code than its manifest: run `make bundle`")
+    return {key: getattr(record, key) for key in ("source_hash", "compiler", "flags")}
 
 
 def own_bundle_for(version: int) -> str | None:

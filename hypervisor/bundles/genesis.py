@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address, Protocol, is_eth_namespace
 from hypervisor.state.state_tree import ActorState, InitState, StateTree
 from hypervisor.text import one_line, show_fil
@@ -34,10 +33,11 @@ from hypervisor.types import (
     ActorID,
     TokenAmount,
     check_type,
+    encode_bigint,
     whole_number,
 )
 from hypervisor.versions.network_versions import LATEST, MachineRules
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import Blockstore, put_object
 from store.cid import EMPTY_ARRAY_CID, Cid, cid_of, parse_cid, show
 from store.codec import encode, link

@@ -20,7 +20,6 @@ from hypervisor.context import InvocationContext
 from hypervisor.errors import ActorFatal, Fatal, OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.gas import GasTracker, to_milligas
-from hypervisor.kernel.actor_log import truncate
 from hypervisor.kernel.call import Call, CallResult, MemoryBudget
 from hypervisor.kernel.calls import Calls
 from hypervisor.kernel.chain import NetworkOps, RandomnessOps
@@ -31,7 +30,7 @@ from hypervisor.messages.address import Address
 from hypervisor.prices import PriceList
 from hypervisor.state.state_tree import ActorState
 from hypervisor.state.undo_map import Journal
-from hypervisor.tracing import DebugLog, KernelSend, Tracer
+from hypervisor.tracing import MAX_CHARACTERS, DebugLog, KernelSend, Tracer
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     INIT_ACTOR,
@@ -328,11 +327,13 @@ class Kernel:
             raise Fatal(f"the code of f0{self.context.receiver} is missing: {error}") from error
 
     def debug_log(self, text: str) -> None:
-        """Log a message of the actor: to the tracer if there is one, else to Python's log (`actor_log`)."""
+        """Log a message of the actor: to the tracer if there is one, else to Python's log (`tracing.LOGGER`)."""
+        if len(text) > MAX_CHARACTERS:
+            text = f"{text[:MAX_CHARACTERS]}... ({len(text):,} characters)"
         if self.tracer is not None:
-            self.tracer.event(DebugLog(self.context.receiver, truncate(text)))
+            self.tracer.event(DebugLog(self.context.receiver, text))
         elif self.machine.actor_debugging:
-            self.machine.log_actor(self.context.receiver, truncate(text))
+            self.machine.log_actor(self.context.receiver, text)
 
 
 def _has_outer_call(stack: list[tuple[ActorID, bool]], actor: ActorID) -> bool:

@@ -23,7 +23,7 @@ from hypervisor.state.undo_map import Journal
 from hypervisor.threads import ShortExecutions
 from hypervisor.tracing import Tracer
 from hypervisor.types import ActorID, TokenAmount
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.cid import Cid
 
 

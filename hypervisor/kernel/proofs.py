@@ -13,7 +13,7 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
 from hypervisor.messages.address import Address
 from hypervisor.proofs.consensus_faults import ConsensusFault, NoFault, lookback_epoch, worker_key_at_lookback
-from hypervisor.proofs.inputs import (
+from hypervisor.proofs.verifier import (
     AGGREGATE,
     PIECES,
     REPLICA_UPDATE,

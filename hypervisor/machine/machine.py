@@ -51,8 +51,7 @@ from hypervisor.types import (
 )
 from hypervisor.versions.features import enabled_features
 from hypervisor.versions.overlay import Overlay
-from store.blocks.buffered import BufferedStore
-from store.blocks.overlay import OverlayStore, ReadOnlyStore
+from store.blocks.memory import BufferedStore, OverlayStore, ReadOnlyStore
 from store.blockstore import Store
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode

@@ -6,15 +6,15 @@ it. Writes are buffered, and `flush` commits the blocks reachable from the new s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import CirculatingSupply, DevelopmentExterns, Externs, MachineContext
 from hypervisor.errors import BundleError, Fatal, InvalidInput
-from hypervisor.kernel import actor_log
 from hypervisor.kernel.blocks import ScannedBlocks
 from hypervisor.kernel.call import Interceptor
 from hypervisor.machine.opening import MACHINE, installed_record, machine_record, register_actors
@@ -24,15 +24,26 @@ from hypervisor.proofs.verifier import ProofVerifier, RefuseProofs
 from hypervisor.state.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.text import PrintedAmount, PrintedCid
 from hypervisor.threads import ShortExecutions, Stacks
-from hypervisor.tracing import Flushed, Tracer
+from hypervisor.tracing import LOGGER, Flushed, Tracer
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount, check_type
 from hypervisor.versions.network_versions import NetworkVersion
 from hypervisor.versions.stream_settings import StreamSettings
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import NOTHING, Blockstore, HeadMoved, SpillStore, Store, StoreClosed
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.roots import HEAD, INSTALLED, SPILLED
 from store.storage import Storage
+
+NAME_PREFIX: Final = b"name/"
+"""Prefix of metadata keys that map the CIDs of users' code to names."""
+
+_LOG: Final = logging.getLogger(LOGGER)
+
+
+def _listen() -> None:
+    """Enable INFO records unless the logger is configured already; by default, Python drops records below WARNING."""
+    if _LOG.level == logging.NOTSET:
+        _LOG.setLevel(logging.INFO)
 
 
 class Snapshot(NamedTuple):
@@ -87,7 +98,7 @@ class MachineState:
         self.actor_debugging = settings.actor_debugging
         self._is_quiet = self._is_closed = False
         if settings.actor_debugging:
-            actor_log.listen()
+            _listen()
         self.blocks = ScannedBlocks()
         self.stacks = Stacks()
         self.kept: dict[str, Any] = {}
@@ -134,7 +145,11 @@ class MachineState:
 
     def name_of(self, code: Cid) -> str:
         """Return the name of code: that of a built-in actor, the one it was installed under, or `actor`."""
-        return actor_log.code_name(self.manifest, self.base, code)
+        built_in = self.manifest.name_of(code)
+        if built_in is not None:
+            return built_in
+        name = self.base.metadata(NAME_PREFIX + code)
+        return "actor" if name is None else name.decode("utf-8", "replace")
 
     def storage(self, address: Address) -> Storage:
         """Return a view of the state of the actor at an address, to read and to change.
@@ -317,7 +332,7 @@ class MachineState:
         if self._is_quiet:
             return
         state = self.state_tree.get_actor(actor)
-        actor_log.write(actor, "actor" if state is None else self.name_of(state.code), text)
+        _LOG.info("f0%d %s: %s", actor, "actor" if state is None else self.name_of(state.code), text)
 
     @property
     def is_quiet(self) -> bool:

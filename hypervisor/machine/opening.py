@@ -24,8 +24,7 @@ from hypervisor.types import ChainEpoch, check_type
 from hypervisor.versions.features import features_of, with_features
 from hypervisor.versions.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.versions.overlay import Overlay
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import BlockNotFound, Blockstore, Store
 from store.cid import Cid, show
 from store.codec import CodecError, decode_strict, encode, link, unlink

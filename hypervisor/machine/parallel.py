@@ -34,19 +34,20 @@ from hypervisor.installation import ETHEREUM
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.speculation import (
-    Conflict,
+    PackedActor,
     PackedEffects,
     PackedResult,
     RecordingTree,
     WatchedExterns,
     apply_effects,
-    conflict_of,
+    packed_actor,
     packed_result,
     unpacked_result,
 )
 from hypervisor.messages.address import Address
+from hypervisor.state.state_tree import StateTree
 from hypervisor.tracing import Recorder, StepTracer, SyscallEntered, TraceEvent
-from hypervisor.types import whole_number
+from hypervisor.types import INIT_ACTOR, ActorID, whole_number
 from store.cid import Cid
 
 MAX_WORKERS: Final = 256
@@ -68,6 +69,67 @@ otherwise.
 _MIN_CONFLICTS: Final = 8
 """Number of conflicts after which a worker with more conflicts than successes is ended."""
 _SIGNALS_BLOCKED_IN_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_FIELDS: Final = ("code", "state", "nonce", "balance", "delegated address")
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A conflict that invalidates a speculative result: the first value that the message read and that has changed.
+
+    `fields` are the changed fields of the actor: code, state, nonce, balance; `address` is an address that resolves
+    differently. If only the state differs, `heads` are the root that was read and the current one.
+    """
+
+    message: int
+    actor: ActorID | None = None
+    fields: tuple[str, ...] = ()
+    address: Address | None = None
+    code: Cid | None = None
+    heads: tuple[Cid, ...] = ()
+
+    def __str__(self) -> str:
+        if self.address is not None:
+            return f"message {self.message}: {self.address} resolves differently"
+        return f"message {self.message}: f0{self.actor} ({', '.join(self.fields)})"
+
+    def record(self) -> dict[str, Any]:
+        """Return the conflict as a JSON object for the command line."""
+        if self.address is not None:
+            return {"message": self.message, "address": str(self.address)}
+        return {"message": self.message, "actor": f"f0{self.actor}", "fields": list(self.fields)}
+
+
+def _conflict_of(message: int, tree: StateTree, start_root: Cid, effects: PackedEffects) -> Conflict | None:
+    """Return the first conflict of a message with the current tree, or None if its effects can be applied.
+
+    `start_root` is the last flushed root at the start of the block: values not written since need no check.
+    """
+    reads, lookups, have_changed, _, credited = effects
+    written = tree.changed_since(start_root)
+    for actor, before, has_changed in reads:
+        if has_changed or written is None or actor in written:
+            now = packed_actor(tree.get_actor(ActorID(actor)))
+            if now != before:
+                return _conflict_at(message, ActorID(actor), before, now)
+    if have_changed or written is None or INIT_ACTOR in written:
+        for address, found in lookups:
+            if tree.lookup_id(Address.from_bytes(address)) != found:
+                return Conflict(message, address=Address.from_bytes(address))
+    for actor, _ in credited:
+        if tree.get_actor(ActorID(actor)) is None:
+            return Conflict(message, ActorID(actor), ("existence",))
+    return None
+
+
+def _conflict_at(message: int, actor: ActorID, before: PackedActor | None, now: PackedActor | None) -> Conflict:
+    if before is None or now is None:
+        return Conflict(message, actor, ("existence",))
+    fields = tuple(name for name, one, other in zip(_FIELDS, before, now, strict=True) if one != other)
+    (code, head, *_), (other_code, other_head, *_) = before, now
+    if code != other_code or head == other_head:
+        return Conflict(message, actor, fields)
+    return Conflict(message, actor, fields, code=Cid(code), heads=(Cid(head), Cid(other_head)))
 
 
 @dataclass(slots=True)
@@ -242,7 +304,7 @@ class ParallelBlock:
         done = self._take_result(worker, number)
         self._machine.store.put_many((Cid(cid), data) for cid, data in worker.blocks())
         if done is not None:
-            conflict = conflict_of(number, self._machine.state_tree, self._base_root, done.effects)
+            conflict = _conflict_of(number, self._machine.state_tree, self._base_root, done.effects)
             if conflict is None:
                 return self._accept(worker, done)
             worker.conflicts += 1

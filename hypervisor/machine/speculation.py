@@ -1,4 +1,4 @@
-"""Speculative execution of a message: its reads, its effects, and detection of conflicts.
+"""Speculative execution of a message: its reads and its effects.
 
 Messages of a block share nothing but the state. If everything that a message read is unchanged, executing it again
 would give the same receipt, gas and changes. Reads are whole actors and looked-up addresses. Blocks need no check,
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from hypervisor.context import ExternError, Externs
 from hypervisor.errors import Fatal
@@ -28,8 +27,6 @@ from store.cid import Cid
 
 PackedActor = tuple[bytes, bytes, int, int, bytes | None]
 """Fields of an actor, for transfer between processes."""
-
-_FIELDS: Final = ("code", "state", "nonce", "balance", "delegated address")
 
 
 class RecordingTree(StateTree):
@@ -190,65 +187,6 @@ PackedEffects = tuple[
 Each actor read, and the addresses as a whole, have a flag that is true if previous messages in the same process had
 changed them; otherwise the value is that at the start of the block.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A conflict that invalidates a speculative result: the first value that the message read and that has changed.
-
-    `fields` are the changed fields of the actor: code, state, nonce, balance; `address` is an address that resolves
-    differently. If only the state differs, `heads` are the root that was read and the current one.
-    """
-
-    message: int
-    actor: ActorID | None = None
-    fields: tuple[str, ...] = ()
-    address: Address | None = None
-    code: Cid | None = None
-    heads: tuple[Cid, ...] = ()
-
-    def __str__(self) -> str:
-        if self.address is not None:
-            return f"message {self.message}: {self.address} resolves differently"
-        return f"message {self.message}: f0{self.actor} ({', '.join(self.fields)})"
-
-    def record(self) -> dict[str, Any]:
-        """Return the conflict as a JSON object for the command line."""
-        if self.address is not None:
-            return {"message": self.message, "address": str(self.address)}
-        return {"message": self.message, "actor": f"f0{self.actor}", "fields": list(self.fields)}
-
-
-def conflict_of(message: int, tree: StateTree, start_root: Cid, effects: PackedEffects) -> Conflict | None:
-    """Return the first conflict of a message with the current tree, or None if its effects can be applied.
-
-    `start_root` is the last flushed root at the start of the block: values not written since need no check.
-    """
-    reads, lookups, have_changed, _, credited = effects
-    written = tree.changed_since(start_root)
-    for actor, before, has_changed in reads:
-        if has_changed or written is None or actor in written:
-            now = packed_actor(tree.get_actor(ActorID(actor)))
-            if now != before:
-                return _conflict_at(message, ActorID(actor), before, now)
-    if have_changed or written is None or INIT_ACTOR in written:
-        for address, found in lookups:
-            if tree.lookup_id(Address.from_bytes(address)) != found:
-                return Conflict(message, address=Address.from_bytes(address))
-    for actor, _ in credited:
-        if tree.get_actor(ActorID(actor)) is None:
-            return Conflict(message, ActorID(actor), ("existence",))
-    return None
-
-
-def _conflict_at(message: int, actor: ActorID, before: PackedActor | None, now: PackedActor | None) -> Conflict:
-    if before is None or now is None:
-        return Conflict(message, actor, ("existence",))
-    fields = tuple(name for name, one, other in zip(_FIELDS, before, now, strict=True) if one != other)
-    (code, head, *_), (other_code, other_head, *_) = before, now
-    if code != other_code or head == other_head:
-        return Conflict(message, actor, fields)
-    return Conflict(message, actor, fields, code=Cid(code), heads=(Cid(head), Cid(other_head)))
 
 
 def apply_effects(tree: StateTree, effects: PackedEffects) -> None:

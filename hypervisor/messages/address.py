@@ -13,8 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from hypervisor.errors import AddressError
-from hypervisor.integers import MAX_ULEB128_BYTES, decode_uleb128, encode_uleb128
-from hypervisor.types import EAM_NAMESPACE, ActorID, check_type
+from hypervisor.types import EAM_NAMESPACE, MAX_ULEB128_BYTES, ActorID, check_type, decode_uleb128, encode_uleb128
 
 MAX_SUBADDRESS = 54
 MAX_ADDRESS = 65

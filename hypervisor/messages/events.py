@@ -11,8 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from hypervisor.types import ActorID
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
 from store.trees.amt import Amt

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.exit_codes import exit_meaning, exit_name
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.text import PrintedCid, bytes_text, cid_text, facts, one_line, shorten, show_fil
-from hypervisor.types import Gas, MethodNumber, TokenAmount
+from hypervisor.types import Gas, MethodNumber, TokenAmount, decode_bigint, encode_bigint
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink
 

@@ -5,18 +5,26 @@ actor's state; nonces and balances are unchanged. Versions that change the layou
 have a function in `MIGRATIONS`, which rewrites them first. Which of them run depends on the versions of the actors:
 this project's actors have the layouts of v18 under all network versions. User code is unchanged. A migration is atomic:
 a killed one has no effect and is repeated. Source: go-state-types and forest, migrations of network versions 19 to 29.
+
+The migration of a draft is Python code of a user, found by its digest. An overlay records the SHA-256, never the code.
+A process runs the code only after `allow_migration`, which its caller calls with the user's consent.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from inspect import iscoroutinefunction
+from traceback import extract_tb
+from types import ModuleType
 from typing import Final
 
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.migrations import nv19_to_nv25, nv29
-from hypervisor.migrations.context import MigrationContext, run_draft_migration
+from hypervisor.migrations.context import MigrationContext
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR
 from hypervisor.versions.network_versions import (
@@ -28,12 +36,14 @@ from hypervisor.versions.network_versions import (
 )
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.stream_settings import StreamSettings
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import put_object
 from store.cid import Cid, show
 from store.codec import link
 
-MIGRATIONS: Final[Mapping[int, Callable[[MigrationContext], None]]] = {
+Migration = Callable[[MigrationContext], None]
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {
     19: nv19_to_nv25.migrate_to_nv19,
     21: nv19_to_nv25.migrate_to_nv21,
     22: nv19_to_nv25.migrate_to_nv22,
@@ -179,3 +189,68 @@ def _new_codes(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
                 f"{name} shares its code {show(before)} with another actor in the old bundle, but not in the new one"
             )
     return codes
+
+
+FUNCTION: Final = "migrate"
+"""Name of a migration's function in its file."""
+_ALLOWED: Final[dict[str, tuple[str, Migration]]] = {}
+"""File name and function of the migrations that this process may run, by digest."""
+
+
+def migration_digest(source: bytes) -> str:
+    """Return the digest that identifies a migration, in hex."""
+    return sha256(source).hexdigest()
+
+
+def allow_migration(source: bytes, file: str) -> None:
+    """Execute the Python file of a migration, and let this process run its function `migrate`. Raises InvalidInput."""
+    digest = migration_digest(source)
+    if digest in _ALLOWED:
+        return
+    module = ModuleType(f"draft_migration_{digest[:8]}")
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # dataclasses look up their module
+    try:
+        exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102  # the user has consented to this code
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        raise InvalidInput(f"the migration {file} cannot be loaded: {type(error).__name__}: {error}") from error
+    function = module.__dict__.get(FUNCTION)
+    if not callable(function) or iscoroutinefunction(function):
+        raise InvalidInput(f"the migration {file} has no function {FUNCTION}(context)")
+    _ALLOWED[digest] = file, function
+
+
+def is_allowed(digest: str) -> bool:
+    """Return True if this process may run the migration with this digest."""
+    return digest in _ALLOWED
+
+
+def run_draft_migration(digest: str, context: MigrationContext) -> None:
+    """Run a migration. Raises InvalidInput if it fails, or if this process may not run it."""
+    file, function = _find_allowed_migration(digest, context.version)
+    try:
+        function(context)
+    except (InvalidInput, Fatal):
+        raise
+    except (Exception, SystemExit) as error:
+        raise InvalidInput(
+            f"the migration {file} to nv{context.version} failed{_line(file, error)}: {type(error).__name__}: {error}; "
+            "the state is unchanged"
+        ) from error
+
+
+def _line(file: str, error: BaseException) -> str:
+    """Return the line of the file at which an error was raised, as ` in line 3`; empty if it is unknown."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
+    return f" in line {lines[-1]}" if lines else ""
+
+
+def _find_allowed_migration(digest: str, version: int) -> tuple[str, Migration]:
+    try:
+        return _ALLOWED[digest]
+    except KeyError:
+        raise InvalidInput(
+            f"the upgrade to nv{version} runs a migration in Python (SHA-256 {digest}), which needs your consent: pass "
+            "the draft's file with --network, and trust its migration with `hypervisor trust FILE.py` or --trust"
+        ) from None

@@ -25,11 +25,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from hypervisor.bundles.genesis import RESERVE_ACTOR
-from hypervisor.integers import decode_bigint, encode_bigint, encode_uleb128
 from hypervisor.messages.address import Address
 from hypervisor.migrations.context import MigrationContext, tuple_of
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, decode_bigint, encode_bigint, encode_uleb128
 from store.cid import Cid
 from store.codec import link, unlink
 from store.trees.amt import Amt

@@ -12,11 +12,10 @@ from typing import Any, Final
 
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.context import MigrationContext
 from hypervisor.state.state_tree import ActorState, StateTree
-from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID, encode_bigint
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS, StreamSettings
 from store.blockstore import put_object
 from store.cid import Cid

@@ -1,4 +1,4 @@
 """Verification of storage proofs and consensus faults.
 
-The proof syscalls are in `hypervisor.kernel.proofs`. Read `verifier`, `inputs` and `consensus_faults` first.
+The proof syscalls are in `hypervisor.kernel.proofs`. Read `verifier` and `consensus_faults` first.
 """

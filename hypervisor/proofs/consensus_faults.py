@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import AddressError, MessageError
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Signature, SignatureType
 from hypervisor.messages.signatures import verify_bls, verify_secp256k1
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import ActorID, ChainEpoch
+from hypervisor.types import ActorID, ChainEpoch, decode_bigint, encode_bigint
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode, encode, unlink

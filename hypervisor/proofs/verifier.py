@@ -1,4 +1,4 @@
-"""Verification of storage proofs: policies, and the extension `fvm-hypervisor-proofs`.
+"""Verification of storage proofs: policies, the extension `fvm-hypervisor-proofs`, and the inputs of proof syscalls.
 
 The machine uses a `ProofVerifier`: the default fails with an error, `StorageProofs` verifies with a separate extension,
 `AcceptProofs` accepts all proofs (for local networks), and tests can supply recorded
@@ -6,29 +6,28 @@ results. Consensus faults need no circuits and are always verified. Source: ref-
 
 The extension wraps the crate `filecoin-proofs-api`, as ref-fvm does. It reads verifying keys from a folder and
 downloads nothing (docs/proofs.md). Source: ref-fvm fvm/src/kernel/filecoin.rs.
+
+The inputs are decoded as in ref-fvm syscalls/filecoin.rs `read_cbor`, fvm_shared sector/seal.rs and sector/post.rs.
+The unsealed commitment of a sector (CommD) is the root of a binary Merkle tree over its pieces. Nodes are sha2-256 with
+the two most significant bits of the last byte cleared. Pieces are stored in order, each aligned to its own size with
+zero pieces, and the sector is padded with zero pieces.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, assert_never, cast
 
 from hypervisor.context import ExternError
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.proofs.inputs import (
-    AGGREGATE,
-    REPLICA_UPDATE,
-    SEAL,
-    WINDOW_PROOF,
-    piece_commitment,
-    read_proof_input,
-    replica_commitment,
-    sector_size,
-)
-from store.cid import Cid, write_uvarint
+from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid, CidError, read_cid, split_cid, write_uvarint
+from store.codec import LINK_TAG, CodecError
 
 if TYPE_CHECKING:
     from hypervisor.proofs.consensus_faults import ConsensusFault, WorkerKey
@@ -209,7 +208,7 @@ class StorageProofs(FaultVerifier):
 
     def verify_window_post(self, info: bytes) -> bool:
         randomness, proofs, sectors, miner = read_proof_input(info, WINDOW_PROOF)
-        replicas = [(number, _commitment(replica_commitment, sealed)) for _, number, sealed in sectors]
+        replicas = [(number, _read_commitment(replica_commitment, sealed)) for _, number, sealed in sectors]
         post_type, each = proofs[0][0], [proof for _, proof in proofs]
         return self._verdict(
             lambda: self._extension.verify_window_post(post_type, randomness, each, replicas, prover_id(miner))
@@ -233,8 +232,8 @@ class StorageProofs(FaultVerifier):
 
     def verify_replica_update(self, info: bytes) -> bool:
         update_type, old, new, data, proof = read_proof_input(info, REPLICA_UPDATE)
-        before, after = _commitment(replica_commitment, old), _commitment(replica_commitment, new)
-        content = _commitment(piece_commitment, data)
+        before, after = _read_commitment(replica_commitment, old), _read_commitment(replica_commitment, new)
+        content = _read_commitment(piece_commitment, data)
         return self._verdict(
             lambda: self._extension.verify_replica_update(update_type, before, after, content, bytes(proof))
         )
@@ -246,7 +245,7 @@ class StorageProofs(FaultVerifier):
 
         Raises ExternError for input that is not a proof, and Fatal for missing keys. No syscall needs this.
         """
-        replicas = [(number, _commitment(replica_commitment, sealed)) for number, sealed in sectors]
+        replicas = [(number, _read_commitment(replica_commitment, sealed)) for number, sealed in sectors]
         return self._verdict(
             lambda: self._extension.verify_winning_post(post_type, randomness, proof, replicas, prover_id(miner))
         )
@@ -286,8 +285,269 @@ def _sector(number: int, ticket: bytes, seed: bytes, sealed: Cid, data: Cid) -> 
     return number, replica_commitment(sealed), piece_commitment(data), ticket, seed
 
 
-def _commitment(read: Callable[[Cid], bytes], cid: Cid) -> bytes:
+def _read_commitment(read: Callable[[Cid], bytes], cid: Cid) -> bytes:
     try:
         return read(cid)
     except ValueError as error:
         raise ExternError(str(error)) from None
+
+
+class InputKind(Enum):
+    """Scalar shapes: integers by range, byte strings, and links (bytes after the first CID are ignored)."""
+
+    UNSIGNED = "an integer of 64 bits"
+    SIGNED = "a signed integer of 64 bits"
+    OCTET = "an integer of 8 bits"
+    BYTES = "a byte string"
+    LINK = "a link"
+
+
+Shape = InputKind | list[Any] | tuple[Any, ...]
+"""A kind; a list with the shape of all items of an array; or a tuple with the shape of each item."""
+
+_UNSIGNED, _NEGATIVE, _BYTES, _ARRAY, _TAG = 0, 1, 2, 4, 6
+_BREAK: Final = 0xFF
+_INDEFINITE_LENGTH: Final = 0x1F
+_MAX_DEPTH: Final = 256
+_SIGNED_LIMIT: Final = 1 << 63
+
+
+def read_proof_input(data: bytes, shape: Shape) -> Any:
+    """Decode a value of the given shape, with links as `Cid`. Raises CodecError for anything else."""
+    reader = _Reader(data)
+    value = reader.value(shape, 0)
+    if reader.position != len(data):
+        raise CodecError(f"{len(data) - reader.position} bytes follow the value")
+    return value
+
+
+class _Reader:
+    """The CBOR decoder of proof syscalls, which differs from strict DAG-CBOR.
+
+    ref-fvm decodes by type, with a reader that accepts non-minimal integers, lengths and tags, indefinite-length byte
+    strings, and a plain integer's head where that of an array, a byte string or a tag is expected; it rejects
+    indefinite-length arrays and integers out of range. Gas depends on what is accepted, so the rules must be the same.
+    Source: ref-fvm syscalls/filecoin.rs `read_cbor`, serde_ipld_dagcbor 0.6 de.rs, cbor4ii 0.2 core/dec.rs; golden
+    vectors `proofs/decoder/*` and `decoder/*`.
+    """
+
+    __slots__ = ("_data", "position")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.position = 0
+
+    def value(self, shape: Shape, depth: int) -> Any:
+        """Read a value inside of `depth` arrays."""
+        if isinstance(shape, list):
+            return [self.value(shape[0], depth + 1) for _ in range(self._array())]
+        if isinstance(shape, tuple):
+            length = self._array()
+            if length != len(shape):
+                raise CodecError(f"an array of {length} items, expected {len(shape)}")
+            return [self.value(item, depth + 1) for item in shape]
+        match shape:
+            case InputKind.UNSIGNED:
+                return self._integer(shape, 8)
+            case InputKind.OCTET:
+                return self._integer(shape, 1)
+            case InputKind.SIGNED:
+                return self._read_signed()
+            case InputKind.BYTES:
+                return self._bytes(depth)
+            case InputKind.LINK:
+                return self._link(depth)
+            case _:
+                assert_never(shape)
+
+    def _integer(self, kind: InputKind, widest: int) -> int:
+        head = self._take(1)[0]
+        if head >> 5 != _UNSIGNED:
+            raise CodecError(f"expected {kind.value}, found byte {head:#04x}")
+        return self._argument(head, widest)
+
+    def _read_signed(self) -> int:
+        head = self._take(1)[0]
+        major = head >> 5
+        if major not in (_UNSIGNED, _NEGATIVE):
+            raise CodecError(f"expected {InputKind.SIGNED.value}, found byte {head:#04x}")
+        number = self._argument(head & 0x1F, 8)
+        if number >= _SIGNED_LIMIT:
+            raise CodecError(f"{number} is out of range for a signed integer of 64 bits")
+        return number if major == _UNSIGNED else ~number
+
+    def _array(self) -> int:
+        length = self._length(_ARRAY)
+        if length is None:
+            raise CodecError("an array of indefinite length")
+        return length
+
+    def _bytes(self, depth: int) -> bytes:
+        """Read a byte string; an indefinite-length one may contain nested ones, as deep as arrays."""
+        pieces = []
+        opened = 0
+        while True:
+            if opened and self._peek() == _BREAK:
+                self.position += 1
+                opened -= 1
+            else:
+                if depth + opened > _MAX_DEPTH:
+                    raise CodecError(f"nested deeper than {_MAX_DEPTH} levels")
+                length = self._length(_BYTES)
+                if length is None:
+                    opened += 1
+                else:
+                    pieces.append(self._take(length))
+            if not opened:
+                return b"".join(pieces)
+
+    def _link(self, depth: int) -> Cid:
+        tag = self._argument(self._take(1)[0] & ~(_TAG << 5), 8)
+        if tag != LINK_TAG or self._peek() >> 5 != _BYTES:
+            raise CodecError("expected a link")
+        raw = self._bytes(depth)
+        if raw[:1] != b"\x00":
+            raise CodecError("a link must start with the byte 0x00")
+        try:
+            return read_cid(raw, 1)[0]  # bytes after the CID are ignored
+        except CidError as error:
+            raise CodecError(f"a link must hold a CID: {error}") from None
+
+    def _length(self, major: int) -> int | None:
+        """Read a head of a major type, and return its length; None for indefinite length."""
+        head = self._take(1)[0]
+        if head == major << 5 | _INDEFINITE_LENGTH:
+            return None
+        # Network rule: the bits of the major type are masked, not compared, so an integer's head is accepted too.
+        return self._argument(head & ~(major << 5), 8)
+
+    def _argument(self, rest: int, widest: int) -> int:
+        """Return the number of a head without its major type, either immediate or in up to `widest` bytes."""
+        if rest < 24:
+            return rest
+        if rest <= 27 and (width := 1 << (rest - 24)) <= widest:
+            return int.from_bytes(self._take(width))
+        raise CodecError(f"unexpected head at byte {self.position - 1}")
+
+    def _peek(self) -> int:
+        if self.position >= len(self._data):
+            raise CodecError("the value is cut off")
+        return self._data[self.position]
+
+    def _take(self, count: int) -> bytes:
+        end = self.position + count
+        if end > len(self._data):
+            raise CodecError("the value is cut off")
+        taken = self._data[self.position : end]
+        self.position = end
+        return taken
+
+
+SEAL = (InputKind.SIGNED, (InputKind.UNSIGNED, InputKind.UNSIGNED), [InputKind.UNSIGNED],
+         InputKind.BYTES, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)  # fmt: skip
+PIECES = [(InputKind.UNSIGNED, InputKind.LINK)]
+WINDOW_PROOF = (
+    InputKind.BYTES,
+    [(InputKind.SIGNED, InputKind.BYTES)],
+    [(InputKind.SIGNED, InputKind.UNSIGNED, InputKind.LINK)],
+    InputKind.UNSIGNED,
+)
+_AGGREGATED = (InputKind.UNSIGNED, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)
+AGGREGATE = (InputKind.UNSIGNED, InputKind.SIGNED, InputKind.SIGNED, InputKind.BYTES, [_AGGREGATED])
+# Network rule: the proof of an update is a list of numbers.
+REPLICA_UPDATE = (InputKind.SIGNED, InputKind.LINK, InputKind.LINK, InputKind.LINK, [InputKind.OCTET])
+
+
+SHA2_256_TRUNC254_PADDED = 0x1012
+POSEIDON_BLS12_381_A1_FC1 = 0xB401
+NODE_SIZE = 32
+_SECTOR_SIZES = (2 << 10, 8 << 20, 512 << 20, 32 << 30, 64 << 30)
+_PROOF_TYPES = 20
+
+
+def sector_size(proof_type: int) -> int | None:
+    """Return the sector size in bytes of a registered seal proof, or None for an unknown one."""
+    return _SECTOR_SIZES[proof_type % len(_SECTOR_SIZES)] if 0 <= proof_type < _PROOF_TYPES else None
+
+
+def piece_commitment(cid: Cid) -> bytes:
+    """Return the 32-byte commitment in the CID of a piece or of a sector's data. Raises ValueError."""
+    return _commitment(cid, FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED)
+
+
+def replica_commitment(cid: Cid) -> bytes:
+    """Return the 32-byte commitment in the CID of a sealed sector. Raises ValueError."""
+    return _commitment(cid, FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1)
+
+
+def _commitment(cid: Cid, wanted_codec: int, wanted_hash: int) -> bytes:
+    try:
+        _, codec, hash_code, digest = split_cid(cid)
+    except CidError as error:
+        raise ValueError(str(error)) from None
+    if codec != wanted_codec or hash_code != wanted_hash or len(digest) != NODE_SIZE:
+        raise ValueError(f"{cid.hex()} is not a commitment of codec {wanted_codec:#x}")
+    return digest
+
+
+def unsealed_cid(commitment: bytes) -> Cid:
+    """Return the CID of a 32-byte commitment to unsealed data."""
+    prefix = b"\x01" + write_uvarint(FIL_COMMITMENT_UNSEALED) + write_uvarint(SHA2_256_TRUNC254_PADDED)
+    return Cid(prefix + bytes([NODE_SIZE]) + commitment)
+
+
+def data_commitment(size: int, pieces: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return CommD of a sector of `size` bytes with pieces of (padded size in bytes, commitment).
+
+    Raises ValueError if a piece size is not a power of two of at least 128 bytes, or if the pieces do not fit.
+    """
+    if not pieces:
+        return zero_commitment(size)
+    stack: list[tuple[int, bytes]] = []
+    total = 0
+    for piece_size, commitment in pieces:
+        if piece_size < 128 or piece_size & (piece_size - 1):
+            raise ValueError(f"invalid piece size of {piece_size} bytes: expected a power of two of at least 128")
+        for padding in _padding(total, piece_size):
+            _push(stack, padding, zero_commitment(padding))
+            total += padding
+        _push(stack, piece_size, commitment)
+        total += piece_size
+        if total > size:
+            raise ValueError(f"the pieces need {total} bytes, but the sector has {size}")
+    for padding in _padding(total, size):
+        _push(stack, padding, zero_commitment(padding))
+    if len(stack) != 1 or stack[0][0] != size:
+        raise ValueError(f"the pieces do not fill a sector of {size} bytes")
+    return stack[0][1]
+
+
+@cache
+def zero_commitment(size: int) -> bytes:
+    """Return the commitment of `size` zero bytes, a power of two."""
+    if size <= NODE_SIZE:
+        return bytes(NODE_SIZE)
+    half = zero_commitment(size // 2)
+    return _node(half, half)
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    digest = bytearray(hashlib.sha256(left + right).digest())
+    digest[-1] &= 0x3F
+    return bytes(digest)
+
+
+def _padding(total: int, size: int) -> Iterator[int]:
+    """Iterate over the sizes of zero pieces, smallest first, that align `total` to a multiple of `size`."""
+    missing = -total % size
+    while missing:
+        lowest = missing & -missing
+        yield lowest
+        missing -= lowest
+
+
+def _push(stack: list[tuple[int, bytes]], size: int, commitment: bytes) -> None:
+    while stack and stack[-1][0] == size:
+        commitment = _node(stack.pop()[1], commitment)
+        size *= 2
+    stack.append((size, commitment))

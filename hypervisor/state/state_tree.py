@@ -22,11 +22,10 @@ from typing import Protocol as TypingProtocol
 from cbor2 import CBORTag
 
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.integers import decode_bigint, encode_bigint, encode_uleb128
 from hypervisor.messages.address import Address, Protocol, id_of_payload
 from hypervisor.state.undo_map import UndoMap
 from hypervisor.text import cid_text, one_line, show_fil
-from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount
+from hypervisor.types import INIT_ACTOR, MAX_BALANCE, ActorID, TokenAmount, decode_bigint, encode_bigint, encode_uleb128
 from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_object, put_object
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.codec import LINK_TAG, CodecError, encode, link, unlink

@@ -106,13 +106,13 @@ def _runtimes() -> str:
 
 
 def _labs() -> str:
-    from hypervisor.machine.labs import lab, lab_names
+    from hypervisor.machine.rules import lab, lab_names
 
     return "".join(f"\n      {name}: {lab(name).what}" for name in lab_names()) or "none"
 
 
 def _precompiles() -> str:
-    from hypervisor.machine.precompile_registration import precompile_names
+    from hypervisor.machine.rules import precompile_names
 
     return ", ".join(precompile_names()) or "none"
 

@@ -369,8 +369,8 @@ def _load(network: Network, file: Path, data: bytes, limit: int) -> None:
 
 def _print_actor_logs() -> None:
     """Print log lines of actors to standard output without changes."""
-    from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
     from hypervisor.text import printable
+    from hypervisor.tracing import LOGGER, MAX_CHARACTERS
 
     class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from hypervisor.machine.labs import PREFIX
+from hypervisor.machine.rules import PREFIX
 from hypervisor.text import printable
 from hypervisor_tools.cli.rpc_client import rpc_request
 from localnet.chain.streams import describe_streams

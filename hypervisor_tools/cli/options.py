@@ -183,14 +183,15 @@ def parse_rules_name(name: str | None) -> str | None:
 
         base = name.partition(":")[0]
         if base not in BUILT_IN_RULES and base not in rule_names():
-            remedy = f": {INSTALL_LABS}" if base == "lab" else ""
+            near = get_close_matches(base, rule_names(), 1)
+            remedy = f": {INSTALL_LABS}" if base == "lab" else f": did you mean {near[0]}?" if near else ""
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}{remedy}")
     return name
 
 
 def rules_of_options(rules: str | None, names: Sequence[str] | None) -> str | None:
     """Return the name of rules with labs enabled, from `--rules` and each `--lab`. Raises InvalidInput."""
-    from hypervisor.machine.labs import lab_names, rules_with_labs
+    from hypervisor.machine.rules import lab_names, rules_with_labs
 
     if not names:
         return rules

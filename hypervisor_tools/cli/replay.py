@@ -181,8 +181,7 @@ def _replay_node(
     from localnet.fork.node_client import as_unfit_node
     from localnet.replay import past_replay
     from localnet.replay.sources import NodeSource
-    from store.blocks.memory import MemoryStore
-    from store.blocks.overlay import OverlayStore
+    from store.blocks.memory import MemoryStore, OverlayStore
     from store.rocks.database import RocksStore
 
     with ExitStack() as undo:

@@ -108,7 +108,7 @@ def _inspect_folder(
     from hypervisor_tools.laboratory.proofs.filecoin import read_proven_path
     from localnet.state.actor_interfaces import StoredSchemas
     from localnet.state.inspection import StateInspector
-    from store.blocks.overlay import RecordingBlockstore
+    from store.blocks.memory import RecordingBlockstore
     from store.car.transfer import write_blocks
 
     check_output(proof, "the proof")

@@ -27,7 +27,7 @@ from bridge.actors.interfaces import MAX_METHOD, Interface, as_json, from_json, 
 from bridge.actors.schemas import ANY, ActorMethod, state_types
 from bridge.ethereum.addresses import checksummed, eth_address, from_delegated, masked_id, to_filecoin
 from bridge.ethereum.transactions import LEGACY, parse_transaction
-from hypervisor.builtin_actors.schemas import NAMES
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, SignedMessage
@@ -140,10 +140,10 @@ class _SchemaTypes(NamedTuple):
 def _actor_part(kind: str, is_return_value: bool) -> _SchemaTypes | None:
     """Return the types that a kind `ACTOR.PART` names; None for parameters or return values that do not exist."""
     actor, part = _actor_and_part(kind)
-    if actor not in NAMES:
+    if actor not in ACTOR_NAMES:
         raise InvalidInput(
             f"unknown kind '{kind:.80}': expected {', '.join(KINDS)}, or ACTOR.METHOD or ACTOR.TYPE of an actor:"
-            f" {', '.join(NAMES)}"
+            f" {', '.join(ACTOR_NAMES)}"
         )
     interface, removed = Interface.built_in(actor), removed_interface(actor)
     methods = [method for each in (interface, removed) if (method := _method(each, part)) is not None]

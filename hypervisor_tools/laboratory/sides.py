@@ -28,7 +28,7 @@ from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import check_names, parse_price, price_overlay, read_overlay
 from hypervisor_tools.laboratory.drafts import named_draft
 from localnet.rules.parts import rules_named
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import OverlayStore
 from store.blockstore import Store
 from store.cid import CidError, parse_cid
 

@@ -44,8 +44,7 @@ from localnet.rules.actor_directory import ActorDirectory
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.rules.filecoin import sender_of
 from localnet.state.controls import MAX_NONCE, code_of, nonce_of
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.cid import Cid
 from store.keccak import keccak
 

@@ -44,7 +44,7 @@ from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, upgrades_of_plan
 from localnet.rules.facts import SAME_BLOCK, BlockOverride
 from localnet.state.controls import nonce_of
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import StoreError
 
 
@@ -377,13 +377,13 @@ class BlockProduction(NetworkReader):
         self.chain.producer = remembered.producer
         return True
 
-    def go_back(self, tipset: Tipset, travel: TimeTravel | None = None, upgrades: Upgrades | None = None) -> None:
+    def go_back(self, tipset: Tipset, travel: TimeTravel | None = None) -> None:
         """Make an earlier tipset the head. Later snapshots and pending transactions are dropped.
 
-        `travel` replaces the clock's offset, and `upgrades` the planned upgrades; None keeps them.
+        `travel` replaces the clock's offset; None keeps it.
         """
         left = bisect_right(self._snapshots, tipset.height, key=lambda snapshot: snapshot.tipset.height)
-        self._go_back(tipset, travel, upgrades, left)
+        self._go_back(tipset, travel, None, left)
 
     def _go_back(self, tipset: Tipset, travel: TimeTravel | None, upgrades: Upgrades | None, left: int) -> None:
         """Revert to a tipset and keep the first `left` snapshots; the tipset may belong to a deleted snapshot."""

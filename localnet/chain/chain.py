@@ -48,8 +48,7 @@ from localnet.ledger.records import (
 )
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
 from localnet.rules.parts import rules_of
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import Blockstore
 from store.cid import Cid
 

@@ -18,13 +18,12 @@ from localnet.chain.block_production import BlockProduction
 from localnet.chain.state_window import WORTH_IT, check_states
 from localnet.ledger.index import ChainIndex, retained_entries
 from localnet.ledger.records import GENESIS_PARENT, Tipset
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import RemoteStore
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink
 from store.rocks.collector import CollectionResult, GarbageCollector
 from store.rocks.database import RocksStore
-from store.rocks.marks import MARKING
 from store.roots import Roots
 
 _MESSAGES = 10
@@ -159,7 +158,7 @@ class FolderCollector:
             for _ in forgetting:
                 if monotonic() >= until:
                     self._forgetting = forgetting
-                    return CollectionProgress(MARKING, 0, 0)
+                    return CollectionProgress("mark", 0, 0)
             self._collector = GarbageCollector(
                 self._store, lambda: chain_roots(self._store, self._network.snapshot_tipsets), _BATCH
             )

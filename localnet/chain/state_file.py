@@ -40,8 +40,7 @@ from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, key_of_hash, put_me
 from localnet.ledger.candidates import IMPERSONATED, Candidate
 from localnet.ledger.records import GENESIS_PARENT, BlockSettings, EmittedEvent, Execution, Tipset
 from localnet.state.controls import code_of, set_balance, set_code, set_nonce, set_storage
-from store.blocks.buffered import BufferedStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import BufferedStore, OverlayStore
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt, get_object, put_object
 from store.car.files import CarError, read_car
 from store.car.transfer import write_blocks

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from hypervisor.bundles.genesis import RESERVE_ACTOR, RESERVE_FUNDS
-from hypervisor.integers import decode_bigint
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
+from hypervisor.types import BURNT_FUNDS_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount, decode_bigint
 from store.blockstore import Blockstore
 from store.cid import Cid
 from store.codec import decode

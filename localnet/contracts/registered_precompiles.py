@@ -14,7 +14,7 @@ from bridge.abi.abi import AbiMismatch, ContractInterface, signature
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor.errors import InvalidInput
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.machine.precompile_registration import register_precompiles
+from hypervisor.machine.rules import register_precompiles
 from hypervisor.precompiles import Precompile
 from localnet.contracts.argument_texts import signature_interface
 from store.keccak import keccak

@@ -17,7 +17,7 @@ from bridge.ethereum.addresses import eth_address, to_ethereum, to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import calldata_of
-from hypervisor.builtin_actors.schemas import NAMES
+from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import AddressError
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
@@ -103,12 +103,12 @@ def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]
 
 def _built_in(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
     wanted, machine = text.casefold(), reader.network.machine
-    code = machine.manifest.code(wanted) if wanted in NAMES else None
+    code = machine.manifest.code(wanted) if wanted in ACTOR_NAMES else None
     for actor, state in islice(machine.state_tree.actors(), MAX_ACTORS if code is not None else 0):
         if state.code == code:
             named = site.name_of(to_ethereum(actor, state.delegated_address))
             yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", f"{wanted} {named}".rstrip())
-    for kind in NAMES:
+    for kind in ACTOR_NAMES:
         numbers = {number: method.name for number, method in methods(kind).items() if method.name.casefold() == wanted}
         if numbers:
             what = f"method {' or '.join(map(str, sorted(numbers)))}"

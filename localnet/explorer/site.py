@@ -346,9 +346,9 @@ def parse_number(text: str, what: str, maximum: int = (1 << 63) - 1) -> int:
     return int(text)
 
 
-def quote_value(text: str, limit: int = 80) -> str:
+def quote_value(text: str) -> str:
     """Return a quoted value for an error message, truncated if it is long."""
-    return f"'{text}'" if len(text) <= limit else f"'{text[:limit]}...' ({len(text):,} characters)"
+    return f"'{text}'" if len(text) <= 80 else f"'{text[:80]}...' ({len(text):,} characters)"
 
 
 View = Callable[[Site, NodeReader, PageRequest], PageResponse | DeferredResponse]

@@ -145,7 +145,7 @@ _ID_BYTES: Final = 8
 
 
 class AccountBlocks:
-    """The blocks of remote accounts, a `store.blocks.overlay.Remote` for blocks that are not in the store."""
+    """The blocks of remote accounts, a `store.blocks.memory.Remote` for blocks that are not in the store."""
 
     def __init__(self) -> None:
         self._blocks: dict[Cid, bytes] = {EMPTY_KAMT: EMPTY_KAMT_BLOCK}

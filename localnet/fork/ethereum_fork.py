@@ -25,7 +25,7 @@ from localnet.fork.urls import redacted_url
 from localnet.ledger.blocks import beacon_digest, key_of_hash
 from localnet.ledger.index import first_entries
 from localnet.ledger.records import LEAST_GAS_LIMIT, MAX_GAS_LIMIT
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import RemoteStore
 from store.blockstore import Store
 from store.cid import EMPTY_ARRAY_CID, Cid
 from store.codec import decode, encode

@@ -1,6 +1,6 @@
 """Forks of another network: the fork point, read from a node, and later requests to that node.
 
-State blocks are read with `Filecoin.ChainReadObj` on first access (`store.blocks.overlay.RemoteStore`), so forking a
+State blocks are read with `Filecoin.ChainReadObj` on first access (`store.blocks.memory.RemoteStore`), so forking a
 network with hundreds of gigabytes of state takes seconds. Every request is a method of Lotus nodes. Blocks are checked
 against their CIDs; the node's other responses (head, fees, past randomness) are trusted.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -17,9 +16,8 @@ from typing import Any, Final
 from hypervisor.context import ExternError, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import FILECOIN, rule_names
-from hypervisor.machine.labs import PREFIX
 from hypervisor.machine.opening import MACHINE, machine_record
-from hypervisor.machine.rules import canonical_rules
+from hypervisor.machine.rules import PREFIX, canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version
 from hypervisor.versions.overlay import Overlay
@@ -50,7 +48,7 @@ from localnet.fork.response_values import (
 from localnet.fork.urls import redacted_url
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
-from store.blocks.overlay import RemoteStore, RemoteUnavailable
+from store.blocks.memory import RemoteStore, RemoteUnavailable
 from store.blockstore import Store
 from store.cid import Cid, has_digest, show
 from store.codec import decode, encode, link, unlink
@@ -63,18 +61,14 @@ _NO_BLOCK: Final = ("could not find", "not found")
 
 
 class NodeBlocks:
-    """A `store.blocks.overlay.Remote` that reads blocks from a node. The client is closed by its owner."""
+    """A `store.blocks.memory.Remote` that reads blocks from a node. The client is closed by its owner."""
 
-    def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _count: None) -> None:
-        """Create the remote; `watch` gets the number of requested blocks."""
-        self._client, self._watch = client, watch
-        self.requested = 0
+    def __init__(self, client: NodeClient) -> None:
+        self._client = client
         self._fetched: list[tuple[Cid, bytes]] = []
 
     def block(self, cid: Cid) -> bytes | None:
         """Request the bytes of a CID from the node; None if it does not have them. Raises RemoteUnavailable."""
-        self.requested += 1
-        self._watch(self.requested)
         data = read_block(self._client, cid)
         if data is not None:
             self._fetched.append((cid, data))
@@ -196,7 +190,7 @@ class ForkPoint:
     name: str
     vested: TokenAmount
     rules: str = FILECOIN
-    """With the labs that are on there (`hypervisor.machine.labs`)."""
+    """With the labs that are on there (`hypervisor.machine.rules`)."""
 
     @property
     def key(self) -> Cid:

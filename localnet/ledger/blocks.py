@@ -13,14 +13,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Receipt, SignatureType, SignedMessage
-from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount, encode_bigint
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
-from store.codec import LINK_HEAD, bytes_head, encode
-from store.linked_bytes import LinkedCid
+from store.codec import LINK_HEAD, LinkedCid, bytes_head, encode
 from store.trees.amt import Amt
 
 NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)

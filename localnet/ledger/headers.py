@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hypervisor.errors import AddressError, InvalidInput, MessageError
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt, SignedMessage
-from hypervisor.types import ChainEpoch, TokenAmount
+from hypervisor.types import ChainEpoch, TokenAmount, decode_bigint
 from localnet.ledger.blocks import tipset_key
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import Blockstore, TreeNodeError, get_object, put_object
 from store.cid import Cid, show
 from store.codec import CodecError, unlink

@@ -35,8 +35,7 @@ from hypervisor.types import EAM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.ledger.call_tree import TransactionTree
 from localnet.ledger.candidates import IMPLICIT, Candidate
 from store.cid import Cid
-from store.codec import array_head, decode, encode, unlink
-from store.linked_bytes import LinkedCid
+from store.codec import LinkedCid, array_head, decode, encode, unlink
 
 LEAST_GAS_LIMIT: Final = 5_000
 """Minimum block gas limit (the execution specifications' GAS_LIMIT_MINIMUM)."""

@@ -15,11 +15,19 @@ from bridge.actors.binding import Call, R
 from bridge.bindings import storageminer, storagepower
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import ATTO_PER_FIL, POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount, whole_number
+from hypervisor.types import (
+    ATTO_PER_FIL,
+    POWER_ACTOR,
+    ActorID,
+    ChainEpoch,
+    MethodNumber,
+    TokenAmount,
+    decode_bigint,
+    whole_number,
+)
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.ledger.index import miners_entries
 from localnet.miners import onboarding

@@ -25,7 +25,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.proofs.inputs import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
+from hypervisor.proofs.verifier import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch, whole_number
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.addresses import Target

@@ -1,6 +1,6 @@
 """Conflicts of a block that was executed in parallel, by actor and storage slot.
 
-`hypervisor.machine.speculation` defines a conflict. The slots listed are those whose values differ between the worker's
+`hypervisor.machine.parallel` defines a conflict. The slots listed are those whose values differ between the worker's
 state and the state at the message's turn.
 """
 
@@ -13,8 +13,7 @@ from typing import Any, Final
 from bridge.filecoin.evm_state import EvmState
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.machine.parallel import Parallel
-from hypervisor.machine.speculation import Conflict
+from hypervisor.machine.parallel import Conflict, Parallel
 from store.blockstore import StoreError
 from store.cid import Cid
 from store.codec import CodecError

@@ -38,7 +38,7 @@ from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.replay.sources import ChainResult, FoundMessage, parse_reference
 from localnet.rules.parts import rules_named
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import OverlayStore, RemoteStore
 from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.cid import Cid, show
 from store.codec import CodecError, unlink
@@ -103,7 +103,7 @@ def check_empty(store: Store) -> None:
         raise InvalidInput("the folder already contains a state: name another folder")
 
 
-def begin_from(store: Store, snapshot: ChainSnapshot, network: int, chain_id: int | None = None) -> ForkPoint:
+def begin_from(store: Store, snapshot: ChainSnapshot, network: int) -> ForkPoint:
     """Start a folder's network with the state of a snapshot, after the parent of its head.
 
     `network` is its version, which blocks do not contain; the chain ID is derived from the network's name if possible.
@@ -124,7 +124,7 @@ def begin_from(store: Store, snapshot: ChainSnapshot, network: int, chain_id: in
         next_base_fee=snapshot.base_fee,
         state=snapshot.state,
         network=network,
-        chain_id=chain_id or CHAIN_IDS.get(name, rules.chain_id),
+        chain_id=CHAIN_IDS.get(name, rules.chain_id),
         name=name,
         vested=TokenAmount(0),
     )

@@ -22,7 +22,7 @@ from localnet.replay.folder_source import FolderSource, RulesMismatch
 from localnet.replay.replay import TipsetReplay, close_folder, heights, replay
 from localnet.replay.sources import NodeSource, PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.replay.tipset_execution import TipsetOutcome, execute_tipset
-from store.blocks.overlay import OverlayStore, RemoteUnavailable
+from store.blocks.memory import OverlayStore, RemoteUnavailable
 from store.blockstore import Store, StoreError
 from store.cid import Cid, has_digest, show
 from store.rocks.database import RocksStore

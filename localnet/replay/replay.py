@@ -29,9 +29,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rules.parts import rules_named, rules_of
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import BufferedStore, MemoryStore, OverlayStore, RemoteStore
 from store.blockstore import Store
 from store.cid import show
 from store.rocks.database import RocksStore

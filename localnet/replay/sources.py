@@ -40,8 +40,7 @@ from localnet.fork.response_values import (
 )
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
 from localnet.replay.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, null_epochs
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore, RemoteStore
+from store.blocks.memory import MemoryStore, OverlayStore, RemoteStore
 from store.blockstore import Store
 from store.cid import Cid, CidError, parse_cid, show
 
@@ -205,7 +204,6 @@ class NodeSource:
         self,
         url: str,
         local: Store | None = None,
-        watch: Callable[[int], None] = lambda _requested: None,
         options: RequestOptions = _REQUESTS,
         overlay: Overlay | None = None,
         chain: RemoteChain | None = None,
@@ -219,7 +217,7 @@ class NodeSource:
         self._reader = self._client if chain is None else chain
         if chain is not None:
             self._client.cache = chain.cache()
-        self.blocks = NodeBlocks(self._client, watch)
+        self.blocks = NodeBlocks(self._client)
         self.local = MemoryStore() if local is None else local
         self.store: Store = RemoteStore(self.local, self.blocks)
         self.name = self._reader.read(text, "Filecoin.StateNetworkName")

@@ -25,8 +25,7 @@ from localnet.ledger.blocks import put_receipts
 from localnet.ledger.headers import IncludedMessage
 from localnet.rules.filecoin import award_block, tick_cron
 from localnet.rules.parts import ImplicitResult
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.cid import Cid
 
 if TYPE_CHECKING:

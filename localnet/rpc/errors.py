@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch
-from bridge.traces.failure_texts import LogTooLong
+from bridge.ethereum.reverts import LogTooLong
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.errors import (
     AllowanceExceeded,
@@ -23,7 +23,7 @@ from localnet.errors import (
     UnknownBlock,
     UnknownTransaction,
 )
-from store.blocks.overlay import RemoteHashMismatch, RemoteUnavailable
+from store.blocks.memory import RemoteHashMismatch, RemoteUnavailable
 from store.blockstore import StoreError, StoreIOError, StoreReadOnly
 
 PARSE_ERROR: Final = -32700

@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.errors import HypervisorError
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
+from hypervisor.types import decode_bigint, encode_bigint
 from localnet.rpc.errors import RpcError
 from localnet.rpc.lotus_values import address_json, amount, base64_bytes, bytes_json, cid, cid_json, filecoin_address
 from store.codec import CodecError, decode_strict, encode, kind_of, link, unlink

@@ -17,11 +17,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from hypervisor.errors import AddressError, MessageError
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import Gas, MethodNumber, TokenAmount
+from hypervisor.types import Gas, MethodNumber, TokenAmount, decode_bigint
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.blocks import block_hash, tipset_key
 from localnet.ledger.candidates import Candidate

@@ -35,11 +35,10 @@ from bridge.ethereum.execution import (
     RefusedTransaction,
 )
 from bridge.ethereum.patricia import EMPTY_ROOT
-from bridge.ethereum.reverts import reverted_with
+from bridge.ethereum.reverts import REVERTED, TEXTS, failure_text, reverted_with
 from bridge.filecoin.messages import envelope_message, message_from
 from bridge.filecoin.parameters import CreateReturn, unwrap_return
 from bridge.gas import CHARGE_NAME, DEFAULT_RATE
-from bridge.traces.failure_texts import REVERTED, TEXTS, failure_text
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -100,13 +99,13 @@ class ThousandthsTracer:
                 self._sent = True
             case CallStarted():
                 self._open.append((self._sent, False))
-                event = replace(event, gas_available=_thousandths(event.gas_available, self._sent))
+                event = event._replace(gas_available=_thousandths(event.gas_available, self._sent))
                 self._sent = False
             case Dispatched() if self._open:
                 self._open[-1] = self._open[-1][0], event.runtime == NATIVE
             case CallEnded() if self._open:
                 sent, _ = self._open.pop()
-                event = replace(event, gas_used=_thousandths(event.gas_used, sent))
+                event = event._replace(gas_used=_thousandths(event.gas_used, sent))
             case GasCharged():
                 native = bool(self._open) and (self._open[-1][1] or event.name not in _OF_ETHEREUM)
                 amounts = (_thousandths(amount, native) for amount in (event.milligas, event.other))
@@ -234,9 +233,9 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         hardfork=fork,
         chain_id=31337,
         limits=limits,
-        fees=FEES if has_base_fee else replace(FEES, first_base_fee=TokenAmount(0)),
+        fees=FEES if has_base_fee else FEES._replace(first_base_fee=TokenAmount(0)),
         simulations=Simulations(estimate_margin=(1, 1), estimate_precision=int(BLOCK_GAS_LIMIT), block_time=12),
-        features=replace(FEATURES, transaction_types=tuple(forks.transaction_types(fork))),
+        features=FEATURES._replace(transaction_types=tuple(forks.transaction_types(fork))),
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits, has_base_fee),
         messages=EthereumMessages(limits),

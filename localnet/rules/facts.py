@@ -8,7 +8,6 @@ chain/store/basefee.go. The request of a call and its block overrides are indepe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
@@ -100,8 +99,7 @@ class BlockOverride(NamedTuple):
 SAME_BLOCK: Final = BlockOverride()
 
 
-@dataclass(frozen=True, slots=True)
-class RuleLimits:
+class RuleLimits(NamedTuple):
     """Limits of blocks, requests and messages."""
 
     block_gas: Gas
@@ -130,8 +128,7 @@ class RuleLimits:
     """Hint for the error of a transaction with too little gas; empty if none is needed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fees:
+class Fees(NamedTuple):
     """Gas fees of messages, in attoFIL per gas."""
 
     first_base_fee: TokenAmount
@@ -156,8 +153,7 @@ class Simulations(NamedTuple):
     """Seconds between simulated blocks without an explicit time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(NamedTuple):
     """Features of the rules."""
 
     has_null_rounds: bool
@@ -181,7 +177,7 @@ class Features:
     """True if the executor refuses transactions that a block cannot include for their nonce, funds or fees."""
     has_geth_pool: bool
     """True if the mempool follows geth: replacements raise all fees, and what its sender cannot pay is dropped."""
-    refused_types: Mapping[int, str] = field(default_factory=dict)
+    refused_types: Mapping[int, str] = {}
     """Reasons for rejecting other transaction types, where one is known."""
 
     def check_type(self, kind: int) -> None:

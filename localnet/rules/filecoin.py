@@ -20,7 +20,6 @@ from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.installation import FILECOIN
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
@@ -37,6 +36,7 @@ from hypervisor.types import (
     Gas,
     MethodNumber,
     TokenAmount,
+    encode_bigint,
 )
 from hypervisor.versions.network_versions import NetworkVersion
 from localnet.errors import TransactionRefused

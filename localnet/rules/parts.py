@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from bridge.ethereum.addresses import EthAddress, ethereum_text
 from bridge.ethereum.block import ETHEREUM, EthereumBlock, Withdrawal, unit_of
 from bridge.ethereum.execution import BlobRules, ForkFacts
+from bridge.ethereum.reverts import REVERTED, failure_text
 from bridge.ethereum.transactions import SignedTransaction, Transaction
-from bridge.traces.failure_texts import REVERTED, failure_text
 from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor

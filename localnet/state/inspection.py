@@ -30,7 +30,7 @@ from hypervisor.state.state_tree import ARCHIVED, ARCHIVED_CODE, ActorState, Arc
 from hypervisor.text import one_line, show_fil, table
 from hypervisor.types import SYSTEM_ACTOR, ActorID, whole_number
 from localnet.state.actor_interfaces import ActorSchemas, no_schemas
-from store.blocks.overlay import RecordingBlockstore
+from store.blocks.memory import RecordingBlockstore
 from store.blockstore import Blockstore, get_object
 from store.cid import Cid, VarintError, read_uvarint, show, write_uvarint
 from store.codec import kind_of, unlink

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.bundles.bundle import check_sections, custom_section
 from hypervisor.errors import HypervisorError, InvalidInput
-from hypervisor.kernel.actor_log import NAME_PREFIX
+from hypervisor.machine.machine_state import NAME_PREFIX
 from store.blockstore import Blockstore, Store, StoreError
 from store.cid import Cid, show, write_uvarint
 

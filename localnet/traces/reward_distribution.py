@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallNode, CallTrees
-from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, ActorID, decode_bigint
 from localnet.chain.streams import stream_fields, weight_at
 from localnet.chain.view import ChainReader
 from localnet.errors import NetworkError

@@ -18,8 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.abi.abi import AbiMismatch, ContractInterface
-from bridge.actors.exported_methods import interface
-from bridge.actors.interfaces import Interface
+from bridge.actors.interfaces import Interface, solidity_interface
 from bridge.actors.schemas import ActorMethod, EventValue, actor_method, actor_schema, meaning, native_event, term_below
 from bridge.ethereum.block import SYSTEM_ADDRESS
 from bridge.ethereum.reverts import exit_error, panic_code, revert_reason, reverted_with
@@ -142,7 +141,7 @@ def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
     if call["actor"] == "evm":
         is_call = call["method"] in (INVOKE_EVM, _DELEGATE)
     else:
-        is_call = call["method"] == INVOKE_EVM and interface(call["actor"]) is not None and bool(data)
+        is_call = call["method"] == INVOKE_EVM and solidity_interface(call["actor"]) is not None and bool(data)
     if not is_call:
         return None
     try:
@@ -155,7 +154,7 @@ def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
 
 def _candidates(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Sequence[NamedInterface]:
     """Return the candidate interfaces for a call: for a built-in actor its own."""
-    offered = interface(call["actor"])
+    offered = solidity_interface(call["actor"])
     return interfaces if offered is None else [NamedInterface(call["actor"], offered)]
 
 

@@ -74,7 +74,7 @@ class EvmRuntime:
         """Do nothing: the actor's code is this package."""
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
-        """Return users' precompiles, ready to run (`precompile_registration`). Raises InvalidInput."""
+        """Return users' precompiles, ready to run (`hypervisor.machine.rules`). Raises InvalidInput."""
         from runtimes.evm.contracts.precompiles.registered import build_table
 
         return build_table(rows)

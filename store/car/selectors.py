@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
-from store.blocks.overlay import RecordingBlockstore
+from store.blocks.memory import RecordingBlockstore
 from store.blockstore import Blockstore
 from store.cid import RAW, Cid, codec_of
 from store.codec import kind_of, unlink

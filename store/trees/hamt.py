@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
-from store.codec import encode
-from store.linked_bytes import RewrittenBlock
+from store.codec import RewrittenBlock, encode
 from store.links import all_links
 from store.trees.nodes import (
     changed_values,

@@ -18,8 +18,7 @@ from typing import Any, Final, Protocol
 
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
-from store.codec import bytes_head, encode
-from store.linked_bytes import RewrittenBlock
+from store.codec import RewrittenBlock, bytes_head, encode
 from store.trees.nodes import (
     MISSING,
     PATH_BITS,

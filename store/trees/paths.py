@@ -20,8 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RecordingBlockstore
+from store.blocks.memory import MemoryStore, RecordingBlockstore
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt, StoreError
 from store.cid import Cid, has_digest, show
 from store.codec import CodecError, decode, kind_of, unlink

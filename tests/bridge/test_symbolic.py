@@ -20,7 +20,7 @@ import z3
 from bridge import gas
 from bridge.ethereum import addresses
 from bridge.ethereum.addresses import EthAddress
-from hypervisor import integers
+from hypervisor import types
 from hypervisor.errors import HypervisorError, OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.messages.address import Address, Protocol
@@ -252,7 +252,7 @@ U64 = 1 << 64
 @pytest.fixture(autouse=True)
 def _unknowns(monkeypatch: pytest.MonkeyPatch) -> None:
     exchanged(monkeypatch, addresses, int=Integers)
-    exchanged(monkeypatch, integers, bytes=Bytes, bytearray=Growing)
+    exchanged(monkeypatch, types, bytes=Bytes, bytearray=Growing)
 
 
 def ethereum(name: str) -> EthAddress:
@@ -315,9 +315,9 @@ def test_word_to_address_ignores_upper_bits() -> None:
 def test_every_actor_id_survives_leb128_round_trip() -> None:
     actor = word("actor")
     lengths = set()
-    for conditions, written in paths(lambda: integers.encode_uleb128(cast(int, actor)), actor < U64):
+    for conditions, written in paths(lambda: types.encode_uleb128(cast(int, actor)), actor < U64):
         lengths.add(len(written))
-        for deeper, (number, end) in paths(partial(integers.decode_uleb128, written), *conditions):
+        for deeper, (number, end) in paths(partial(types.decode_uleb128, written), *conditions):
             assert end == len(written)
             assert always(number == actor, deeper)
     assert lengths == set(range(1, 11))

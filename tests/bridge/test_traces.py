@@ -12,12 +12,12 @@ import pytest
 from bridge.ethereum import rlp
 from bridge.ethereum.addresses import EthAddress, create_address, masked_id
 from bridge.ethereum.block import EthereumBlock
+from bridge.ethereum.reverts import LogTooLong
 from bridge.ethereum.transactions import SignedTransaction, parse_transaction
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import CreateParams, CreateReturn, DelegateCallParams
-from bridge.traces.failure_texts import LogTooLong
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
 from bridge.traces.tracers import call_trace, filecoin_failure, flat_trace

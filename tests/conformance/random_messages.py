@@ -42,8 +42,7 @@ from hypervisor.types import (
 from hypervisor.versions.network_versions import NetworkVersion, network_version
 from hypervisor_tools.laboratory.vectors.tipsets import ReplayExterns, ReplayFault
 from runtimes.evm.blocks.alloc import AllocAccount
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import MemoryStore, OverlayStore
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.codec import decode, encode, link
 from store.links import blocks_below

@@ -18,9 +18,8 @@ import pytest
 
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, encode_bigint
 from hypervisor.versions.features import FEATURES, SINCE, features_of, with_features
 from hypervisor.versions.overlay import Overlay
 from hypervisor.versions.overlay_file import parse_overlay

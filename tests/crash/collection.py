@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from time import monotonic, sleep
 
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import StoreError
 from store.car.transfer import export_car, import_car
 from store.cid import Cid, cid_of

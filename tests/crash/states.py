@@ -18,7 +18,7 @@ from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.addresses import filecoin_address
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.cid import Cid, cid_of
 from store.codec import encode, link, unlink

@@ -25,7 +25,7 @@ import pytest
 
 from bridge.bindings import init, multisig
 from hypervisor import Address
-from hypervisor.machine.precompile_registration import ENTRY_POINT_GROUP
+from hypervisor.machine.rules import PRECOMPILES_GROUP
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile, precompiles_of
 from hypervisor.types import INIT_ACTOR
@@ -318,7 +318,7 @@ def test_the_tables_of_the_page_are_read(tmp_path: Path) -> None:
     (tmp_path / "inverts.wasm").write_bytes(module(INVERTS))
     (row,) = precompiles_of(table["precompiles"], tmp_path)
     assert (row.name, row.gas, row.gas_per_word) == ("inverts", 60, 3)
-    assert list(points["project"]["entry-points"]) == [ENTRY_POINT_GROUP]
+    assert list(points["project"]["entry-points"]) == [PRECOMPILES_GROUP]
 
 
 @pytest.mark.slow

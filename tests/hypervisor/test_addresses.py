@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.errors import AddressError, MessageError
-from hypervisor.integers import decode_bigint, decode_uleb128, encode_bigint, encode_uleb128
 from hypervisor.messages.address import MAX_SUBADDRESS, Address, Protocol, is_eth_namespace
+from hypervisor.types import decode_bigint, decode_uleb128, encode_bigint, encode_uleb128
 
 ID_TEXTS = {0: "f00", 1: "f01", 10: "f010", 150: "f0150", 499: "f0499", 1024: "f01024", 999_999: "f0999999"}
 

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor import Hypervisor
-from hypervisor.builtin_actors.loader import releases
 from hypervisor.bundles.bundle import MARKER_SECTION, Bundle, runtime_marker
-from hypervisor.bundles.bundle_library import downloaded_releases, find_release, library_folder, release_of
+from hypervisor.bundles.bundle_library import downloaded_releases, find_release, library_folder, release_of, releases
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import BundleError
 from localnet import Network

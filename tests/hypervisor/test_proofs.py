@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 
 from hypervisor.errors import Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber
-from hypervisor.integers import encode_bigint
 from hypervisor.kernel import Kernel
 from hypervisor.messages.address import Address
 from hypervisor.messages.signatures import BLS_DOMAIN
@@ -38,17 +37,19 @@ from hypervisor.proofs.consensus_faults import (
     lookback_epoch,
     read_header,
 )
-from hypervisor.proofs.inputs import (
+from hypervisor.proofs.verifier import (
+    EXTENSION,
     InputKind,
+    StorageProofs,
     data_commitment,
     piece_commitment,
+    prover_id,
     read_proof_input,
     sector_size,
     unsealed_cid,
     zero_commitment,
 )
-from hypervisor.proofs.verifier import EXTENSION, StorageProofs, prover_id
-from hypervisor.types import ActorID, ChainEpoch
+from hypervisor.types import ActorID, ChainEpoch, encode_bigint
 from localnet.accounts import BLS_ACCOUNT
 from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, RAW, SHA2_256, Cid, cid_of, parse_cid, show
 from store.codec import CodecError, decode, encode, link

@@ -19,8 +19,7 @@ from hypervisor.context import ExternError
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
-from hypervisor.proofs.inputs import unsealed_cid
-from hypervisor.proofs.verifier import EXTENSION, StorageProofs
+from hypervisor.proofs.verifier import EXTENSION, StorageProofs, unsealed_cid
 from store.cid import Cid
 from store.codec import encode, link
 from tests.hypervisor.world import World

@@ -31,8 +31,7 @@ from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import network_version
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import Store
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import encode, link

@@ -15,9 +15,8 @@ from bridge.bindings import storageminer, storagepower
 from bridge.filecoin.method_numbers import method_number
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
+from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, INIT_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR, encode_bigint
 from hypervisor_tools.cli.demo.scenario import counter_module
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address

@@ -11,12 +11,11 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import BURNT_FUNDS_ACTOR, SYSTEM_ACTOR, Gas
+from hypervisor.types import BURNT_FUNDS_ACTOR, SYSTEM_ACTOR, Gas, encode_bigint
 from hypervisor.versions.network_versions import NV28
 from localnet import Account
 from store.codec import encode

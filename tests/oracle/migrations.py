@@ -25,8 +25,7 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.migrations.migration import migrate_state
 from hypervisor.state.state_tree import StateTree
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import put_object
 from store.car.files import write_car
 from store.cid import Cid, show

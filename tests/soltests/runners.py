@@ -154,10 +154,12 @@ def _done(chosen: Chosen, command: list[str]) -> subprocess.CompletedProcess[str
 
 def _run(chosen: Chosen, command: list[str]) -> Mapping[str, Any]:
     done = _done(chosen, command)
-    lines = [line for line in done.stdout.splitlines() if '"test_results"' in line]  # others are events of campaigns
+    text = done.stdout
     try:
-        found: Mapping[str, Any] = json.loads(lines[0][lines[0].index("{") :]) if lines else json.loads(done.stdout)
-    except ValueError:
+        if command[0] == "forge":  # whose lines before are events of campaigns
+            text = next(line[line.index("{") :] for line in text.splitlines() if '"test_results"' in line)
+        found: Mapping[str, Any] = json.loads(text)
+    except (StopIteration, ValueError):
         raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}") from None
     return found
 

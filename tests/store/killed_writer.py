@@ -8,8 +8,7 @@ import itertools
 import sys
 from collections.abc import Iterator
 
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import Blockstore
 from store.cid import Cid
 from store.rocks.database import RocksStore

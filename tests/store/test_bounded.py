@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.blocks.bounded import BoundedStore
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import BlockNotFound, Store, StoreCorrupt, StoreIOError, put_object
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import link

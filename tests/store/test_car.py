@@ -18,8 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multiformats import CID
 
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import NOTHING, BlockNotFound, StoreFull, put_object
 from store.car import index, transfer
 from store.car.files import CarError, read_car, write_car

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import BlockCorrupt, BlockNotFound, StoreCorrupt, StoreError, StoreReadOnly, put_object
 from store.cid import RAW, Cid, cid_of, show
 from store.codec import encode, link

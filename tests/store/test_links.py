@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import BlockNotFound, StoreCorrupt, StoreFull, put_object
 from store.cid import (
     BLAKE2B_256,
@@ -25,8 +24,7 @@ from store.cid import (
     parse_cid,
     show,
 )
-from store.codec import CodecError, encode, link, unlink
-from store.linked_bytes import RewrittenBlock
+from store.codec import CodecError, RewrittenBlock, encode, link, unlink
 from store.links import Walk, all_links, links_of, reachable, scan_links
 from store.links import reachable as walked
 from store.trees.hamt import Hamt

@@ -23,8 +23,7 @@ from multiformats import CID, multihash
 
 from store.blocks import bounded
 from store.blocks.bounded import BoundedStore, PackedEntries
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore, RemoteHashMismatch, RemoteStore, RemoteUnavailable
+from store.blocks.memory import MemoryStore, OverlayStore, RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from store.blockstore import BlockCorrupt, BlockNotFound, HeadMoved, Store, StoreIOError, get_object, put_object
 from store.cid import BLAKE2B_256, RAW, Cid, cid_of, from_public, show
 from store.codec import CodecError, decode_strict, link, unlink

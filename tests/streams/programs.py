@@ -25,8 +25,7 @@ from typing import Any, Final
 
 from bridge.bindings import reward as methods
 from hypervisor import Address
-from hypervisor.integers import decode_bigint
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, decode_bigint
 from store.codec import encode
 from tests.streams.states import (
     AUTHORITY,

@@ -19,7 +19,6 @@ from typing import Any, Final
 from bridge.bindings import reward, storagepower
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.bundles.bundle import Bundle
-from hypervisor.integers import decode_bigint, decode_uleb128, encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
@@ -30,6 +29,9 @@ from hypervisor.types import (
     ChainEpoch,
     MethodNumber,
     TokenAmount,
+    decode_bigint,
+    decode_uleb128,
+    encode_bigint,
 )
 from store.blockstore import put_object
 from store.codec import CodecError, decode, encode, link, unlink

@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.bindings import reward
-from hypervisor.integers import encode_bigint
-from hypervisor.types import MethodNumber
+from hypervisor.types import MethodNumber, encode_bigint
 from store.codec import encode
 from tests.conftest import samples
 from tests.streams import programs

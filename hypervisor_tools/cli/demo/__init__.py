@@ -44,3 +44,4 @@ def demo(
             return
         finished = run(folder, lambda demo, step: print_step(console, demo, step))
     console.print(f"\n[green]All {len(finished.steps)} steps passed.[/green]")
+    console.print("Next: `hypervisor node` runs a local network, `hypervisor test` the tests of a Foundry project.")

@@ -25,13 +25,12 @@ from bridge.filecoin.receipts import entries_to_log
 from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMessage, call_tree
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Signature, SignatureType
 from hypervisor.messages.signatures import secp256k1_public_key, sign_secp256k1
 from hypervisor.tracing import CallNode, TraceEvent
-from hypervisor.types import ATTO_PER_FIL, EAM_ACTOR, ActorID, MethodNumber, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, EAM_ACTOR, ActorID, MethodNumber, TokenAmount, decode_bigint, encode_bigint
 from localnet.contracts.contract import Artifact
 from localnet.traces.call_text import EVENT_STYLE, GUIDE_STYLE, call_line
 from store.cid import RAW, Cid, show

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from hypervisor_tools.soltest.compile.compiler import ResidentCompiler
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
+class Reports(NamedTuple):
     """Outputs of a run: printed reports and written files."""
 
     form: Literal["text", "json", "junit", "none"] = "text"
@@ -214,6 +214,9 @@ class SuiteRuns:
             typer.echo(_json(gas.gas_json(found)))
         elif self.reports.form == "text":
             typer.echo("\n".join(gas.gas_lines(found)))
+            if project.dynamic_test_linking and any(use.deployment_gas is None for use in found.values()):
+                note = "Contracts that tests load by name have no deployment cost; --no-dynamic-test-linking shows it."
+                typer.echo(note, err=True)
 
     def _print_coverage(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
         """Print the coverage report; with --json, as another JSON object on its own line."""
@@ -333,7 +336,10 @@ def _report_no_tests(session: SuiteSession) -> None:
     wanted = session.wanted
     names = "check_*, prove_*, invariant* and statefulFuzz*"
     kind, text = f"symbolic tests ({names})" if wanted.symbolic else "tests", wanted.text()
-    hint = "; a test's name is that of its signature, test_a(uint256)" if wanted.test and not wanted.is_rerun else ""
+    hint = ""
+    if wanted.test and not wanted.is_rerun:
+        near = get_close_matches(wanted.test, session.excluded_tests(), 1)
+        hint = f"; did you mean `{near[0]}`?" if near else "; a pattern is compared with signatures: test_a(uint256)"
     if session.has_symbolic_tests:
         hint = "; to run check_* and prove_* tests, add --symbolic"
     sys.stderr.write(f"no {kind} found in the project{f' by {text}' if text else ''}{hint}\n")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple
 
 import typer
 from typer import BadParameter
@@ -34,8 +34,7 @@ COMPILER: Final = "Compiler and folders (overrides of foundry.toml)"
 CHAIN: Final = "Chain of the tests (overrides of foundry.toml)"
 
 
-@dataclass(frozen=True, slots=True)
-class SettingOption:
+class SettingOption(NamedTuple):
     """An option: its names, its key in foundry.toml, and its type. Without a metavar it is a flag that sets `sets`."""
 
     names: tuple[str, ...]
@@ -44,7 +43,7 @@ class SettingOption:
     metavar: str = ""
     panel: str = COMPILER
     many: bool = False
-    sets: Mapping[str, Any] = field(default_factory=dict)
+    sets: Mapping[str, Any] = {}
     is_folder: bool = False
     """True if the value must be a folder of the project, as checked by `check_folders`."""
     words: tuple[str, ...] = ()
@@ -71,6 +70,7 @@ SETTINGS: Final = (
     _switch("--via-ir", "Compile through Yul.", via_ir=True),
     _switch("--force", "Compile all sources, without the cache.", force=True),
     _switch("--offline", "Do not download compilers, and read forks from the cache only.", offline=True),
+    SettingOption(("--deny", "-D"), "deny", "Fail if the compiler warns: never, warnings or notes.", "LEVEL"),
     _switch("--no-metadata", "Compile without metadata.", bytecode_hash="none", cbor_metadata=False),
     _switch("--dynamic-test-linking", "Load the code of contracts by name (default).", dynamic_test_linking=True),
     _switch("--no-dynamic-test-linking", "Compile the code of contracts into their tests.", dynamic_test_linking=False),
@@ -203,7 +203,6 @@ UNSUPPORTED: Final = {
     "--compute-units-per-second": _RATE,
     "--config-path": "the project's foundry.toml is read: --root selects its folder",
     "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge by default",
-    "--deny": "warnings do not fail a test run: use forge build --deny",
     "--disable-block-gas-limit": "--gas-limit sets the limit",
     "--disable-labels": "traces always show names of contracts and labels of vm.label",
     "--dump": "--debug --command runs commands of the debugger and prints their output",
@@ -214,7 +213,7 @@ UNSUPPORTED: Final = {
     "--fork-retries": "rate-limited and dropped requests are repeated up to five times",
     "--fork-retry-backoff": "the first retry follows after a second; the delay doubles each time",
     "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets the visible price",
-    "--ignored-error-codes": "compiler warnings are not printed",
+    "--ignored-error-codes": "ignored_error_codes in foundry.toml names the warnings that are not shown",
     "--insecure": "certificates are always verified: SSL_CERT_FILE adds your own authority",
     "--libraries": "libraries are deployed and linked automatically",
     "--live-logs": "-vv prints the logs of tests when their suite has ended",
@@ -241,7 +240,6 @@ ALIASES: Final = {
     "--no-gas-limit": "--disable-block-gas-limit",
     "--no-rate-limit": "--no-rpc-rate-limit",
     "--tx-gas-limit": "--enable-tx-gas-limit",
-    "-D": "--deny",
     "-k": "--insecure",
 }
 """Other names of the same options."""

@@ -45,7 +45,7 @@ from hypervisor_tools.laboratory.compare.tally import (
 )
 from hypervisor_tools.laboratory.sides import Side
 from hypervisor_tools.laboratory.vectors.run_files import state_differences
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import StoreError
 from store.cid import Cid, show
 

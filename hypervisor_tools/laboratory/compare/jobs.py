@@ -49,8 +49,7 @@ from localnet.replay.replay import heights
 from localnet.replay.tipset_execution import tipset_steps
 from localnet.rules.parts import rules_named
 from localnet.traces.trace import Replay
-from store.blocks.buffered import BufferedStore
-from store.blocks.overlay import ReadOnlyStore
+from store.blocks.memory import BufferedStore, ReadOnlyStore
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import Cid
 from store.rocks.database import RocksStore

@@ -58,9 +58,9 @@ def explain_transaction(runs: tuple[Run, Run], hardforks: tuple[str, str], place
     """Execute a transaction on both sides and compare its instructions. Raises NotCompared."""
     tracers, used = (InstructionTracer(), InstructionTracer()), []
     for run, tracer in zip(runs, tracers, strict=True):
-        run.machine.tracer = tracer  # its gas is Ethereum's, not thousandths
         try:
-            (outcome,) = run.steps()
+            with run.machine.traced(tracer):  # its gas is Ethereum's, not thousandths
+                (outcome,) = run.steps()
         except OutOfTime as error:
             return Explanation(note=f"too long to compare its instructions: stopped {error}")
         used.append(outcome)

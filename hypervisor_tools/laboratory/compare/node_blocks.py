@@ -56,8 +56,7 @@ from localnet.replay.tipset_execution import tipset_steps
 from localnet.rules.parts import rules_named, rules_of
 from localnet.state.controls import set_balance
 from runtimes.evm.blocks.block_run import BlockRun
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import MemoryStore, RemoteStore
 from store.blockstore import StoreError
 
 MAX_BLOCKS: Final = 10_000

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.migrations.context import allow_migration, is_allowed, migration_digest
+from hypervisor.migrations.migration import allow_migration, is_allowed, migration_digest
 from hypervisor_tools.laboratory.drafts.reading import DraftMigration, DraftVersion, check_syscalls, named_draft
 from hypervisor_tools.soltest.project.consent import ConsentNeeded, trusted_projects
 from localnet.ledger.upgrades import UpgradePlan

@@ -31,7 +31,7 @@ from hypervisor.bundles.bundle_library import downloaded_releases, is_release_na
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.installation import MAX_BYTES, path_inside, read_bounded
-from hypervisor.migrations.context import migration_digest
+from hypervisor.migrations.migration import migration_digest
 from hypervisor.prices import check_price_name, price_values
 from hypervisor.versions.features import FEATURES, INSTALLING
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version

@@ -21,9 +21,7 @@ from hypervisor.messages.events import EVENTS_AMT_BIT_WIDTH, EventEntry, Stamped
 from hypervisor.messages.message import Receipt
 from hypervisor.types import ActorID
 from localnet.state.inspection import StateInspector
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RecordingBlockstore
+from store.blocks.memory import BufferedStore, MemoryStore, RecordingBlockstore
 from store.blockstore import BlockNotFound, Blockstore, StoreCorrupt
 from store.car.files import CarError, read_car
 from store.cid import Cid, cid_of, has_digest, parse_cid, show

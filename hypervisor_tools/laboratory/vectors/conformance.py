@@ -54,8 +54,7 @@ from hypervisor_tools.laboratory.vectors.tipsets import (
     read_tipsets,
 )
 from localnet.replay.tipset_execution import execute_tipset
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import MemoryStore, OverlayStore
 from store.blockstore import BlockNotFound, Store, StoreError, get_object
 from store.car.files import read_car
 from store.cid import Cid, parse_cid, show

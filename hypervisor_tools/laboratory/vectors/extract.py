@@ -46,8 +46,7 @@ from localnet.replay.tipset_execution import (
     receipt_on_chain,
     tipset_steps,
 )
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import MemoryStore, OverlayStore
 from store.blockstore import NOTHING, Blockstore, Store, get_object
 from store.car.files import write_car
 from store.cid import Cid, show

@@ -40,8 +40,7 @@ from hypervisor.types import INIT_ACTOR, POWER_ACTOR, REWARD_ACTOR, ActorID, Cha
 from hypervisor.versions.network_versions import network_version
 from hypervisor_tools.laboratory.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
 from hypervisor_tools.laboratory.vectors.files import files_of
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import MemoryStore, OverlayStore
 from store.blockstore import BlockNotFound, Blockstore, Store, put_object
 from store.cid import CBOR, RAW, Cid, cid_of, parse_cid, show
 from store.codec import decode, link, unlink

@@ -257,7 +257,7 @@ def _check_none(expected: ExpectedRevert, outcome: SubcallOutcome) -> None:
         raise CheatcodeFailure("call reverted when it was expected not to revert")
     same_reason = reason is not None and unwrap_error(outcome.output) == reason
     same_reverter = reverter is not None and expected.reverted_by == reverter
-    what = revert_text(unwrap_error(outcome.output))
+    what = revert_text(unwrap_error(outcome.output)) if outcome.output else ""
     wanted = "" if reason is None else revert_text(reason)
     reverter_text = "" if reverter is None else checksummed(reverter)
     if same_reason and same_reverter:

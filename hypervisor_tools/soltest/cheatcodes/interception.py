@@ -65,23 +65,21 @@ def intercepted_result(
 ) -> SubcallOutcome:
     """Return the result that the caller sees."""
     gas, state.ended = state.ended, None
-    end_prank(state, request.depth, operations.set_origin)
+    end_prank(state, request, operations.set_origin)
     if outcome.success and state.failure is not None:
         message, state.failure = state.failure, None
         outcome = SubcallOutcome(False, failure_data(message))
-    assumed = state.assume
-    if assumed is not None and request.kind is not None:
-        if not outcome.success and assumed.reverted_by is None:
-            assumed.reverted_by = request.receiver
-        if request.depth <= assumed.depth:
-            outcome = check_assumed(state, outcome, operations.reason_text)
-            if not outcome.success:
-                return outcome
-    expected = state.revert
+    assumed, expected = state.assume, state.revert
+    is_last = expected is not None and request.depth <= expected.depth
+    if not outcome.success and (request.kind is not None or is_last):  # as in forge, else the contract's creator
+        note_reverter(state, request.receiver)
+    if assumed is not None and request.kind is not None and request.depth <= assumed.depth:
+        outcome = check_assumed(state, outcome, operations.reason_text)
+        if not outcome.success:
+            return outcome
     if expected is not None and not expected.cheatcode:
-        _note_reverter(expected, request, outcome)
         waits = operations.internal_reverts and outcome.success and request.kind is not None  # as in forge 1.8
-        if request.depth <= expected.depth and not waits:
+        if is_last and not waits:
             return check_revert(state, expected, outcome, request.kind is None, operations.reason_text)
     if gas is not None:
         state.last_frame = gas
@@ -120,13 +118,13 @@ def check_revert(
     return SubcallOutcome(True, created=EthAddress(DUMMY_ADDRESS)) if creation else SubcallOutcome(True, DUMMY_OUTPUT)
 
 
-def _note_reverter(expected: ExpectedRevert, request: InterceptedCall, outcome: SubcallOutcome) -> None:
-    """Record which contract reverted; as in forge, the creator of a contract whose constructor reverted in a call."""
-    if request.kind is None and request.depth > expected.depth:
-        return
-    first = expected.reverted_by is None or expected.count > 1
-    if first and not outcome.success and expected.reverter is not None:
-        expected.reverted_by = request.receiver
+def note_reverter(state: State, reverter: EthAddress) -> None:
+    """Record which contract reverted, or the cheatcodes' address if one failed."""
+    assumed, expected = state.assume, state.revert
+    if assumed is not None and assumed.reverted_by is None:
+        assumed.reverted_by = reverter
+    if expected is not None and expected.reverter is not None and (expected.reverted_by is None or expected.count > 1):
+        expected.reverted_by = reverter
 
 
 # --- before the call -------------------------------------------------------------------------------------------------
@@ -161,38 +159,44 @@ def apply_prank(
     touch: Callable[[EthAddress], object],
     set_origin: Callable[[EthAddress], None],
 ) -> EthAddress | None:
-    """Return the pranked sender of a call, or None; touches the sender, and sets the pranked origin."""
+    """Return the pranked sender of a call, or None; touches the sender, and sets the pranked origin.
+
+    As in forge, a delegate call does not use a prank, a prank first used below its depth is also kept there, and a
+    creation that ends one ends all of them.
+    """
     depths = [depth for depth in state.pranks if depth <= request.depth]
     if not depths:
         return None
     prank = state.pranks[max(depths)]
-    here = request.depth == prank.depth
-    sender = None
+    here, sender = request.depth == prank.depth, None
+    caller: EthAddress | None = request.caller
     if request.kind is CallKind.DELEGATECALL:
-        if not (prank.delegates and here):
-            return None
-        sender = prank.sender
-    elif request.caller != prank.caller:
+        sender = prank.sender if prank.delegates and here else None
+        caller = sender or request.sender
+    if caller == prank.caller:
+        sender = prank.sender if here else None
+        if not prank.used and (here or prank.origin is not None):
+            state.pranks[request.depth] = replace(prank, used=True)
+    elif sender is None:
         return None
-    elif here:
-        sender = prank.sender
     if sender is not None:
         touch(sender)
-        prank.used = True
     if prank.origin is not None:
         set_origin(prank.origin)
-        prank.used = True
     return sender
 
 
-def end_prank(state: State, depth: int, set_origin: Callable[[EthAddress], None]) -> None:
-    """End a prank for one call at this depth, and restore the origin."""
-    prank = state.pranks.get(depth)
-    if prank is not None:
-        if prank.origin is not None:
-            set_origin(prank.old_origin)
-        if prank.once:
-            del state.pranks[depth]
+def end_prank(state: State, request: InterceptedCall, set_origin: Callable[[EthAddress], None]) -> None:
+    """End a prank for one call at the depth of this one, and restore the origin."""
+    prank = state.pranks.get(request.depth)
+    if prank is None or prank.depth != request.depth:
+        return
+    if prank.origin is not None:
+        set_origin(prank.old_origin)
+    if prank.once and request.kind is None:
+        state.pranks.clear()
+    elif prank.once:
+        del state.pranks[request.depth]
 
 
 # --- mocks ----------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from typing import Final
 from bridge.ethereum.addresses import EthAddress, create2_address
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data
-from hypervisor_tools.soltest.cheatcodes.signing import account_of
 from hypervisor_tools.soltest.cheatcodes.state import (
     CREATE2_DEPLOYER,
     DEFAULT_SENDER,
@@ -251,6 +250,8 @@ def _default_sender(context: Context) -> EthAddress:
 
 
 def _signer(context: Context, key: int) -> EthAddress:
+    from hypervisor_tools.soltest.cheatcodes.signing import account_of  # imported on use, like the cheatcodes
+
     account, found = account_of(key), context.state.broadcasts
     if found is not None:
         found.keys[account.address] = account.private_key
@@ -267,6 +268,8 @@ def begin(
     broadcast: bool = False,
 ) -> None:
     """Start a prank for calls by the caller. Raises CheatcodeFailure."""
+    if context.fork is not None and not broadcast:
+        context.ledger.touch(sender)  # as in forge, the account is warm from here on
     if delegates and not context.ledger.code(sender):
         raise CheatcodeFailure("cannot `prank` delegate call from an EOA")
     context.state.may_have_failed |= delegates and sender == VM_ADDRESS
@@ -280,8 +283,6 @@ def begin(
                 "cannot override an ongoing prank with a single vm.prank; "
                 "use vm.startPrank to override the current prank"
             )
-    if context.fork is not None and not broadcast:
-        context.ledger.touch(sender)  # as in forge, the account is warm from here on
     context.state.pranks[context.depth] = Prank(
         context.caller, sender, origin, context.depth, once, delegates, context.origin, broadcast=broadcast
     )

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress, checksummed, create2_address
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
-from hypervisor_tools.soltest.cheatcodes.failures import check_size
+from hypervisor_tools.soltest.cheatcodes.failures import HALTS, check_size
 from hypervisor_tools.soltest.cheatcodes.state import (
     CREATE2_DEPLOYER,
     AccountAccess,
@@ -326,7 +326,7 @@ def _open_access(
 def close_access(
     state: State, access: AccountAccess, request: InterceptedCall, outcome: SubcallOutcome, operations: CallOperations
 ) -> None:
-    """Complete the record of a call; if it failed, nested ones are marked as reverted too."""
+    """Complete the record of a call; if it reverted, nested ones are marked too. As in forge, a halt marks none."""
     ledger = operations.ledger
     if access in state.open_diffs:
         state.open_diffs.remove(access)
@@ -334,7 +334,7 @@ def close_access(
         access.account, access.deployed = outcome.created, ledger.code(outcome.created)
     holder = access.account if request.kind is None else request.receiver
     access.new_balance, access.new_nonce = ledger.balance(holder), ledger.nonce(holder)
-    if outcome.success or state.diff is None:
+    if outcome.success or outcome.exit_code in HALTS or state.diff is None:
         return
     start = next((at for at, known in enumerate(state.diff) if known is access), len(state.diff))
     for below in state.diff[start:]:
@@ -419,7 +419,7 @@ def _record_logs(context: Context) -> None:
 
 @cheatcode("getRecordedLogs()", returns="(bytes32[],bytes,address)[]")
 def _recorded_logs(context: Context) -> Sequence[Any]:
-    logs, context.state.logs = context.state.logs or [], None if context.state.logs is None else []
+    logs, context.state.logs = context.state.logs or [], []  # as in forge, the recording begins if there is none
     return [(list(log.topics), log.data, log.emitter) for log in logs]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,15 +20,14 @@ _ADDRESS_LENGTH = 20
 _VERSION = re.compile(r"([0-9]+\.[0-9]+\.[0-9]+)(?:[-+].*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Bytecode:
+class Bytecode(NamedTuple):
     """Bytecode in hex, with placeholders for library addresses, and solc's source map."""
 
     object: str = ""
     source_map: str = ""
-    links: Mapping[str, Mapping[str, Sequence[Mapping[str, int]]]] = field(default_factory=dict)
+    links: Mapping[str, Mapping[str, Sequence[Mapping[str, int]]]] = {}
     """Mapping from file and library name to the positions of its address in the code."""
-    immutables: Mapping[str, Sequence[Mapping[str, int]]] = field(default_factory=dict)
+    immutables: Mapping[str, Sequence[Mapping[str, int]]] = {}
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Bytecode:
@@ -67,8 +65,7 @@ def _with_zero_addresses(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class ContractArtifact:
+class ContractArtifact(NamedTuple):
     """A compiled contract. `file` is the path of its source, relative to the project's root."""
 
     name: str
@@ -80,7 +77,7 @@ class ContractArtifact:
     """Mapping from function signature to selector, in hex."""
     version: str = ""
     """Version of the compiler, such as `0.8.30+commit.73712a01`; empty if unknown."""
-    docs: Mapping[str, str] = field(default_factory=dict)
+    docs: Mapping[str, str] = {}
     """Mapping from function name to its `forge-config` comments; the contract's own have the key ""."""
 
     @classmethod

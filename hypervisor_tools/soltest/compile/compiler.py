@@ -44,6 +44,10 @@ class SourcesRefused(CompileError):
         self.version, self.errors = version, errors
 
 
+class WarningsDenied(CompileError):
+    """Warnings of the compiler in a project that denies them."""
+
+
 class CompilerFailed(CompileError):
     """A compiler that ended without output, for example because it ran out of memory."""
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Final
 
 import orjson
@@ -32,8 +33,12 @@ from localnet.contracts.source_maps import FORGE_CACHE
 
 CACHE_FOLDER: Final = "hypervisor"
 """Name of the folder below the project's cache folder."""
+_NAME_LENGTH: Final = 32
+"""Length of the name of an entry's folder: the first digits of its key."""
 _MAX_INDEX: Final = 16 << 20
 """Maximum size of an index in bytes; it has a name and a number per contract and source."""
+_MAX_UNUSED: Final = 512
+"""Maximum number of cached sources that the last compilation did not use, such as earlier versions of a source."""
 _FORMAT: Final = 3
 """Version of the cache format; other versions are ignored."""
 
@@ -71,7 +76,7 @@ class CompiledCache:
         self._root = folder if root is None else root
 
     def _of(self, key: str) -> Path:
-        return self.folder / key[:32]
+        return self.folder / key[:_NAME_LENGTH]
 
     def get(self, file: str, key: str) -> CompiledSource | None:
         """Return the cached contracts of a source, or None if they are missing or incomplete."""
@@ -104,6 +109,13 @@ class CompiledCache:
             contracts.append((name, len(content)))
         index = orjson.dumps({"contracts": contracts, "sources": numbers})
         write_inside(self._root, folder / "index.json", index)
+
+    def prune(self, keys: Iterable[str]) -> None:
+        """Delete the oldest entries, except those of these sources, if there are too many."""
+        used = {key[:_NAME_LENGTH] for key in keys}
+        found = [each for each in self.folder.iterdir() if len(each.name) == _NAME_LENGTH and each.name not in used]
+        for each in sorted(found, key=_changed_at)[:-_MAX_UNUSED]:
+            rmtree(each, ignore_errors=True)  # which deletes nothing behind a link
 
 
 def _artifact(found: Mapping[str, Any], number: int) -> dict[str, Any]:
@@ -210,13 +222,15 @@ def compiled_sources(
     waiting: CompilerRun | None = None,
     runs: int = 1,
     restore_maps: Callable[[Mapping[str, Any], Iterable[str]], None] = lambda _output, _names: None,
+    warn: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None,
 ) -> dict[str, CompiledSource]:
     """Return the contracts of these sources by source, compiled now or cached.
 
     `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
     `runs` is the maximum number of concurrent processes. `restore_maps` changes the source maps in the output for some
-    sources (`Linked.restore_maps`). Raises CompileError with the compiler's messages, and
-    InvalidInput if the cache cannot be written: the tests read the contracts from it.
+    sources (`Linked.restore_maps`). `warn` is called with the compiler's warnings before its output is cached, and may
+    raise. Raises CompileError with the compiler's messages, and InvalidInput if the cache cannot be written: the tests
+    read the contracts from it.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     keys = source_keys(solc.version, settings, sources, names)
@@ -227,11 +241,14 @@ def compiled_sources(
         notify(f"Compiling {len(stale)} files with Solc {solc.version}")
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
-        for part, output in zip(parts, _outputs(solc, compiler_input, parts, waiting), strict=True):
+        outputs = _outputs(solc, compiler_input, parts, waiting)
+        warn([found for output in outputs for found in output.get("errors", ()) if found.get("severity") == "warning"])
+        for part, output in zip(parts, outputs, strict=True):
             restore_maps(output, part)
             for name in part:
                 _store(cache, name, keys[name], output, sources)
                 found[name] = cache.get(name, keys[name])
+        cache.prune(keys.values())
     whole = {name: there for name, there in found.items() if there is not None}
     if len(whole) < len(found):
         raise InvalidInput(f"{cache.folder} lost files that were just written; check that the disk is not full")

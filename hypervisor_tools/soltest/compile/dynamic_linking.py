@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -75,28 +75,35 @@ class Edit(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(NamedTuple):
     """Sources with rewritten tests and generated helpers, the original sources, and the edits by rewritten source."""
 
     sources: Sources
     original: Sources
-    edits: Mapping[str, Sequence[Edit]] = field(default_factory=dict)
+    edits: Mapping[str, Sequence[Edit]] = {}
 
     def errors_of_project(self, errors: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return the errors in the compiler's output that the project's sources have too, with the same text.
 
         They are errors of the language, in lines without an edit.
         """
-        return [found for found in errors if found.get("type") in _LANGUAGE_ERRORS and self._is_in_project(found)]
+        own = (found for found in errors if found.get("type") in _LANGUAGE_ERRORS)
+        return [found for found in own if (lines := self._lines(found)) is not None and lines[0] == lines[1]]
 
-    def _is_in_project(self, error: Mapping[str, Any]) -> bool:
-        place = error.get("sourceLocation") or {}
+    def text_of_project(self, message: Mapping[str, Any]) -> str | None:
+        """Return a message in the compiler's output with the project's line; None if it is about a generated source."""
+        lines = self._lines(message)
+        return None if lines is None else str(message.get("formattedMessage")).rstrip().replace(lines[1], lines[0])
+
+    def _lines(self, message: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Return the first line that a message is about, of the original source and of the rewritten one."""
+        place = message.get("sourceLocation") or {}
         text, made = (sources.texts.get(place.get("file", "")) for sources in (self.original, self.sources))
         if text is None or made is None:
-            return False
+            return None
         line = made.encode().count(b"\n", 0, max(place["start"], 0))
-        return text.split("\n")[line : line + 1] == made.split("\n")[line : line + 1]
+        lines, rewritten = text.split("\n"), made.split("\n")
+        return (lines[line], rewritten[line]) if line < len(lines) else None
 
     def restore_maps(self, output: Mapping[str, Any], names: Iterable[str]) -> None:
         """Replace the source maps in the compiler's output for these sources by maps of the original texts.

@@ -36,8 +36,8 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel.blocks import Block as DataBlock
 from hypervisor.kernel.call import CallResult
-from hypervisor.machine.labs import install_labs
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import install_labs
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
@@ -76,8 +76,7 @@ from runtimes.evm.revm import (
     observe,
     session_of,
 )
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import MemoryStore, RemoteStore
 from store.cid import RAW, Cid
 from store.trees.kamt import EMPTY_KAMT, Kamt
 
@@ -430,13 +429,10 @@ class TestExecutor:
     @contextmanager
     def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
         """Watch the instructions of a call if it needs that."""
-        machine, tracer = self.machine, self.machine.tracer
-        if function in self._stepwise or self.cheatcodes.state.watches_steps:
-            machine.tracer = StepWatch(self.cheatcodes, tracer)
-        try:
+        tracer = self.machine.tracer
+        is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
+        with self.machine.traced(StepWatch(self.cheatcodes, tracer) if is_watched else tracer):
             yield
-        finally:
-            machine.tracer = tracer
 
     def _outcome(
         self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,

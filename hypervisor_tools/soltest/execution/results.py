@@ -130,8 +130,7 @@ def is_invariant(name: str) -> bool:
     return name.startswith(("invariant", "statefulFuzz"))
 
 
-@dataclass(frozen=True, slots=True)
-class CounterExample:
+class CounterExample(NamedTuple):
     """A failing call: calldata and decoded arguments; in a sequence, also the sender and the callee."""
 
     calldata: bytes
@@ -142,7 +141,7 @@ class CounterExample:
     signature: str = ""
     raw_arguments: str = ""
     """Arguments without scientific notation, quotes or struct names."""
-    created: CreatedValues = field(default_factory=CreatedValues)
+    created: CreatedValues = CreatedValues()
     """Values that a symbolic test has created."""
     delay: BlockDelay = NO_DELAY
     """Delay before the call, in a sequence."""

@@ -212,8 +212,8 @@ class SuiteStage:
         A `setUp` that creates symbolic values is deferred.
         """
         machine = self.executor.machine
-        machine.tracer = tracer = SetUpTracer(machine.tracer)
-        try:
+        tracer = SetUpTracer(machine.tracer)
+        with machine.traced(tracer):
             self.build()
             self.constructor_calls_svm, tracer.calls_svm = tracer.calls_svm, False
             built = self.executor.snapshot()
@@ -222,8 +222,6 @@ class SuiteStage:
             except SetUpFailed:
                 if not tracer.calls_svm:
                     raise
-        finally:
-            machine.tracer = None
         self.hashed = tracer.hashed
         if tracer.calls_svm:
             self.executor.restore(built)

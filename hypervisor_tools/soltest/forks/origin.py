@@ -31,7 +31,7 @@ from localnet.fork.forking import ForkPoint
 from localnet.fork.remote_chain import RemoteBlock, RemoteState
 from localnet.rules.facts import BLOCK_GAS_LIMIT
 from runtimes.evm.revm import ethereum_address
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import RemoteStore
 from store.blockstore import Blockstore
 from store.cid import RAW, Cid, cid_of
 from store.trees.kamt import EMPTY_KAMT, StoredWords

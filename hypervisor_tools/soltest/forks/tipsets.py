@@ -1,6 +1,6 @@
 """Filecoin nodes for forks of tests: fork points, blocks of their state, and chain history.
 
-Blocks are verified against their CIDs (`store.blocks.overlay`). Other data is trusted if it has the documented form
+Blocks are verified against their CIDs (`store.blocks.memory`). Other data is trusted if it has the documented form
 (`localnet.fork.forking`, `localnet.replay.sources`). A fork's block is converted to the machine's context.
 """
 
@@ -18,8 +18,7 @@ from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point
 from localnet.fork.node_client import FORK_REQUESTS, NodeClient, RequestOptions
 from localnet.fork.remote_chain import RemoteBlock
 from localnet.fork.response_cache import ResponseCache
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import RemoteUnavailable
+from store.blocks.memory import MemoryStore, RemoteUnavailable
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class PendingTipset:
 
 
 class TipsetNodes:
-    """All nodes of a run's forks; a `store.blocks.overlay.Remote` for one store shared by them."""
+    """All nodes of a run's forks; a `store.blocks.memory.Remote` for one store shared by them."""
 
     def __init__(self, caches: bool | None = None, options: RequestOptions = FORK_REQUESTS) -> None:
         """Set the options of requests, and `ForkSource.caches`."""

@@ -130,6 +130,36 @@ class CompilerSettings(NamedTuple):
     experimental: bool = False
 
 
+WARNING_CODES: Final[Mapping[str, int]] = {
+    "license": 1878, "constructor-visibility": 2462, "code-size": 5574, "init-code-size": 3860,
+    "func-mutability": 2018, "unused-var": 2072, "unused-param": 5667, "unused-return": 9302,
+    "virtual-interfaces": 5815, "missing-receive-ether": 3628, "shadowing": 2519, "same-varname": 8760,
+    "unnamed-return": 6321, "unreachable": 5740, "pragma-solidity": 3420, "transient-storage": 2394,
+    "too-many-warnings": 4591, "transfer-deprecated": 9207, "natspec-memory-safe-assembly-deprecated": 2424,
+}  # fmt: skip
+"""Codes of solc's warnings by the names that forge 1.7.1 gives them."""
+_IGNORED_WARNINGS: Final = (
+    "license", "code-size", "init-code-size", "transient-storage", "transfer-deprecated",
+    "natspec-memory-safe-assembly-deprecated",
+)  # fmt: skip
+
+
+class WarningSettings(NamedTuple):
+    """Treatment of the compiler's warnings: those that are not shown, and whether the others are errors."""
+
+    are_errors: bool = False
+    ignored: frozenset[int] = frozenset()
+    ignored_by_path: tuple[tuple[str, frozenset[int]], ...] = ()
+    """Codes that are ignored in sources below a path."""
+    ignored_paths: tuple[str, ...] = ()
+
+    def shows(self, code: int, file: str) -> bool:
+        """Return True if a warning about this source is shown."""
+        if code in self.ignored or file.startswith(self.ignored_paths):
+            return False
+        return not any(code in codes and file.startswith(path) for path, codes in self.ignored_by_path)
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """Settings of a project. Paths are relative to `root`, with slashes.
@@ -150,6 +180,7 @@ class Project:
     remappings: tuple[Remapping, ...] = ()
     skip: tuple[str, ...] = ()
     compiler: CompilerSettings = field(default_factory=CompilerSettings)
+    warnings: WarningSettings = field(default_factory=WarningSettings)
     fork: str = ""
     """Fork whose rules execute the tests, instead of that of the EVM version; not set by foundry.toml."""
     extra_output: tuple[str, ...] = ()
@@ -328,6 +359,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         remappings=tuple(Remapping.parse(text) for text in table.texts("remappings")),
         skip=table.texts("skip"),
         compiler=_compiler(table),
+        warnings=_warnings(table),
         extra_output=table.texts("extra_output"),
         force=table.flag("force", False),
         fuzz=_fuzz(table.table("fuzz")),
@@ -399,6 +431,31 @@ def _compiler(table: Table) -> CompilerSettings:
         optimizer_details=table.values("optimizer_details") if "optimizer_details" in table else None,
         experimental=table.flag("experimental", False),
     )
+
+
+def _warnings(table: Table) -> WarningSettings:
+    level = table.value("deny", "never")
+    if level not in (True, False, "never", "warnings", "notes"):
+        raise InvalidInput(f"deny is {level!r:.60}, expected never, warnings or notes")
+    rows = table.value("ignored_error_codes_from", [])
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
+        raise InvalidInput(f"ignored_error_codes_from is {rows!r:.60}, expected a list of pairs of a path and codes")
+    return WarningSettings(
+        are_errors=level not in (False, "never") or table.flag("deny_warnings", False),
+        ignored=_codes(table.value("ignored_error_codes", list(_IGNORED_WARNINGS)), "ignored_error_codes"),
+        ignored_by_path=tuple((str(path), _codes(codes, "ignored_error_codes_from")) for path, codes in rows),
+        ignored_paths=table.texts("ignored_warnings_from"),
+    )
+
+
+def _codes(found: Any, key: str) -> frozenset[int]:
+    if not isinstance(found, list):
+        raise InvalidInput(f"{key} is {found!r:.60}, expected a list of codes")
+    codes: list[Any] = [WARNING_CODES.get(each, each) if isinstance(each, str) else each for each in found]
+    for code in codes:
+        if not isinstance(code, int) or isinstance(code, bool):
+            raise InvalidInput(f"{key} has {code!r:.60}, expected a number or one of {', '.join(WARNING_CODES)}")
+    return frozenset(codes)
 
 
 def _evm_version(name: str) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
@@ -197,7 +196,6 @@ def _in_snake_case(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 _BY_TEST = "no: set by a cheatcode in a test"
 _OUTPUT = "no: only output that tests need is compiled; use forge build for the rest"
-_WARNINGS = "no: compiler warnings are not printed"
 _PROFILES = "no: all sources have the same settings"
 _COVERAGE = "no: applies to native code called by tests"
 NOT_READ: Final[Mapping[str, str]] = {
@@ -223,7 +221,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "compilation_restrictions": _PROFILES,
     "create2_deployer": "no: always at the default address",
     "create2_library_salt": "no: libraries are deployed by CREATE",
-    "deny": _WARNINGS,
     "dependencies": "no: used by soldeer, whose downloads are found by remappings",
     "disable_block_gas_limit": "no: `gas_limit` sets the limit",
     "enable_tx_gas_limit": "no: a test may use all of `gas_limit`",
@@ -240,9 +237,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "fuzz.show_logs": "no: logs of the displayed run are shown",
     "gas_price": f"{_BY_TEST}: `vm.txGasPrice`",
     "hardfork": "no: `evm_version` selects the fork to compile for and run on",
-    "ignored_error_codes": _WARNINGS,
-    "ignored_error_codes_from": _WARNINGS,
-    "ignored_warnings_from": _WARNINGS,
     "include_paths": "no: imports are resolved in the project, its libraries and its `node_modules`",
     "invariant.call_override": "no: contracts under test are only called externally",
     "invariant.check_interval": "no: the invariant is checked after each successful call that may change the state",
@@ -270,7 +264,7 @@ NOT_READ: Final[Mapping[str, str]] = {
     "use_literal_content": _OUTPUT,
 }  # fmt: skip
 """Keys that are not read (dotted in tables, sections in brackets), with the reason or the replacement."""
-_OTHERS: Final = frozenset(("deny_warnings", "mutation.optimizer_runs", "mutation.via_ir", "optimism"))
+_OTHERS: Final = frozenset(("mutation.optimizer_runs", "mutation.via_ir", "optimism"))
 """Keys that forge accepts but `forge config` of 1.7.1 does not print."""
 _EXTENDS: Final = "extends"
 _TABLES: Final = ("fuzz", "invariant", "mutation", "rpc_storage_caching")
@@ -386,8 +380,7 @@ class EnvironmentSetting(NamedTuple):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSettings:
+class EnvironmentSettings(NamedTuple):
     """All settings of an environment, in ascending order of precedence."""
 
     settings: tuple[EnvironmentSetting, ...] = ()
@@ -395,7 +388,7 @@ class EnvironmentSettings:
     profile: str | None = None
     config: str | None = None
     """Path of the file that is read instead of `foundry.toml`."""
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = {}
     """Keys by variable, for the `FOUNDRY_` variables that are settings."""
 
 

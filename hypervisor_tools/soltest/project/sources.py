@@ -158,14 +158,14 @@ FileStates = Mapping[str, tuple[int, int]]
 """Modification time in nanoseconds and size, by path."""
 
 
-def file_states(project: Project, paths: Sequence[Path] = ()) -> FileStates:
-    """Return the state of the watched files: those under `paths`, otherwise the project's own folders and settings.
+def file_states(project: Project) -> FileStates:
+    """Return the state of the watched files: the project's own folders and settings.
 
     In folders only sources and settings are watched, so that files written by a run do not count as changes.
     """
     root = project.root
     own = [*(root / name for name in _SETTINGS), *(root / name for name in (project.src, project.test, project.script))]
-    return dict(_states(paths or own, {root / project.out, root / project.cache}))
+    return dict(_states(own, {root / project.out, root / project.cache}))
 
 
 def _states(places: Iterable[Path], left_out: Collection[Path]) -> Iterable[tuple[str, tuple[int, int]]]:
@@ -192,12 +192,12 @@ def changed_files(before: FileStates, now: FileStates) -> list[str]:
     return sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
 
 
-def wait_for_change(project: Project, before: FileStates, paths: Sequence[Path] = ()) -> list[str]:
+def wait_for_change(project: Project, before: FileStates) -> list[str]:
     """Wait until files change and the changes settle; return the changed files."""
     while True:
-        now = file_states(project, paths)
+        now = file_states(project)
         if now != before:
             sleep(INTERVAL / 2)
-            if file_states(project, paths) == now:
+            if file_states(project) == now:
                 return changed_files(before, now)
         sleep(INTERVAL)

@@ -1,132 +1,45 @@
 """Execution of one contract's tests, of any kind: unit, table, fuzz, invariant or symbolic.
 
-`setUp` runs once, then each test from the state after it. A table test is called once for each row of its parameters'
-fixtures. Rules: forge's. The first parameter's fixture determines the number of rows, which every other fixture must
-have; the test ends at the first failing row.
+`setUp` runs once, then each test from the state after it. Rules: forge's. Modules for other kinds than unit tests are
+imported when such a test runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 from hypervisor_tools.soltest.cheatcodes.table import selector
-from hypervisor_tools.soltest.cheatcodes.values import encode
 from hypervisor_tools.soltest.compile.artifact import Artifacts, ContractArtifact
-from hypervisor_tools.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect, type_of
+from hypervisor_tools.soltest.execution.discovery import Suite, TestFunction, special_functions, suite_defect
 from hypervisor_tools.soltest.execution.executor import ExecutorSnapshot, TestExecutor, set_created_values
 from hypervisor_tools.soltest.execution.inline import configure, inline_settings
-from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult, is_invariant
+from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, TestResult, is_invariant
 from hypervisor_tools.soltest.execution.stage import SetUpFailed, SuiteStage
 from hypervisor_tools.soltest.execution.values import (
     MAX_WORDS,
     Dictionary,
     SourceLiterals,
     StateWords,
-    fixture_name,
     own_literals,
     pushed_words,
-    types,
 )
-from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder, StoreFile
-from hypervisor_tools.soltest.fuzz.fixtures import MAX_ROWS, fixtures_by_name
-from hypervisor_tools.soltest.fuzz.fuzz import Deadline, FuzzRun
-from hypervisor_tools.soltest.fuzz.invariants import InvariantRun, call_sequence
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall, load_failing_input, load_failing_sequence
 from hypervisor_tools.soltest.project.project import FuzzSettings, InvariantSettings, Project
-from hypervisor_tools.soltest.trace.endless import LoopTracer
-from hypervisor_tools.soltest.value_text import arguments_text
 from localnet.calls.time_limit import OutOfTime
 from store.blockstore import StoreError
 
-
-class NoTable(Exception):
-    """Raised if the fixtures of a test's parameters do not form a table, with forge's message."""
-
-
-def table_rows(stage: SuiteStage, test: TestFunction) -> list[list[Any]]:
-    """Return the arguments of each call of a table test, from the current fixtures. Raises NoTable."""
-    inputs = test.entry["inputs"]
-    if not inputs:
-        raise NoTable("Table test should have at least one parameter")
-    fixtures = fixtures_by_name(stage)
-    columns: list[list[Any]] = []
-    for number, parameter in enumerate(inputs):
-        name = str(parameter["name"])
-        fixture = fixtures.get(fixture_name(name))
-        if fixture is None:
-            raise NoTable(
-                f"No fixture defined for param {name}" if number else "Table test should have fixtures defined"
-            )
-        if not number and not fixture.values:
-            raise NoTable("Table test should have at least one fixture")
-        if len(fixture.values) >= MAX_ROWS:
-            raise NoTable(f"{len(fixture.values)} or more fixtures defined for {name} (limit {MAX_ROWS - 1})")
-        if columns and len(fixture.values) != len(columns[0]):
-            raise NoTable(f"{len(fixture.values)} fixtures defined for {name} (expected {len(columns[0])})")
-        columns.append(fixture.values)
-    for parameter in inputs:
-        expected, found = type_of(parameter), fixtures[fixture_name(str(parameter["name"]))].type
-        if expected != found:
-            raise NoTable(f'type mismatch: expected type "{expected}", got value with type "{found}"')
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-@dataclass(slots=True)
-class TableRun:
-    """A running table test. `ready` is the initial state of each row."""
-
-    stage: SuiteStage
-    test: TestFunction
-    ready: ExecutorSnapshot
-    progress: Callable[[TestResult], None] = lambda _: None
-    gases: list[int] = field(default_factory=list)
-    last: bytes = b""
-    """Calldata of the latest row."""
-
-    def run(self) -> TestResult:
-        """Call the test with each row until one fails or is skipped."""
-        try:
-            rows = table_rows(self.stage, self.test)
-        except NoTable as lack:
-            return TestResult(self.test.signature, CaseKind.UNIT, CaseStatus.FAILURE, str(lack))
-        deadline, executor = Deadline(), self.stage.executor
-        executor.restore(self.ready)
-        console = executor.cheatcodes.console
-        for row in rows:
-            if deadline.is_progress_due():
-                self.progress(self._result(CaseStatus.SUCCESS, None))
-            lines, logs = console.lines, console.logs
-            executor.restore(self.ready)
-            console.lines, console.logs = lines, logs  # as in forge, the logs of all rows are retained
-            data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)
-            outcome = self.stage.call(data, commit=False)
-            status, reason = self.stage.verdict(outcome)
-            if status is CaseStatus.SKIPPED:
-                return TestResult(self.test.signature, CaseKind.UNIT, status, reason)
-            self.gases.append(outcome.gas_used)
-            if status is CaseStatus.FAILURE:
-                inputs = self.test.entry["inputs"]
-                text, raw = arguments_text(inputs, row), arguments_text(inputs, row, raw=True)
-                example = CounterExample(data, text, raw_arguments=raw)
-                return self._result(status, reason, outcome.gas_used, (example,))
-        return self._result(CaseStatus.SUCCESS, None)
-
-    def _result(
-        self, status: CaseStatus, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
-    ) -> TestResult:
-        return TestResult(
-            self.test.signature, CaseKind.TABLE, status, reason, gas, tuple(self.gases), len(self.gases),
-            counterexample=example, last_run=() if example else (CounterExample(self.last, ""),),
-        )  # fmt: skip
+if TYPE_CHECKING:
+    from hypervisor_tools.soltest.fuzz.corpus import StoreFile
+    from hypervisor_tools.soltest.trace.endless import LoopTracer
 
 
 _REMOVED: Final = (
@@ -255,11 +168,10 @@ class ContractRunner:
             with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, tracer if test is None else None)
                 if test is not None:
-                    self.executor.machine.tracer = tracer
-                    stage.call(selector(test.signature))
+                    with self.executor.machine.traced(tracer):
+                        stage.call(selector(test.signature))
             return self.viewer.stack_of_loop(stage, tracer)
         finally:
-            self.executor.machine.tracer = None
             self.executor.drop(base)
 
     def _set_up_tracer(self) -> Tracer | None:
@@ -399,9 +311,15 @@ class ContractRunner:
         if test.kind is CaseKind.UNIT:
             return lambda: self._unit(stage, test)
         if test.kind is CaseKind.TABLE:
-            return lambda: TableRun(stage, test, ready, self.progress).run()
+            from hypervisor_tools.soltest.fuzz.table import TableRun
+
+            return TableRun(stage, test, ready, self.progress).run
         if test.kind is CaseKind.SYMBOLIC:
             return lambda: self._symbolic(stage, test, fuzz, invariant, ready)
+        from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
+        from hypervisor_tools.soltest.fuzz.fuzz import FuzzRun
+        from hypervisor_tools.soltest.fuzz.invariants import InvariantRun
+
         contract, name = self.suite.contract, test.signature
         used = fuzz if test.kind is CaseKind.FUZZ else invariant
         if used.timeout is not None:
@@ -438,6 +356,8 @@ class ContractRunner:
         ready: ExecutorSnapshot,
     ) -> TestResult:  # fmt: skip
         """Run a symbolic test. Inputs of a fuzz test that reach something new are added to its corpus."""
+        from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
+        from hypervisor_tools.soltest.fuzz.fuzz import FuzzRun
         from hypervisor_tools.soltest.symbolic.invariants import SymbolicInvariantRun  # z3 is optional
         from hypervisor_tools.soltest.symbolic.run import SymbolicRun
 
@@ -520,6 +440,8 @@ class ContractRunner:
         self.executor.restore(ready)
         with self.executor.machine.traced(tracer), self.executor.cheatcodes.replay():
             if result.is_sequence:
+                from hypervisor_tools.soltest.fuzz.invariants import call_sequence
+
                 has_failed = call_sequence(stage, test, fails_on_revert, calls)
                 return has_failed or result.status is not CaseStatus.FAILURE
             if calls:

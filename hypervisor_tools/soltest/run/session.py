@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.ethereum.block import ETHEREUM
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.soltest.compile.artifact import Artifacts
-from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc, SourcesRefused
+from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc, SourcesRefused, WarningsDenied
 from hypervisor_tools.soltest.compile.compiling import CompiledSource, artifacts_of, compiled_sources, has_changed
 from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
 from hypervisor_tools.soltest.compile.forge_cache import forge_artifacts, write_forge_cache
@@ -90,6 +90,11 @@ class SuiteSession:
         self.suites, self.corrupt = find_suites(self.artifacts, own, self.wanted)
         if not self.suites and not self.wanted.symbolic:
             self.has_symbolic_tests = bool(find_suites(self.artifacts, own, self.wanted._replace(symbolic="checks"))[0])
+
+    def excluded_tests(self) -> list[str]:
+        """Return the names of the tests that only `wanted.test` and `wanted.no_test` exclude."""
+        suites, _ = find_suites(self.artifacts, self._test_files, self.wanted._replace(test=None, no_test=None))
+        return [test.name for suite in suites for test in suite.tests]
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
         """Start npm's compiler while imports are read, if one of these sources appears to have changed."""
@@ -187,8 +192,10 @@ class SuiteSession:
         try:
             return compiled_sources(
                 self.project, linked.sources, left, solc, self.notify, waiting, self.options.workers,
-                linked.restore_maps,
+                linked.restore_maps, lambda warnings: self._show_warnings(linked, warnings),
             )  # fmt: skip
+        except WarningsDenied:
+            raise
         except CompileError as error:
             if isinstance(error, SourcesRefused) and (own := linked.errors_of_project(error.errors)):
                 raise SourcesRefused(error.version, own) from None
@@ -198,6 +205,18 @@ class SuiteSession:
             if self.options.report == "coverage" and "Stack too deep" in str(error):
                 raise CompileError(f"{error}\ncoverage is measured without the optimizer: try --ir-minimum") from None
             raise
+
+    def _show_warnings(self, linked: Linked, warnings: Iterable[Mapping[str, Any]]) -> None:
+        """Print the compiler's warnings that the project does not ignore. Raises WarningsDenied."""
+        settings, texts = self.project.warnings, dict[str, None]()
+        for found in warnings:
+            text, code = linked.text_of_project(found), int(found.get("errorCode") or 0)
+            if text is not None and settings.shows(code, found["sourceLocation"]["file"]):
+                texts[text.replace("Warning:", f"Warning ({code}):", 1)] = None
+        if texts and settings.are_errors:
+            raise WarningsDenied("\n".join(("the compiler has warnings, which the project denies:", *texts)))
+        if texts:
+            self.notify("\n".join(("Compiler run successful with warnings:", *texts)))
 
     def _storage_layouts(self, sources: Sources) -> Layouts:
         """Return the storage layouts; empty without a compiler, which makes only the cheatcode that needs them fail."""

@@ -33,9 +33,9 @@ from hypervisor_tools.soltest.execution.values import Dictionary
 from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
 from hypervisor_tools.soltest.fuzz.fuzz import FuzzRun
 from hypervisor_tools.soltest.fuzz.stored_failures import load_failing_input
+from hypervisor_tools.soltest.fuzz.table import TableRun
 from hypervisor_tools.soltest.project.consent import write_inside
 from hypervisor_tools.soltest.report.viewer import TestViewer
-from hypervisor_tools.soltest.run.run_test import TableRun
 from hypervisor_tools.soltest.run.serving import executor_settings_of, settings_of
 from hypervisor_tools.soltest.trace.call_text import call_texts, result_text
 from hypervisor_tools.soltest.trace.frames import FrameTracer, InternalCall, creates, gas_used

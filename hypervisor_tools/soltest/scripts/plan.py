@@ -13,8 +13,8 @@ from typing import Any, Final
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
 from bridge.ethereum.block import ETHEREUM, EthereumBlock
 from hypervisor.errors import HypervisorError
-from hypervisor.machine.labs import register_labs
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import register_labs
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
@@ -35,7 +35,7 @@ from hypervisor_tools.soltest.trace.known_code import KnownCode, KnownContract
 from hypervisor_tools.soltest.value_text import value_text
 from localnet import Network
 from localnet.state.controls import code_of
-from store.blocks.overlay import OverlayStore
+from store.blocks.memory import OverlayStore
 
 _DEPLOYER: Final = EthAddress(b"deployer of a script")
 """Address that deploys the script itself, so that no signer's nonce is used."""

@@ -56,10 +56,10 @@ from hypervisor.kernel.blocks import Block, scan_links
 from hypervisor.kernel.call import Call, CallResult, LentCode
 from hypervisor.machine.call_manager import CallManager, CallRules
 from hypervisor.machine.executor import ApplyResult
-from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import Outcome
+from hypervisor.machine.rules import Lab
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message, SignedMessage
@@ -484,8 +484,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
     messages = AccountMessages(rules.messages, variant_of(option))
     return replace(
         rules,
-        features=replace(
-            rules.features,
+        features=rules.features._replace(
             transaction_types=(*rules.features.transaction_types, SET_CODE),
             has_official_evm=False,
         ),

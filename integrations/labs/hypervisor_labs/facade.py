@@ -31,8 +31,7 @@ from typing import Any, Final
 from bridge.actors.exported_methods import PAYABLE, exported_methods
 from bridge.actors.schemas import AMOUNTS, SIGNED, UNSIGNED, actor_schema, methods
 from hypervisor.errors import MessageError
-from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import ActorID, MethodNumber
+from hypervisor.types import ActorID, MethodNumber, decode_bigint, encode_bigint
 from hypervisor_labs.strict_abi import (
     BOOL,
     BYTES,

@@ -20,9 +20,9 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, Runtime
+from hypervisor.machine.rules import Lab
 from hypervisor.types import NO_BLOCK, BlockId
 from hypervisor_labs.facade import SELECTOR, FacadeFunction, FacadeRefusal, facade
 from store.cid import CBOR, DAG_CBOR, Cid

@@ -12,8 +12,8 @@ from typing import Final
 
 from hypervisor.bounded_cache import BoundedCache
 from hypervisor.errors import InvalidInput
-from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import Lab
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
 from hypervisor.types import METHOD_SEND

@@ -20,16 +20,25 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.rules import Lab
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    SYSTEM_ACTOR,
+    ActorID,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+    decode_bigint,
+    encode_bigint,
+)
 from hypervisor_labs.lab_runtimes import (
     MAX_OVERHEAD,
     KernelBlocks,

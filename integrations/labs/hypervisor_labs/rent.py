@@ -28,13 +28,12 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, InvalidInput, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
-from hypervisor.machine.labs import Lab
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
 from hypervisor.machine.registry import Outcome
+from hypervisor.machine.rules import Lab
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import (
@@ -54,6 +53,8 @@ from hypervisor.types import (
     Gas,
     MethodNumber,
     TokenAmount,
+    decode_bigint,
+    encode_bigint,
 )
 from hypervisor_labs.lab_runtimes import (
     MAX_OVERHEAD,

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
-from hypervisor.machine.labs import install_labs, labs_of
 from hypervisor.machine.machine import Hypervisor
+from hypervisor.machine.rules import install_labs, labs_of
 from hypervisor.messages.address import Address
 from localnet.rules.filecoin import filecoin_rules
 from localnet.rules.parts import BlockRules, ImplicitResult, NetworkRules, SettingRules

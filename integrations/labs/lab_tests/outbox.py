@@ -19,11 +19,19 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    ActorID,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+    encode_bigint,
+)
 from hypervisor_labs import outbox
 from hypervisor_labs.outbox import (
     EXPIRED,

@@ -20,12 +20,20 @@ from bridge.abi.abi import ContractInterface
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ARCHIVED_CODE, archived_actor
-from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    ActorID,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+    encode_bigint,
+)
 from hypervisor_labs.rent import OPT_OUT, PAY, RENT, RESURRECT, RentState, collect
 from hypervisor_labs.rules import EpochEndBlocks
 from lab_tests.random_programs import LabNetwork, NoBlocks, RandomPrograms, Shown, make_lab_network

@@ -20,12 +20,11 @@ from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import invoke_params, unwrap_return
 from bridge.filecoin.receipts import entries_to_log
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import METHOD_SEND, ActorID, Gas, MethodNumber, TokenAmount
+from hypervisor.types import METHOD_SEND, ActorID, Gas, MethodNumber, TokenAmount, encode_bigint
 from hypervisor_labs.accounts import NONCES, delegation_nonce
 from lab_tests.accounts import run
 from localnet import Network

@@ -19,11 +19,10 @@ import pytest
 from bridge.ethereum.addresses import to_filecoin
 from hypervisor import fil
 from hypervisor.errors import InvalidInput
-from hypervisor.machine import labs
-from hypervisor.machine.labs import ENTRY_POINT_GROUP, Lab, labs_of, rules_with_labs
+from hypervisor.machine import rules as machine_rules
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.machine.rules import canonical_rules, rule_set
+from hypervisor.machine.rules import LABS_GROUP, Lab, canonical_rules, labs_of, rule_set, rules_with_labs
 from hypervisor.messages.address import Address
 from hypervisor.types import ActorID, Gas
 from hypervisor.versions.features import with_features
@@ -60,7 +59,7 @@ NO_LAB = "a text"
 
 
 def with_half(rules: NetworkRules) -> NetworkRules:
-    return replace(rules, limits=replace(rules.limits, block_gas=Gas(rules.limits.block_gas // 2)))
+    return replace(rules, limits=rules.limits._replace(block_gas=Gas(rules.limits.block_gas // 2)))
 
 
 class OwnMessages(FilecoinMessages):
@@ -99,7 +98,7 @@ def met(machine: MachineState) -> None:
 def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Register labs as another package would."""
     added = [
-        EntryPoint(name, f"{__name__}:{value}", ENTRY_POINT_GROUP)
+        EntryPoint(name, f"{__name__}:{value}", LABS_GROUP)
         for name, value in (
             ("halved", "HALVED"),
             ("bare", "BARE"),
@@ -108,8 +107,8 @@ def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             ("zzz", "REPLACING"),
         )
     ]
-    installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), *added))
-    monkeypatch.setattr(labs, "entry_points_of", lambda **given: installed.select(**given))
+    installed = EntryPoints((*entry_points(group=LABS_GROUP), *added))
+    monkeypatch.setattr(machine_rules, "entry_points_of", lambda **given: installed.select(**given))
     for function in (labs_of, rule_set, rules_named):
         function.cache_clear()
     yield

@@ -20,13 +20,12 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent
-from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount, encode_bigint
 from hypervisor_labs import outbox
 from hypervisor_labs.outbox import (
     EPOCH_GAS,

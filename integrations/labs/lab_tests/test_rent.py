@@ -13,13 +13,22 @@ from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
 from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ARCHIVED_CODE, ActorState, ArchivedActor, archived_actor
-from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    ActorID,
+    ChainEpoch,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+    decode_bigint,
+    encode_bigint,
+)
 from hypervisor_labs import rent as rent_lab
 from hypervisor_labs.rent import (
     BLOCK_BYTES,

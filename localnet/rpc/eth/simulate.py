@@ -8,8 +8,8 @@ from typing import Any, Final
 from bridge.ethereum.addresses import ZERO_ADDRESS
 from bridge.ethereum.block import Withdrawal
 from bridge.ethereum.patricia import list_root
+from bridge.ethereum.reverts import REVERTED
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction
-from bridge.traces.failure_texts import REVERTED
 from bridge.traces.tracers import revert_reason
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (

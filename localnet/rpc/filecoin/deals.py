@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-from hypervisor.integers import decode_bigint, encode_uleb128
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
+from hypervisor.types import MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR, decode_bigint, encode_uleb128
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin.state import actor_of, id_of, linked_json, machine_at, state_fields
 from localnet.rpc.lotus_values import HEAD, TipsetKey, address_json, cid, filecoin_address, tipset, unsigned

@@ -20,14 +20,21 @@ from multiformats import multibase
 
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.messages.signatures import aggregate_bls, sign_bls
 from hypervisor.proofs.consensus_faults import NoFault, worker_key_at_lookback
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR, ChainEpoch
+from hypervisor.types import (
+    DATACAP_ACTOR,
+    POWER_ACTOR,
+    SYSTEM_ACTOR,
+    VERIFIED_REGISTRY_ACTOR,
+    ChainEpoch,
+    decode_bigint,
+    encode_bigint,
+)
 from localnet.accounts import BLS_ACCOUNT, BLS_SECRET
 from localnet.ledger.blocks import beacon_entry, put_messages
 from localnet.ledger.records import Tipset
@@ -61,8 +68,7 @@ from localnet.rpc.lotus_values import (
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import Reader, field, fields, list_of, required_field
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import get_object
 from store.cid import VarintError, read_uvarint
 from store.codec import decode, encode, link, unlink

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState
+from hypervisor.types import decode_bigint
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin.state import actor_of, machine_at, state_fields
 from localnet.rpc.lotus_types import decode_json, encode_json, go_method, types_version

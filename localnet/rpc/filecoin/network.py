@@ -15,9 +15,9 @@ from itertools import count
 from typing import Any, Final
 
 from hypervisor.bundles.bundle_library import release_of
-from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address, Protocol
+from hypervisor.types import decode_bigint
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NetworkVersion, versions_after, versions_between
 from hypervisor.versions.overlay import Overlay
 from localnet.ledger.upgrades import Upgrades

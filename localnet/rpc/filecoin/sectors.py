@@ -14,11 +14,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.actors.schemas import actor_schema
-from hypervisor.integers import decode_bigint, encode_uleb128
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
-from hypervisor.proofs.inputs import sector_size
-from hypervisor.types import ATTO_PER_FIL, MARKET_ACTOR, POWER_ACTOR, REWARD_ACTOR, TokenAmount
+from hypervisor.proofs.verifier import sector_size
+from hypervisor.types import (
+    ATTO_PER_FIL,
+    MARKET_ACTOR,
+    POWER_ACTOR,
+    REWARD_ACTOR,
+    TokenAmount,
+    decode_bigint,
+    encode_uleb128,
+)
 from hypervisor.versions.network_versions import LATEST
 from localnet.chain.supply import supply_of
 from localnet.miners import sectors

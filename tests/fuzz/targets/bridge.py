@@ -26,7 +26,7 @@ from bridge.filecoin.parameters import (
 )
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import MessageError
-from hypervisor.integers import encode_bigint
+from hypervisor.types import encode_bigint
 from store.cid import CBOR, RAW, cid_of
 from store.codec import encode as encode_cbor
 from store.codec import link

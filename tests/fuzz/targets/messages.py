@@ -17,12 +17,11 @@ from bridge.filecoin.messages import from_signed_message
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.bundles.genesis import Genesis
 from hypervisor.errors import AddressError, HypervisorError, InvalidInput, MessageError
-from hypervisor.integers import encode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import Snapshot
 from hypervisor.messages.address import Address, Protocol
 from hypervisor.messages.message import Message, SignedMessage
-from hypervisor.types import DATACAP_ACTOR, Gas, MethodNumber, TokenAmount
+from hypervisor.types import DATACAP_ACTOR, Gas, MethodNumber, TokenAmount, encode_bigint
 from hypervisor_tools.laboratory.proofs.f3 import (
     Committee,
     InvalidCertificate,

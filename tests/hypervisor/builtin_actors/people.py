@@ -36,7 +36,7 @@ def signature(signer: Address, message: bytes) -> bytes:
 
 def amount(number: int) -> bytes:
     """Return a token amount in attoFIL, or any big integer, in its CBOR form."""
-    from hypervisor.integers import encode_bigint
+    from hypervisor.types import encode_bigint
 
     return encode_bigint(number)
 

@@ -22,8 +22,7 @@ from bridge.filecoin.method_numbers import INVOKE_EVM, method_number
 from bridge.filecoin.parameters import CREATE_EXTERNAL_METHOD, CreateReturn
 from hypervisor import Address, Genesis, Hypervisor
 from hypervisor.bundles.bundle import Bundle
-from hypervisor.integers import encode_bigint
-from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, TokenAmount
+from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, TokenAmount, encode_bigint
 from scripts import build_guests
 from store.codec import decode, encode
 from tests.conftest import data_file, kinds

@@ -4,9 +4,9 @@ import pytest
 
 from bridge.ethereum.addresses import masked_id
 from hypervisor import Address
-from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import CreationFailed
 from hypervisor.messages.events import StampedEvent
+from hypervisor.types import decode_bigint
 from store.codec import decode, encode
 from tests.hypervisor.builtin_actors.world import KEY_ACCOUNT, World, answer
 

@@ -8,8 +8,8 @@ import pytest
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.bundles.manifest import ACTOR_NAMES
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
+from hypervisor.types import encode_bigint
 from store.blocks.memory import MemoryStore
 from store.blockstore import BlockNotFound, put_object
 from store.cid import Cid, cid_of, parse_cid

@@ -11,8 +11,7 @@ from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Hypervisor
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import BundleError
-from hypervisor.integers import decode_bigint
-from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import CRON_ACTOR, POWER_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ChainEpoch, TokenAmount, decode_bigint
 from store.codec import decode
 from tests.hypervisor.builtin_actors.people import ALICE, BOB, FIL, GENESIS, WORKER, amount, packed, raw
 from tests.hypervisor.builtin_actors.world import World

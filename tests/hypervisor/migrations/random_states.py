@@ -10,10 +10,9 @@ from random import Random
 from typing import Any, Final
 
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import ActorState, InitState, StateTree
-from hypervisor.types import ActorID, TokenAmount
+from hypervisor.types import ActorID, TokenAmount, encode_bigint
 from hypervisor.versions.stream_settings import STREAM_SETTINGS
 from store.blockstore import Blockstore, put_object
 from store.cid import Cid, cid_of, parse_cid

@@ -19,12 +19,11 @@ from time import monotonic, process_time
 from typing import Any, Final
 
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.integers import encode_bigint
 from hypervisor.migrations.migration import migrate_state
 from hypervisor.state.state_tree import ActorState, StateTree
-from hypervisor.types import ActorID, TokenAmount
+from hypervisor.types import ActorID, TokenAmount, encode_bigint
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
-from store.blocks.buffered import BufferedStore
+from store.blocks.memory import BufferedStore
 from store.blockstore import put_object
 from store.cid import Cid
 from store.codec import link

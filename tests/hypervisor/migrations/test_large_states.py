@@ -19,9 +19,7 @@ from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID, TokenAmount
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NV29
 from store.blocks.bounded import BoundedStore
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
-from store.blocks.overlay import OverlayStore, ReadOnlyStore
+from store.blocks.memory import BufferedStore, MemoryStore, OverlayStore, ReadOnlyStore
 from store.blockstore import SpillStore, put_object
 from store.cid import Cid, show
 from store.codec import link

@@ -21,7 +21,6 @@ from hypervisor import Genesis, Hypervisor, Message, fil
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.manifest import Manifest
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.migration import migrate_state
 from hypervisor.migrations.nv29 import DENOM, first_streams
@@ -36,11 +35,12 @@ from hypervisor.types import (
     ChainEpoch,
     MethodNumber,
     TokenAmount,
+    decode_bigint,
+    encode_bigint,
 )
 from hypervisor.versions.network_versions import NETWORK_VERSIONS, NV28, NV29, NetworkVersion
 from hypervisor.versions.stream_settings import DEVELOPMENT, STREAM_SETTINGS, StreamSettings
-from store.blocks.buffered import BufferedStore
-from store.blocks.memory import MemoryStore
+from store.blocks.memory import BufferedStore, MemoryStore
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, show
 from store.codec import encode, link, unlink

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor.builtin_actors.loader import bundle_record, releases
+from hypervisor.builtin_actors.loader import bundle_record
+from hypervisor.bundles.bundle_library import releases
 from hypervisor.bundles.manifest import ACTOR_NAMES
 from hypervisor.errors import BundleError
 from tests.command import Command, json_output, whole_command
@@ -117,10 +118,11 @@ def test_bundle_with_invalid_module_fails_verification(
 def test_bundle_record_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from hypervisor import Bundle
+    from hypervisor.bundles import bundle_library
     from hypervisor_tools import bundles
 
     record = bundle_record()
     other = record._replace(actors=record.actors | {"cron": record.actors["init"]})
-    monkeypatch.setattr(bundles, "bundle_record", lambda: other)
+    monkeypatch.setattr(bundle_library, "bundle_record", lambda: other)
     with pytest.raises(BundleError, match="names other code than its manifest"):
         bundles.describe(Bundle.embedded())

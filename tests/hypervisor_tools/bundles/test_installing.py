@@ -10,8 +10,7 @@ from typing import cast
 import pytest
 
 from hypervisor import Bundle
-from hypervisor.builtin_actors.loader import Release, releases
-from hypervisor.bundles.bundle_library import actors_version, downloaded_releases, find_release
+from hypervisor.bundles.bundle_library import Release, actors_version, downloaded_releases, find_release, releases
 from hypervisor.errors import BundleError
 from hypervisor_tools.bundles import add, fetch
 from hypervisor_tools.download import DownloadFailed

@@ -24,10 +24,9 @@ from bridge.filecoin.parameters import invoke_return
 from hypervisor import Address
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import decode_bigint
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import INIT_ACTOR, ActorID
+from hypervisor.types import INIT_ACTOR, ActorID, decode_bigint
 from store.codec import decode
 from tests.conftest import data_file
 from tests.hypervisor.builtin_actors.people import ETHEL

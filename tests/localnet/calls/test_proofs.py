@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, decode_bigint
 from localnet import Network
 from localnet.calls.proofs import Proof, prove_account
 from store.cid import cid_of, split_cid

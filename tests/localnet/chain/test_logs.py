@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import EmittedLog, Log, bloom, bloom_bits
-from hypervisor.kernel.actor_log import LOGGER, MAX_CHARACTERS
-from hypervisor.tracing import MAX_LOGGED, CallStarted, CallTrees, DebugLog
+from hypervisor.tracing import LOGGER, MAX_CHARACTERS, MAX_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
 from hypervisor_tools.cli.node_client import call_actor
 from localnet import Contract, NativeActor, Network

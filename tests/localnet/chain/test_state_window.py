@@ -17,7 +17,7 @@ from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin.chain import chain_read_obj
 from localnet.rpc.node import Node, NodeReader, NodeView, ReorganisedDuringQuery
 from store.blocks.bounded import BoundedStore
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import RemoteStore
 from store.blockstore import BlockNotFound
 from store.cid import cid_of
 from store.links import reachable

@@ -11,11 +11,10 @@ import pytest
 from bridge.bindings import init
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.migrations.nv29 import DENOM
-from hypervisor.types import INIT_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID
+from hypervisor.types import INIT_ACTOR, MARKET_ACTOR, REWARD_ACTOR, ActorID, decode_bigint
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet import Network, stream_settings
 from localnet.accounts import accounts

@@ -14,11 +14,10 @@ from bridge.bindings import datacap, reward, storagemarket
 from hypervisor import Address
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import decode_bigint
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
-from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
+from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID, decode_bigint
 from hypervisor.versions.network_versions import NV29
 from hypervisor.versions.stream_settings import StreamSettings
 from localnet import Network

@@ -21,7 +21,7 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.gas import DEFAULT_RATE
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.machine import precompile_registration
+from hypervisor.machine import rules as machine_rules
 from hypervisor.precompiles import MAX_MODULE_BYTES, MAX_OUTPUT_BYTES, Precompile
 from localnet import Network
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -415,10 +415,10 @@ INSTALLED = own(lambda data: data[::-1], name="backwards")
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register three precompiles as a package would."""
-    group = precompile_registration.ENTRY_POINT_GROUP
+    group = machine_rules.PRECOMPILES_GROUP
     values = {"backwards": "INSTALLED", "wrong": "PLACE", "gone": "NOBODY"}
     points = EntryPoints(EntryPoint(name, f"{__name__}:{value}", group) for name, value in values.items())
-    monkeypatch.setattr(precompile_registration, "entry_points_of", lambda group: points.select(group=group))
+    monkeypatch.setattr(machine_rules, "entry_points_of", lambda group: points.select(group=group))
 
 
 @pytest.mark.usefixtures("installed")

@@ -28,7 +28,7 @@ from localnet.miners.miner import Miner
 from localnet.replay.replay import heights, replay
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
-from store.blocks.overlay import RemoteHashMismatch, RemoteStore, RemoteUnavailable
+from store.blocks.memory import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import RAW, Cid, cid_of, show
 from tests.conftest import data_file, kinds

@@ -18,7 +18,7 @@ from localnet.fork.remote_chain import RemoteChain
 from localnet.fork.response_cache import ResponseCache
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
-from store.blocks.overlay import RemoteUnavailable
+from store.blocks.memory import RemoteUnavailable
 from tests.hypervisor_tools.soltest.forks.test_hostile_nodes import BLOCK, SOUND, node
 from tests.localnet.conftest import ARTIFACTS, Clock
 from tests.localnet.rpc.conftest import Client, Failed

@@ -17,10 +17,9 @@ from bridge.ethereum.transactions import DYNAMIC_FEE, SignedTransaction, Transac
 from bridge.filecoin.messages import from_signed_message
 from bridge.filecoin.method_numbers import method_number
 from hypervisor.errors import InvalidInput
-from hypervisor.integers import decode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, ChainEpoch, TokenAmount, decode_bigint
 from hypervisor.versions.overlay import Overlay
 from localnet import Account, GenesisOptions, Network
 from localnet.chain.chain import Chain

@@ -12,7 +12,6 @@ from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Message
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import decode_bigint, encode_bigint
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     DATACAP_ACTOR,
@@ -22,6 +21,8 @@ from hypervisor.types import (
     ActorID,
     ChainEpoch,
     MethodNumber,
+    decode_bigint,
+    encode_bigint,
 )
 from localnet import CallFailed, Contract, GenesisOptions, Network, TransactionFailed
 from localnet.calls.simulate import call

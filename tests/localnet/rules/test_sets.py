@@ -14,12 +14,11 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor import installation
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import RULES_GROUP, rule_names
-from hypervisor.machine import labs, rules
+from hypervisor.machine import rules
 from hypervisor.machine.executor import ApplyResult, Executor
-from hypervisor.machine.labs import lab, rules_with_labs
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.machine.rules import RuleSet, executor_factory, rule_set
+from hypervisor.machine.rules import RuleSet, executor_factory, lab, rule_set, rules_with_labs
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import POWER_ACTOR, TokenAmount
@@ -53,7 +52,7 @@ class Impersonal(FilecoinMessages):
 
 def cheap_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     usual = filecoin_rules(hardfork, gas_limit)
-    fees = replace(usual.fees, first_base_fee=CHEAP, premium=CHEAP)
+    fees = usual.fees._replace(first_base_fee=CHEAP, premium=CHEAP)
     return replace(usual, name="cheap", chain_id=4711, fees=fees, messages=Impersonal())
 
 
@@ -228,7 +227,7 @@ def test_created_contract_with_reserved_code_has_its_address_in_the_error() -> N
 
 
 def test_missing_labs_error_names_their_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labs, "entry_points_of", lambda **_: EntryPoints(()))
+    monkeypatch.setattr(rules, "entry_points_of", lambda **_: EntryPoints(()))
     for call in (lambda: lab("lanes"), lambda: rules_with_labs([])):
         with pytest.raises(InvalidInput, match=r"no lab is registered: .*pip install ./integrations/labs"):
             call()

@@ -14,9 +14,8 @@ from hypervisor.bundles.bundle import Bundle
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
 from hypervisor.errors import AddressError, InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address, Protocol
-from hypervisor.types import ActorID, TokenAmount
+from hypervisor.types import ActorID, TokenAmount, encode_bigint
 from localnet import Network
 from localnet.errors import TransactionFailed, TransactionRefused
 from localnet.state.controls import code_of, nonce_of, set_balance, storage_of

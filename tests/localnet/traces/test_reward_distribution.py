@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.migrations.nv29 import DENOM
 from hypervisor.tracing import CallEnded, CallStarted
-from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ActorID, MethodNumber, TokenAmount
+from hypervisor.types import CRON_ACTOR, REWARD_ACTOR, ActorID, MethodNumber, TokenAmount, encode_bigint
 from localnet import Network
 from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node

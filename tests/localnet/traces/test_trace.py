@@ -9,11 +9,10 @@ import pytest
 from bridge.abi.abi import ContractInterface
 from bridge.bindings import reward
 from bridge.ethereum.addresses import create_address, masked_id, to_filecoin
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.tracing import CallEnded, CallStarted, call_tree
-from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount, encode_bigint
 from localnet import Artifact, CallFailed, Network, TransactionFailed, stream_settings
 from localnet.accounts import TEST_MNEMONIC, accounts
 from localnet.contracts.named_interface import NamedInterface

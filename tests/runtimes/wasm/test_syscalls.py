@@ -19,7 +19,7 @@ from hypervisor.kernel import proofs
 from hypervisor.kernel.blocks import MAX_BLOCK_SIZE
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import MAX_ADDRESS, Address
-from hypervisor.proofs.inputs import read_proof_input
+from hypervisor.proofs.verifier import read_proof_input
 from hypervisor.tracing import DebugLog, GasCharged, Recorder
 from hypervisor.types import ChainEpoch, TokenAmount
 from hypervisor.versions.network_versions import network_version

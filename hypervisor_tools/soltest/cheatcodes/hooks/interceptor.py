@@ -42,7 +42,7 @@ from hypervisor_tools.soltest.cheatcodes.failures import (
 from hypervisor_tools.soltest.cheatcodes.fork_access import check_access, undo_reverted
 from hypervisor_tools.soltest.cheatcodes.hooks import missing_contracts
 from hypervisor_tools.soltest.cheatcodes.instructions import NeedsSteps
-from hypervisor_tools.soltest.cheatcodes.interception import check_assumed, check_revert
+from hypervisor_tools.soltest.cheatcodes.interception import check_assumed, check_revert, note_reverter
 from hypervisor_tools.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
 from hypervisor_tools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
@@ -325,6 +325,8 @@ class Cheatcodes:
         before = self.state.revert
         outcome = self._execute(context, data)
         expected = self.state.revert
+        if not outcome.success:
+            note_reverter(self.state, VM_ADDRESS)
         waited = expected is not None and expected is before and expected.cheatcode
         if waited and expected is not None and context.depth <= expected.depth:
             return check_revert(self.state, expected, outcome, False, revert_text)

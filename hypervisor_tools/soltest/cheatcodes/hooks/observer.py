@@ -203,7 +203,7 @@ class TestObserver:
         return outcome
 
     def unseen_end(self, request: InterceptedCall) -> None:
-        end_prank(self._cheats.state, request.depth, _no_origin)
+        end_prank(self._cheats.state, request, _no_origin)
 
     def _operations(self, run: ObservedCall, request: InterceptedCall) -> CallOperations:
         cheats = self._cheats

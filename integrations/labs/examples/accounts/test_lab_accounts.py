@@ -13,8 +13,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import SET_CODE, Authorization, Transaction
 from bridge.filecoin.method_numbers import method_number
 from hypervisor import Address, Message
-from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import ActorID, MethodNumber
+from hypervisor.types import ActorID, MethodNumber, decode_bigint, encode_bigint
 from localnet import Network
 from localnet.accounts import Account
 from localnet.errors import TransactionFailed

@@ -99,6 +99,15 @@ def test_source_change_recompiles_all_transitive_importers(compiled: Compiled) -
     assert compiled.run() == (changed, changed)
 
 
+def test_oldest_of_too_many_unused_sources_are_deleted(compiled: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypervisor_tools.soltest.compile.compiling._MAX_UNUSED", 1)
+    for text in ("contract Apart { uint public x; }", "contract Apart { uint public y; }"):
+        compiled.write("src/Apart.sol", text)
+        assert compiled.run()[0] == {"src/Apart.sol", "test/Apart.t.sol"}
+    assert len([*(compiled.root / "cache" / "hypervisor").iterdir()]) == len(FILES) + 1
+    assert compiled.run() == (set(), set())
+
+
 @pytest.mark.slow
 def test_previously_compiled_source_is_not_recompiled(compiled: Compiled) -> None:
     compiled.write("src/Base.sol", "contract Base { uint public x; }")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from hypervisor_tools.soltest.compile.compiler import CompileError
+from hypervisor_tools.soltest.compile.compiler import CompileError, WarningsDenied
 from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
 from hypervisor_tools.soltest.execution.discovery import SuiteFilter
 from hypervisor_tools.soltest.execution.job import Options
-from hypervisor_tools.soltest.project.project import Project
+from hypervisor_tools.soltest.project.project import Project, load_project
 from hypervisor_tools.soltest.project.sources import read_sources
 from hypervisor_tools.soltest.run.session import SuiteSession
 
@@ -108,6 +108,30 @@ def test_an_error_of_the_project_is_reported_after_one_compilation(tmp_path: Pat
     with pytest.raises(CompileError, match="no cal"):
         SuiteSession(Project(tmp_path, dynamic_test_linking=True), SuiteFilter(), Options(use=str(solc))).prepare()
     assert log.read_text(encoding="utf-8") == "\n"
+
+
+def test_warnings_have_the_projects_line_and_forges_code(tmp_path: Path) -> None:
+    """The texts are those of forge 1.7.1, whose line is the project's."""
+    made = linked(tmp_path, "contract T { function t() public { Plain p = new Plain(); } }")
+    line, name = made.sources.texts["test/T.t.sol"].splitlines()[1], "test/T.t.sol"
+    place = {"sourceLocation": {"file": name, "start": len('import "../src/Counters.sol";\n') + 1, "end": 60}}
+    shown = {"errorCode": "2072", "formattedMessage": f"Warning: Unused local variable.\n2 | {line}\n\n", **place}
+    ignored = {"errorCode": "1878", "formattedMessage": "Warning: SPDX license identifier", **place}
+    texts: list[str] = []
+    session = SuiteSession(load_project(tmp_path), SuiteFilter(), Options(), texts.append)
+    session._show_warnings(made, [shown, ignored, shown])
+    text = "Warning (2072): Unused local variable.\n2 | contract T { function t() public { Plain p = new Plain(); } }"
+    assert texts == [f"Compiler run successful with warnings:\n{text}"]
+    (tmp_path / "foundry.toml").write_text("[profile.default]\ndeny = 'warnings'\n", encoding="utf-8")
+    session.project = load_project(tmp_path)
+    with pytest.raises(WarningsDenied, match="Unused local variable"):
+        session._show_warnings(made, [shown])
+    (tmp_path / "foundry.toml").write_text(
+        "[profile.default]\ndeny = true\nignored_error_codes = ['unused-var', 1878]\n", encoding="utf-8"
+    )
+    session.project = load_project(tmp_path)
+    session._show_warnings(made, [shown, ignored])
+    assert len(texts) == 1
 
 
 def error(kind: str, file: str, start: int) -> dict[str, Any]:

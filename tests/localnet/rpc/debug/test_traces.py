@@ -432,14 +432,6 @@ def test_refund_of_an_instruction_is_in_its_log(ethereum: Client) -> None:
     assert [log.get("refund", 0) for log in found["structLogs"] if log["op"] == "SSTORE"] == [0, 4_800, 0]
 
 
-@pytest.mark.parametrize(("limit", "count"), [(1, 1), (50, 1), (100, 2), (200, 3), (1_000, 9)])
-def test_limit_is_a_number_of_bytes(ethereum: Client, limit: int, count: int) -> None:
-    """Numbers of logs of go-ethereum 1.17.10."""
-    options = {"limit": limit, "enableMemory": True, "stateOverrides": {NOBODY: {"code": "0x60015f555f5460025f5200"}}}
-    logs = ethereum("debug_traceCall", {"to": NOBODY, "gas": hex(100_000)}, "latest", options)["structLogs"]
-    assert len(logs) == count
-
-
 def test_duration_of_the_time_limit_is_checked(ethereum: Client) -> None:
     for duration in ("1s", "1.5h", "-1s", "1m30s", "0"):
         ethereum("debug_traceCall", {"to": NOBODY}, "latest", {"timeout": duration})
@@ -600,20 +592,6 @@ class TestFramesUnderEthereumRules:
         ]
         assert ["result" in trace for trace in flat] == [True, False, False, True]
         assert len(self.trace(ethereum, code, "flatCallTracer", includePrecompiles=True)) == 5
-
-    @pytest.mark.parametrize(
-        ("code", "error", "converted"),
-        [
-            ("0x5f5ffd", "execution reverted", "Reverted"), ("0xfe", "invalid opcode: INVALID", "Bad instruction"),
-            ("0x5f56", "invalid jump destination", "Bad jump destination"),
-            ("0x5b5f56", "out of gas", "Out of gas"), ("0x60015f5f3e", "return data out of bounds", "Out of bounds"),
-        ],
-    )  # fmt: skip
-    def test_error_of_a_flat_trace(self, ethereum: Client, code: str, error: str, converted: str) -> None:
-        (found,) = self.trace(ethereum, code, "flatCallTracer")
-        assert (found["error"], "result" in found) == (error, error == "execution reverted")
-        (found,) = self.trace(ethereum, code, "flatCallTracer", convertParityErrors=True)
-        assert found["error"] == converted
 
 
 def test_accesses_of_a_user_operation(ethereum: Client) -> None:

@@ -3,10 +3,9 @@
 import pytest
 
 from hypervisor.bundles.genesis import VERIFIED_REGISTRY_ROOT
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.types import Gas, MethodNumber, TokenAmount
+from hypervisor.types import Gas, MethodNumber, TokenAmount, encode_bigint
 from localnet import Network
 from localnet.rpc import filters
 from localnet.rpc.filters import MAX_FILTERS

@@ -215,34 +215,13 @@ def test_official_actors_simulate_too(official_rpc: Client) -> None:
 ethereum = client_fixture(lambda: Network(clock=Clock(), rules="ethereum"))
 
 
-class TestBlocksUnderEthereumRules:
-    """Blocks as go-ethereum 1.17.10 simulates them."""
-
-    def test_overrides_are_in_the_hash(self, ethereum: Client) -> None:
-        hashes = {simulated(ethereum, {})[0]["hash"]}
-        for override in ({"feeRecipient": NOBODY}, {"prevRandao": word(7)}, {"gasLimit": hex(20_000_000)}):
-            hashes.add(simulated(ethereum, {"blockOverrides": override})[0]["hash"])
-        assert len(hashes) == 4
+class TestCallsUnderEthereumRules:
+    """Calls as go-ethereum 1.17.10 simulates them."""
 
     def test_blockhash_is_the_hash_of_a_simulated_block(self, ethereum: Client) -> None:
         codes = {FIRST: {"code": "0x6001405f5260205ff3"}}  # returns BLOCKHASH(1)
         first, _, third = simulated(ethereum, {}, {}, {"stateOverrides": codes, "calls": [{"to": FIRST}]})
         assert third["calls"][0]["returnData"] == first["hash"]
-
-
-class TestCallsUnderEthereumRules:
-    """Calls as go-ethereum 1.17.10 simulates them."""
-
-    def test_transaction_has_the_fields_of_the_call(self, ethereum: Client) -> None:
-        call = {"from": ALICE, "to": BOB, "value": "0x1", "nonce": "0x1"}
-        fees = {"maxFeePerGas": "0x9", "maxPriorityFeePerGas": "0x5"}
-        (block,) = simulated(ethereum, {"calls": [call]}, returnFullTransactions=True)
-        free = block["transactions"][0]
-        (block,) = simulated(ethereum, {"calls": [{**call, **fees}]}, returnFullTransactions=True)
-        paid = block["transactions"][0]
-        assert (free["gas"], free["nonce"], free["gasPrice"]) == (hex(30_000_000), "0x1", "0x0")
-        assert free["hash"] == "0x50727945d268bf5c98ac9bec72100f16252f6e1ef6ff7691c27c606988b41542"  # geth's
-        assert (paid["maxFeePerGas"], paid["maxPriorityFeePerGas"], paid["gasPrice"]) == ("0x9", "0x5", "0x5")
 
     def test_priced_call_pays_without_validation(self, ethereum: Client) -> None:
         state = {FIRST: {"code": f"0x73{SECOND[2:]}315f5260205ff3"}}
@@ -250,17 +229,6 @@ class TestCallsUnderEthereumRules:
         block = {"blockOverrides": {"feeRecipient": SECOND}, "stateOverrides": state, "calls": calls}
         assert simulated(ethereum, block)[0]["calls"][1]["returnData"] == word(2 * 21_000)
         assert refused(ethereum, {"calls": [{"from": FIRST, "to": BOB, "gasPrice": "0x1"}]})[0] == -38014
-
-    @pytest.mark.parametrize(
-        ("fields", "code"),
-        [({"maxFeePerGas": "0x1"}, -38012), ({"maxFeePerGas": "0x9", "maxPriorityFeePerGas": "0xa"}, -32602),
-         ({"chainId": "0x1"}, -32000)],
-    )  # fmt: skip
-    def test_fees_and_chain_are_checked_without_validation(
-        self, ethereum: Client, fields: dict[str, str], code: int
-    ) -> None:
-        block = {"blockOverrides": {"baseFeePerGas": "0x9"}, "calls": [{"from": ALICE, "to": BOB, **fields}]}
-        assert refused(ethereum, block)[0] == code
 
     def test_highest_nonce_can_be_overridden_but_not_used(self, ethereum: Client) -> None:
         state = {FIRST: {"nonce": hex((1 << 64) - 1)}}
@@ -275,15 +243,6 @@ class TestCallsUnderEthereumRules:
         block = {"stateOverrides": {FIRST: inner, SECOND: outer}, "calls": [{"to": SECOND}, {"to": SECOND}]}
         calls = simulated(ethereum, block)[0]["calls"]
         assert [log["logIndex"] for call in calls for log in call["logs"]] == ["0x0", "0x1", "0x2", "0x3"]
-
-
-@pytest.mark.parametrize("validation", [False, True])
-def test_access_list_gas_follows_eip_2930(ethereum: Client, validation: bool) -> None:
-    access = [{"address": SECOND, "storageKeys": [word(1), word(2)]}]
-    call = {"from": ALICE, "to": BOB, "accessList": access, "maxFeePerGas": hex(10**10)}
-    (block,) = simulated(ethereum, {"calls": [call]}, validation=validation, returnFullTransactions=True)
-    assert int(block["calls"][0]["gasUsed"], 16) == 21_000 + 2_400 + 2 * 1_900
-    assert block["transactions"][0]["accessList"] == access
 
 
 LISTED = [{"address": BOB, "storageKeys": []}]

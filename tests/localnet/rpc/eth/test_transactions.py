@@ -35,24 +35,6 @@ def waiting(rpc: Client, *nonces: int) -> list[str]:
 class TestThePool:
     """txpool_ and related methods."""
 
-    def test_gapless_nonces_are_pending_and_others_queued(self, rpc: Client) -> None:
-        hashes = waiting(rpc, 0, 1, 3)
-        assert rpc("txpool_status") == {"pending": "0x2", "queued": "0x1"}
-        content = rpc("txpool_content")
-        assert [list(content[kind][CHECKSUMMED]) for kind in ("pending", "queued")] == [["0", "1"], ["3"]]
-        assert content["queued"][CHECKSUMMED]["3"] == rpc("eth_getTransactionByHash", hashes[2])
-        assert rpc("txpool_contentFrom", ALICE) == {kind: content[kind][CHECKSUMMED] for kind in content}
-        assert rpc("txpool_contentFrom", BOB) == {"pending": {}, "queued": {}}
-        # geth's form of a line: receiver, value, gas and price.
-        assert rpc("txpool_inspect")["pending"][CHECKSUMMED]["0"].startswith(
-            f"{to_checksum_address(BOB)}: 5 wei + 5242880 gas × "
-        )
-        assert [entry["hash"] for entry in rpc("eth_pendingTransactions")] == hashes
-
-    def test_empty_pool_is_reported(self, rpc: Client) -> None:
-        assert rpc("txpool_status") == {"pending": "0x0", "queued": "0x0"}
-        assert rpc("txpool_content") == rpc("txpool_inspect") == {"pending": {}, "queued": {}}
-
     def test_a_transaction_by_its_sender_and_nonce(self, rpc: Client) -> None:
         first, second = waiting(rpc, 0, 1)
         rpc("evm_mine")
@@ -93,27 +75,6 @@ class TestRawTransactions:
         for found in (receipt.hash, unsigned):
             assert rpc("eth_getRawTransactionByHash", "0x" + found.hex()) is None
         assert rpc("eth_getRawTransactionByHash", NO_HASH) == "0x"
-
-
-class TestHeadersAndUncles:
-    """Block headers, and absent uncles."""
-
-    def test_a_header_is_the_block_without_its_body(self, rpc: Client) -> None:
-        rpc("evm_mine")
-        block = rpc("eth_getBlockByNumber", "latest", False)
-        header = rpc("eth_getHeaderByNumber", "latest")
-        assert header == rpc("eth_getHeaderByHash", block["hash"])
-        assert "transactions" not in header
-        assert header.items() <= block.items()
-        assert rpc("eth_getHeaderByHash", NO_HASH) is None
-
-    def test_there_are_no_uncles(self, rpc: Client) -> None:
-        block = rpc("eth_getBlockByNumber", "latest", False)
-        assert rpc("eth_getUncleCountByBlockHash", block["hash"]) == "0x0"
-        assert rpc("eth_getUncleCountByBlockNumber", "latest") == "0x0"
-        assert rpc("eth_getUncleCountByBlockHash", NO_HASH) is None
-        assert rpc("eth_getUncleByBlockHashAndIndex", block["hash"], "0x0") is None
-        assert rpc("eth_getUncleByBlockNumberAndIndex", "latest", "0x0") is None
 
 
 class TestTheNode:

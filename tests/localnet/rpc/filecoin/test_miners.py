@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storageminer, storagepower
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.messages.signatures import verify_bls_aggregate
 from hypervisor.proofs.consensus_faults import DOUBLE_FORK, find_fault
-from hypervisor.types import POWER_ACTOR, ActorID, TokenAmount
+from hypervisor.types import POWER_ACTOR, ActorID, TokenAmount, encode_bigint
 from localnet import Network, TransactionFailed
 from localnet.accounts import BLS_ACCOUNT
 from localnet.ledger.blocks import beacon_entry

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from hypervisor.integers import encode_bigint
 from hypervisor.messages.address import Address
-from hypervisor.types import INIT_ACTOR
+from hypervisor.types import INIT_ACTOR, encode_bigint
 from localnet import Network
 from localnet.rpc.node import Node
 from store.codec import decode, encode, link

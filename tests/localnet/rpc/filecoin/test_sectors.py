@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.bindings import storageminer
-from hypervisor.integers import decode_bigint, encode_bigint
-from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID
+from hypervisor.types import POWER_ACTOR, REWARD_ACTOR, ActorID, decode_bigint, encode_bigint
 from localnet import Network
 from localnet.accounts import BLS_ACCOUNT
 from localnet.miners import onboarding

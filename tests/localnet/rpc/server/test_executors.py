@@ -40,7 +40,7 @@ from localnet.rpc.server.queries import MAX_THREADS
 from localnet.rpc.server.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.facts import CallRequest
-from store.blocks.overlay import RemoteStore
+from store.blocks.memory import RemoteStore
 from store.blockstore import StoreError
 from store.cid import Cid, show
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY

@@ -5,7 +5,6 @@ Expected: those of the same transaction with the plain engine, whose instruction
 
 from array import array
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,10 +106,10 @@ def calls_of(trees: CallTrees) -> list[Any]:
 
 
 def _comparable(node: CallNode) -> Any:
-    start, end = replace(node.start, from_=ActorID(0)), node.end
+    start, end = node.start._replace(from_=ActorID(0)), node.end
     assert end is not None
     if node.start.to.actor_id() is not None:
-        start = replace(start, to=node.start.to.id(ActorID(0)))
+        start = start._replace(to=node.start.to.id(ActorID(0)))
     is_halted = end.exit_code not in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
     out_of_gas = end.exit_code == ExitCode.SYS_OUT_OF_GAS and "gas" in end.message
     charges = {} if is_halted else {name: gas for name, gas in node.charges.items() if gas}
@@ -121,7 +120,7 @@ def _comparable(node: CallNode) -> Any:
     has_code = any(isinstance(item, EvmFrame) and item.code for item in items)  # the plain engine counts a STOP else
     return (
         start, node.code, node.runtime, node.delegated, node.found, charges, items,
-        list(node.counters) if has_code else [], node.called_at, replace(end, message="") if out_of_gas else end,
+        list(node.counters) if has_code else [], node.called_at, end._replace(message="") if out_of_gas else end,
     )  # fmt: skip
 
 

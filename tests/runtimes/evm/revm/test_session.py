@@ -641,7 +641,7 @@ def test_calls_of_native_actors_have_the_same_effects_on_both_engines(tracer: ty
                 machine.tracer = None
                 found.append((outcome(made), made.output, made.logs, made.events, machine.flush()))
                 if trace is not None:  # the payment of a precompile has the gas of its call, or of the frame
-                    calls = [(replace(start, gas_available=0), *rest) for start, *rest in calls_of(trace)]
+                    calls = [(start._replace(gas_available=0), *rest) for start, *rest in calls_of(trace)]
                     found.append((calls, instructions_of(trace)))
         states.append(found)
     assert states[0] == states[1]
