@@ -157,7 +157,8 @@ class Guest:
     @property
     def ended(self) -> int:
         """Number of calls of the batch that ended before the running one."""
-        return MAILBOX.read(self._view, self._mailbox).ended
+        *_, ended = MAILBOX.unpack_from(self._view, self._mailbox)
+        return int(ended)
 
     def close(self) -> None:
         self._view.release()

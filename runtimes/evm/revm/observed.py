@@ -88,7 +88,9 @@ _SAME_LOGS: Final = COUNT.pack(SAME_LOGS)
 NO_CHECK: Final = CHECK.pack(always=False, size=0)
 
 
-_SUPPLIED: Final = (Exit.DONE, Exit.ACCOUNT, Exit.SLOT, Exit.CODE, Exit.BLOCK_HASH, Exit.PRECOMPILE, Exit.PAUSE)
+_SUPPLIED: Final = frozenset((
+    Exit.DONE, Exit.ACCOUNT, Exit.SLOT, Exit.CODE, Exit.BLOCK_HASH, Exit.PRECOMPILE, Exit.PAUSE,
+))  # fmt: skip
 """Exits that concern only the session."""
 
 
@@ -461,7 +463,9 @@ class ObservedCall(Operations):
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
         (entered,) = COUNT.unpack_from(data, at)
-        call = CALL_REQUEST.read(data, at + COUNT.size)
+        depth, number, static, gas, caller, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(
+            data, at + COUNT.size
+        )  # fmt: skip
         at += COUNT.size + CALL_REQUEST.size
         if self._passed is not None:
             if entered > self._depth:
@@ -469,12 +473,12 @@ class ObservedCall(Operations):
                 self._depth, self._passed = entered, None
             else:
                 self._end_unseen(self._passed)
-        kind, second = KINDS.get(call.kind), call.kind == CreationKind.CREATE2
-        caller, receiver, delegates = EthAddress(call.caller), EthAddress(call.receiver), kind is CallKind.DELEGATECALL
+        kind, second = KINDS.get(number), number == CreationKind.CREATE2
+        delegates = kind is CallKind.DELEGATECALL
         request = InterceptedCall(
-            kind, receiver if delegates else caller, EthAddress(call.target), receiver,
-            int.from_bytes(call.value, "big"), data[at : at + call.size], call.gas, bool(call.is_static), call.depth,
-            second, call.salt if second else b"", caller if delegates else None,
+            kind, EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
+            int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
+            salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
         outcome = self._observer.call(self, request)
         if outcome is None:
@@ -487,8 +491,7 @@ class ObservedCall(Operations):
         if outcome is had:
             return self._message(Answer.PASS)
         created, size = outcome.created, len(outcome.output)
-        creates = created is not None
-        result = RESULT.pack(success=outcome.success, creates=creates, created=created or ZERO_ADDRESS, size=size)
+        result = RESULT.pack_values(outcome.success, created is not None, created or ZERO_ADDRESS, size)
         return self._message(Answer.RESULT, result, outcome.output)
 
     def _end_unseen(self, request: InterceptedCall) -> None:

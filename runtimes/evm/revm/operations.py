@@ -39,17 +39,24 @@ class Operations:
     def _operate(self, operation: int, address: EthAddress, values: bytes = b"") -> bytes:
         """Read an account, after what has been written. Raises CannotObserve."""
         self._write(operation, address, values)
-        return self._drive(lambda: self._requests.operate(self._take_operations()))
+        try:
+            return self._requests.operate(self._take_operations())
+        except (NeedsKernel, GuestFailure) as stop:
+            raise self._stop_observing(stop) from stop
 
     def _drive(self, work: Callable[[], T]) -> T:
         """Return the result of `work`, which drives the guest. Raises CannotObserve if it fails."""
         try:
             return work()
-        except NeedsKernel as needs:
-            self.wants_kernel = True
-            raise CannotObserve from needs
-        except GuestFailure as failure:
-            raise self._failed(failure) from failure
+        except (NeedsKernel, GuestFailure) as stop:
+            raise self._stop_observing(stop) from stop
+
+    def _stop_observing(self, stop: NeedsKernel | GuestFailure) -> CannotObserve:
+        """Return the error of a call that cannot go on."""
+        if isinstance(stop, GuestFailure):
+            return self._failed(stop)
+        self.wants_kernel = True
+        return CannotObserve()
 
     def _failed(self, failure: GuestFailure) -> CannotObserve:
         """Close the session, whose guest lacks memory or has a defect; return the call's error. Raises Fatal."""
@@ -66,7 +73,8 @@ class Operations:
         self._operations.append(OPERATION_HEAD.pack_values(operation, address) + values)
 
     def balance(self, address: EthAddress) -> int:
-        return int.from_bytes(AMOUNTS.read(self._operate(Operation.ACCOUNT, address)).balance, "big")
+        balance, _ = AMOUNTS.unpack_from(self._operate(Operation.ACCOUNT, address))
+        return int.from_bytes(balance, "big")
 
     def nonce(self, address: EthAddress) -> int:
         return AMOUNTS.read(self._operate(Operation.ACCOUNT, address)).nonce

@@ -254,7 +254,7 @@ class Replay:
             elif kind == Item.LOG:
                 at = self._log(data, at)
             elif kind == Item.SLOT:
-                _, slot, before, after, refund = SLOT_ITEM.read(data, at)
+                _, slot, before, after, refund = SLOT_ITEM.unpack_from(data, at)
                 at += SLOT_ITEM.size
                 event(SlotWritten(_number(slot), _number(before), _number(after), refund))
             elif kind == Item.DESTRUCTION:
@@ -275,11 +275,13 @@ class Replay:
             self._open[-1].inner += used
 
     def _start(self, data: bytes, at: int) -> int:
-        _, kind, static, flags, gas, caller, code_address, target, amount, code_hash, length = CALL_ITEM.read(data, at)
+        _, kind, static, flags, gas, caller, code_address, target, amount, code_hash, length = CALL_ITEM.unpack_from(
+            data, at
+        )
         at += CALL_ITEM.size
         given, at = data[at : at + length], at + length
         is_over = at < len(data) and data[at] == Item.END  # unless the part ends after the beginning of a frame
-        _, ended, result, *_ = END_ITEM.read(data, at) if is_over else (0, 0, 0)
+        _, ended, result, *_ = END_ITEM.unpack_from(data, at) if is_over else (0, 0, 0)
         creates = kind in (CallKind.CREATE, CallKind.CREATE2)
         is_refused = result == InstructionResult.OUT_OF_FUNDS or (
             creates and result != InstructionResult.OVERFLOW_PAYMENT
@@ -329,7 +331,7 @@ class Replay:
         self, data: bytes, at: int, creates: bool, address: EthAddress, given: bytes, value: int, gas: int
     ) -> int:
         """Report a call that was not made for want of funds, or because of a contract at the new address."""
-        _, _, result, *_, length = END_ITEM.read(data, at)
+        _, _, result, *_, length = END_ITEM.unpack_from(data, at)
         at += END_ITEM.size
         balance, at = _number(data[at : at + length]), at + length
         if result == InstructionResult.CREATE_COLLISION:
@@ -339,14 +341,14 @@ class Replay:
         return at
 
     def _end(self, data: bytes, at: int) -> int:
-        _, flags, result, spent, unspent, state, returned, state_deposit, length = END_ITEM.read(data, at)
+        _, flags, result, spent, unspent, state, returned, state_deposit, length = END_ITEM.unpack_from(data, at)
         at += END_ITEM.size
         output, at = data[at : at + length], at + length
         self.stop(result)
         event, call = self.event, self._open.pop()
         if self._open and not call.is_entered:
             self._open[-1].inner += spent
-        is_success = STATUS[result] == Status.SUCCESS if result in STATUS else False
+        is_success = STATUS.get(result) == Status.SUCCESS
         if flags & EndFlag.ANSWERED:
             event(CallEnded(ExitCode.OK if is_success else ExitCode.EVM_CONTRACT_REVERTED, output, RAW, 0))
             return at
@@ -405,14 +407,14 @@ class Replay:
         event(CallEnded(ExitCode.SYS_OUT_OF_GAS, b"", 0, spent, "", message))
 
     def _log(self, data: bytes, at: int) -> int:
-        item = LOG_ITEM.read(data, at)
+        _, topics, _, emitter = LOG_ITEM.unpack_from(data, at)
         at += LOG_ITEM.size
-        end = at + 32 * item.topics
+        end = at + 32 * topics
         listed = tuple(data[place : place + 32] for place in range(at, end, 32))
         text, at = read_data(data, end)
         entries = log_to_entries(Log(listed, text))
         shown = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in entries)
-        self.event(EventEmitted(self._actor_of(EthAddress(item.emitter)), shown))
+        self.event(EventEmitted(self._actor_of(EthAddress(emitter)), shown))
         return at
 
     def _step(self, data: bytes, at: int) -> int:
