@@ -103,13 +103,9 @@ class CallObserver(Protocol):
 
     @property
     def watch(self) -> int:
-        """Modes of frames.
+        """The `Mode`s of frames from `SLOT_ACCESSES` to `SHOWS_BASE_FEE`.
 
-        - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too.
-          `Mode.PAUSES_GAS`: they use no gas.
-        - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
-          `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
-          and 0 otherwise.
+        `SHOWS_PRICE` and `SHOWS_BASE_FEE` also hold for the calls of `ObservedCall.isolate`.
         """
 
     @property
@@ -540,7 +536,7 @@ class ObservedCall(Operations):
     def pass_on(self, sender: EthAddress | None, interest: Interest, isolates: bool = False) -> None:
         """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
 
-        `interest` is that of the observer after it. With `isolates` the guest may make it a transaction (`ISOLATES`).
+        `interest` is that of the observer after it. With `isolates` it may be a transaction (`Mode.ISOLATES`).
         """
         flags = Entry.UNSEEN | (Entry.ISOLATED if isolates else 0)
         self._passing = _enter(sender, flags) + self._packed(interest)
