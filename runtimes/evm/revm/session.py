@@ -272,6 +272,7 @@ class StateSession:
     def end_kernel(self) -> None:
         """Forget what the guest holds after a transaction in which the kernel took part."""
         self.requests.native = None
+        self.requests.end()
         self.held.leave()
 
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
@@ -280,7 +281,7 @@ class StateSession:
         mode |= Mode.KEEP | Mode.SYSTEM | (Mode.UNDOABLE if self.machine.state_tree.transactions else 0)
         self.requests.begin(guest, mode)
         if not self.runs_in_guest:
-            mode |= self._begin_frames()
+            mode = self.requests.mode = mode | self._begin_frames()
         try:
             self._execute(guest, call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, NO_LIMIT), mode, 0, 0)
         except NeedsKernel:
@@ -409,6 +410,7 @@ class StateSession:
         except GuestFailure as failure:
             held.close_after(failure)
             raise Fatal(f"the EVM engine failed: {failure}") from failure
+        held.trim()
         self._rules = rules
         self.block = self.requests.block = SessionBlock(fork, block, limits, filecoin)
         self._context, self._externs = machine.context, machine.externs
