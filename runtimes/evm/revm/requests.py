@@ -1,8 +1,8 @@
 """The requests of a session's guest: the loop that drives it, and the answers from the state tree.
 
-A transaction stops for what the guest lacks (`protocol.Exit`). `Requests.go_on` answers until an exit. It is the only
-such loop: transactions, calls of the kernel, calls with an observer and frames in Python use it, with answers of their
-own (`Requests.answers`).
+A transaction stops for what the guest lacks (`protocol.Exit`). `Requests.go_on` answers until an exit: transactions,
+calls of the kernel, calls with an observer and frames in Python use it, with answers of their own (`Requests.answers`).
+Operations on a stopped transaction are executed again after each answer (`operate`).
 """
 
 from __future__ import annotations
