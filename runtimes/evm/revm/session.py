@@ -55,7 +55,7 @@ from runtimes.evm.revm.native import NativeCalls
 from runtimes.evm.revm.protocol import BLOCK, COUNT, JUMP_CODE, NO_LIMIT, RULES, Command, Exit, Mode
 from runtimes.evm.revm.recording import Recording
 from runtimes.evm.revm.requests import NeedsKernel, Requests, SessionBlock
-from runtimes.evm.revm.results import MESSAGES, Results
+from runtimes.evm.revm.results import Results
 from runtimes.evm.revm.transactions import (
     Entry,
     TransactionResult,
@@ -69,8 +69,6 @@ from runtimes.evm.revm.writes import Writes
 
 if TYPE_CHECKING:
     from hypervisor.machine.machine_state import MachineState
-
-__all__ = ["MESSAGES", "StateSession", "account_of", "session_of"]
 
 _NAME: Final = "ethereum session"
 PAUSE_STEPS: Final = 20_000
