@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth judges lotus-types revm statetest differential engines verify equality boot bundle engine protocol bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth eels judges lotus-types revm statetest differential engines verify equality boot bundle engine protocol bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -122,6 +122,10 @@ geth: environment ## compare random blocks of every fork and vectors of precompi
 	@$(RUN)/python -m tests.oracle.precompile_vectors \
 		$$(cd tests/oracle/geth && go list -m -f '{{.Dir}}' github.com/ethereum/go-ethereum)/core/vm/testdata/precompiles
 	@$(RUN)/python -m tests.oracle.random_blocks build/geth/evm $(ARGS)
+
+eels: environment ## compare random blocks with Ethereum's execution specifications; ARGS="--count 2000 --fork Osaka"
+	@scripts/tools eels $(RUN)/python
+	@$(RUN)/python -m tests.oracle.random_blocks --eels build/tools/eels/bin/ethereum-spec-evm $(ARGS)
 
 judges: environment ## compare JSON-RPC answers with geth's and Lotus' field by field (needs Go, for Lotus Rust; the first run builds them); ARGS="geth --write" records geth's
 	@$(RUN)/python -m tests.judges $(ARGS)
@@ -284,6 +288,7 @@ lock: environment ## resolve the dependencies of pyproject.toml into requirement
 	@$(COMPILE) --group dev --output-file requirements.lock pyproject.toml $(ARGS)
 	@$(COMPILE) --group audit --output-file requirements-audit.lock $(ARGS)
 	@$(COMPILE) --group mutation --output-file requirements-mutation.lock $(ARGS)
+	@$(COMPILE) --group eels --output-file requirements-eels.lock $(ARGS)
 	@$(COMPILE) --group docs --output-file requirements-docs.lock $(ARGS)
 	@$(COMPILE) --group release --output-file requirements-release.lock $(ARGS)
 	@$(COMPILE) --group integrations --output-file requirements-integrations.lock pyproject.toml $(ARGS)

@@ -7,7 +7,7 @@ trees. Without a tracer, no event objects are created.
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Final, NamedTuple, Protocol, cast, get_args, runtime_checkable
 
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.messages.address import Address
@@ -265,6 +265,16 @@ TraceEvent = (
     | Flushed
     | RuntimeEvent
 )
+
+
+def _equals(event: tuple[object, ...], other: object) -> bool:
+    """Return True for an equal event of the same kind: a named tuple equals each tuple with the same fields."""
+    return type(event) is type(other) and tuple.__eq__(event, other)
+
+
+for _kind in get_args(TraceEvent):
+    if issubclass(_kind, tuple):
+        _kind.__eq__, _kind.__ne__ = _equals, object.__ne__
 
 
 class Tracer(Protocol):

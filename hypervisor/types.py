@@ -1,7 +1,7 @@
 """Scalar types of the machine, validation of numbers and bytes passed by callers, and integers in chain encoding.
 
-They have no runtime cost and distinguish units: attoFIL, gas, milligas, epochs. Composite values (addresses, messages,
-receipts) are dataclasses in separate modules.
+The types have no runtime cost and distinguish units: attoFIL, gas, milligas, epochs. Composite values such as addresses
+are in separate modules.
 
 A value of the wrong type in a clock or an actor's state would break all later blocks.
 

@@ -1,13 +1,12 @@
 """Write what Python and the guest with revm share, from the table `runtimes/evm/guests/revm/protocol.toml`.
 
-    python -m scripts.revm_protocol            write both files; `--check` fails if one differs
+    python -m scripts.revm_protocol
 
 Python gets a class per set of numbers, and for each layout a named tuple with a `Layout`. Rust gets the same by the
 macros of `wire.rs`, and compares revm's numbers when it is compiled.
 """
 
 import re
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -130,15 +129,6 @@ def _rust(table: Table) -> Iterator[str]:
     yield ""
 
 
-def main(arguments: list[str]) -> int:
-    """Write or compare the files, and return the exit status."""
-    different = [path for path, text in files().items() if not path.exists() or path.read_text("utf-8") != text]
-    for path in different:
-        print(path.relative_to(_PROJECT))
-        if "--check" not in arguments:
-            path.write_text(files()[path], encoding="utf-8")
-    return 1 if different and "--check" in arguments else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")

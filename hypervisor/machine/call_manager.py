@@ -98,7 +98,7 @@ Mark = tuple[TreeMark, int, int, int]
 class CallRules(Protocol):
     """The parts of a call that depend on the set of rules: receiver resolution and execution of its code.
 
-    Filecoin's are in `hypervisor.machine.call_manager`. Prices of calls and state accesses are the call manager's
+    Filecoin's are `FilecoinCallRules`. Prices of calls and state accesses are the call manager's
     `prices` and `charges_access`, which rules may change during a call.
     """
 

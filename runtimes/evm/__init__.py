@@ -3,7 +3,7 @@
 The machine loads `EvmRuntime` by its name in `hypervisor.machine.registry`. Packages above the runtimes import only the
 names below, not the modules. Each name loads its module on first use.
 
-Translation of values is in `bridge`. Read `actor`, `contract` and `engine` first.
+Translation of values is in `bridge`. Read `contracts`, `revm` and `forks` first.
 """
 
 from __future__ import annotations

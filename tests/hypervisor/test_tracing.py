@@ -10,6 +10,8 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import EventEntry
 from hypervisor.tracing import (
     ActorCreated,
+    BlockLinked,
+    BlockOpened,
     CallEnded,
     CallNode,
     CallSpan,
@@ -18,6 +20,7 @@ from hypervisor.tracing import (
     DebugLog,
     Dispatched,
     EventEmitted,
+    Flushed,
     GasCharged,
     KernelSend,
     MessageEnded,
@@ -27,7 +30,7 @@ from hypervisor.tracing import (
     walk,
 )
 from hypervisor.types import METHOD_SEND, ActorID, BlockId, MethodNumber, TokenAmount
-from store.cid import CBOR, RAW
+from store.cid import CBOR, RAW, cid_of
 from tests.hypervisor.world import GAS, NEW_ETH, SENDER, SENDER_ID, World, charging, exiting, refused, returning
 
 
@@ -186,3 +189,15 @@ def test_calls_in_a_span_are_calls_of_the_call() -> None:
     root.items = [CallSpan(items=(CallSpan(items=(first,)),)), second]
     assert root.calls == [first, second]
     assert [node.start.to for node in walk([root])] == [root.start.to, first.start.to, second.start.to]
+
+
+def test_events_of_different_kinds_are_not_equal() -> None:
+    block, party = (cid_of(b""), 5), (ActorID(5), SENDER)
+    events: list[TraceEvent] = [BlockOpened(*block), BlockLinked(*block), Flushed(*block)]
+    events += [ActorCreated(*party), KernelSend(*party), MessageEnded(0, 5)]
+    for place, event in enumerate(events):
+        assert [event == other for other in events] == [place == other for other in range(len(events))]
+        assert [event != other for other in events] == [place != other for other in range(len(events))]
+    assert [*map(hash, events)] == [*map(hash, (block, block, block, party, party, (0, 5)))]
+    assert events[-1] != (0, 5)
+    assert events[0] == BlockOpened(*block)

@@ -109,11 +109,11 @@ class SuiteRuns:
         except KeyboardInterrupt:  # print the results so far
             is_interrupted = True
         self._show_all(session, suites, perf_counter() - begin)
-        _store_failures(session.project, suites)
+        left = _names(session.suites) - _names(suites) if is_interrupted else set()
+        _store_failures(session.project, suites, [signature for _, _, signature in left])
+        if left:
+            typer.echo(f"interrupted: {len(left)} tests have not been run", err=True)
         if is_interrupted:
-            left = len(_names(session.suites) - _names(suites))
-            if left:
-                typer.echo(f"interrupted: {left} tests have not been run", err=True)
             return INTERRUPTED
         if reports.write_tests is not None:
             from hypervisor_tools.soltest.report.counterexample_tests import write_tests
@@ -316,8 +316,11 @@ def _names(suites: Iterable[Suite | SuiteResult]) -> set[tuple[str, str, str]]:
     return {(suite.file, suite.contract, test.signature) for suite in suites for test in suite.tests}
 
 
-def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
-    """Store failures for the next run, and print which were replayed and which corpus files are damaged."""
+def _store_failures(project: Project, suites: list[SuiteResult], left: Collection[str]) -> None:
+    """Store failures for the next run, and print which were replayed and which corpus files are damaged.
+
+    `left` are the signatures of tests that have not been run.
+    """
     from hypervisor_tools.soltest.fuzz.stored_failures import failure_file, write_failures
 
     for suite in suites:
@@ -329,7 +332,7 @@ def _store_failures(project: Project, suites: list[SuiteResult]) -> None:
                     f'Warning: Replayed invariant failure from "{file}" file.\n'
                     "Remove the file to ignore the failure and to search for others.\n"
                 )
-    write_failures(project, suites)
+    write_failures(project, suites, left)
 
 
 def _report_no_tests(session: SuiteSession) -> None:

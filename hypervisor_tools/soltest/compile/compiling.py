@@ -6,7 +6,8 @@ Each gets all sources, so that their numbering, and so the code, is the same as 
 documentation on the compiler's JSON input and output.
 
 In the cache a source's folder is named by a hash of everything its code depends on: its text, the texts of its imports,
-the compiler and the settings. It holds an artifact per contract, in forge's format, and an index.
+the compiler and the settings. If warnings are errors, the hash has their settings too, so it is the folder of code that
+has none. It holds an artifact per contract, in forge's format, and an index.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def source_keys(version: str, settings: Mapping[str, Any], sources: Sources, nam
     Remappings are included: the compiler's metadata name them, and the code ends with the metadata's hash.
     """
     remappings = [str(found) for found in sources.remappings]
-    common = orjson.dumps([_FORMAT, version, settings, remappings], option=orjson.OPT_SORT_KEYS)
+    common = orjson.dumps([_FORMAT, version, settings, remappings], sorted, orjson.OPT_SORT_KEYS)  # sets are sorted
     hashes = {name: sha256(text.encode()).hexdigest() for name, text in sources.texts.items()}
     keys = {}
     for name in names:
@@ -228,11 +229,13 @@ def compiled_sources(
 
     `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
     `runs` is the maximum number of concurrent processes. `restore_maps` changes the source maps in the output for some
-    sources (`Linked.restore_maps`). `warn` is called with the compiler's warnings before its output is cached, and may
-    raise. Raises CompileError with the compiler's messages, and InvalidInput if the cache cannot be written: the tests
-    read the contracts from it.
+    sources (`Linked.restore_maps`). `warn` is called with the compiler's warnings and notes before its output is
+    cached, and may raise. Raises CompileError with the compiler's messages, and InvalidInput if the cache cannot be
+    written: the tests read the contracts from it.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
+    if project.warnings.are_errors:
+        settings["denied"] = tuple(project.warnings)
     keys = source_keys(solc.version, settings, sources, names)
     cache = CompiledCache(project.root / project.cache / CACHE_FOLDER, project.root)
     found = {name: None if project.force else cache.get(name, key) for name, key in keys.items()}
@@ -242,7 +245,7 @@ def compiled_sources(
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
         outputs = _outputs(solc, compiler_input, parts, waiting)
-        warn([found for output in outputs for found in output.get("errors", ()) if found.get("severity") == "warning"])
+        warn([found for output in outputs for found in output.get("errors", ())])
         for part, output in zip(parts, outputs, strict=True):
             restore_maps(output, part)
             for name in part:

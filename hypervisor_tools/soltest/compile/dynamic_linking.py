@@ -92,8 +92,11 @@ class Linked(NamedTuple):
 
     def text_of_project(self, message: Mapping[str, Any]) -> str | None:
         """Return a message in the compiler's output with the project's line; None if it is about a generated source."""
+        text = str(message.get("formattedMessage")).rstrip()
+        if not message.get("sourceLocation"):
+            return text
         lines = self._lines(message)
-        return None if lines is None else str(message.get("formattedMessage")).rstrip().replace(lines[1], lines[0])
+        return None if lines is None else text.replace(lines[1], lines[0])
 
     def _lines(self, message: Mapping[str, Any]) -> tuple[str, str] | None:
         """Return the first line that a message is about, of the original source and of the rewritten one."""

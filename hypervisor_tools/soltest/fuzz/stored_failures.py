@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -54,15 +54,20 @@ def failed_names(project: Project) -> str | None:
     return text.strip() or None
 
 
-def write_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
-    """Write the failures, if any. Raises InvalidInput if a write fails."""
+def write_failures(project: Project, suites: Iterable[SuiteResult], left: Collection[str] = ()) -> None:
+    """Write the failures, if any. Raises InvalidInput if a write fails.
+
+    `left` are the signatures of tests that an interrupted run left out: their earlier failures are kept.
+    """
     failed = [
         (suite, test) for suite in suites for test in suite.tests if test.status is CaseStatus.FAILURE
     ]  # fmt: skip
     if not failed:
         return
     try:
-        names = dict.fromkeys(bare_name(test.signature) for _, test in failed)
+        unknown = {bare_name(signature) for signature in left}
+        kept = [name for name in (failed_names(project) or "").split("|") if name in unknown]
+        names = dict.fromkeys([*(bare_name(test.signature) for _, test in failed), *kept])
         write_inside(project.root, project.root / project.test_failures, "|".join(names).encode())
         for suite, test in failed:
             if test.counterexample and not test.is_replayed and test.kind is not CaseKind.TABLE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 from hypervisor.errors import InvalidInput
@@ -153,11 +153,14 @@ class WarningSettings(NamedTuple):
     """Codes that are ignored in sources below a path."""
     ignored_paths: tuple[str, ...] = ()
 
-    def shows(self, code: int, file: str) -> bool:
-        """Return True if a warning about this source is shown."""
-        if code in self.ignored or file.startswith(self.ignored_paths):
+    def shows(self, code: int, file: str | None) -> bool:
+        """Return True if a warning is shown; `file` is None if it is not about a source."""
+        if code in self.ignored:
             return False
-        return not any(code in codes and file.startswith(path) for path, codes in self.ignored_by_path)
+        if file is None:
+            return True
+        paths = *self.ignored_paths, *(path for path, codes in self.ignored_by_path if code in codes)
+        return not any(PurePosixPath(file).is_relative_to(path) for path in paths)
 
 
 @dataclass(frozen=True, slots=True)

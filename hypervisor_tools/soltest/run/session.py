@@ -153,13 +153,15 @@ class SuiteSession:
             link_dynamically(self.project, sources) if self.project.dynamic_test_linking else Linked(sources, sources)
         )
         found = {} if force else forge_artifacts(self.project, linked.sources, version)
-        if len(found) < len(linked.sources.texts):
+        denies = self.project.warnings.are_errors  # forge's artifacts do not say whether there were any
+        if denies or len(found) < len(linked.sources.texts):
             solc = self.solc(sources)
             if version is None and not force:
                 found = forge_artifacts(self.project, linked.sources, solc.version)
-            made = self._compile(linked, found.keys(), solc, waiting)
+            made = self._compile(linked, () if denies else found.keys(), solc, waiting)
             if not self.options.has_own_code:
-                left = {name: source for name, source in made.items() if name not in linked.edits}
+                known = linked.edits.keys() | found.keys()
+                left = {name: source for name, source in made.items() if name not in known}
                 write_forge_cache(self.project, linked.sources, solc.version, left, found)
             found |= made
         if uses_layouts(self.project, sources):
@@ -207,13 +209,19 @@ class SuiteSession:
             raise
 
     def _show_warnings(self, linked: Linked, warnings: Iterable[Mapping[str, Any]]) -> None:
-        """Print the compiler's warnings that the project does not ignore. Raises WarningsDenied."""
-        settings, texts = self.project.warnings, dict[str, None]()
+        """Print the compiler's warnings and notes that the project does not ignore. Raises WarningsDenied.
+
+        As in forge, notes are never denied.
+        """
+        settings, texts, is_denied = self.project.warnings, dict[str, None](), False
         for found in warnings:
             text, code = linked.text_of_project(found), int(found.get("errorCode") or 0)
-            if text is not None and settings.shows(code, found["sourceLocation"]["file"]):
-                texts[text.replace("Warning:", f"Warning ({code}):", 1)] = None
-        if texts and settings.are_errors:
+            if text is None or not settings.shows(code, (found.get("sourceLocation") or {}).get("file")):
+                continue
+            kind = str(found["severity"]).capitalize()
+            texts[text.replace(f"{kind}:", f"{kind} ({code}):", 1) if code else text] = None
+            is_denied |= settings.are_errors and kind == "Warning"
+        if is_denied:
             raise WarningsDenied("\n".join(("the compiler has warnings, which the project denies:", *texts)))
         if texts:
             self.notify("\n".join(("Compiler run successful with warnings:", *texts)))

@@ -21,7 +21,8 @@ from runtimes.evm.revm.observation import (
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
 from runtimes.evm.revm.protocol import AccessKind, Mode
-from runtimes.evm.revm.session import MESSAGES, StateSession, session_of
+from runtimes.evm.revm.results import MESSAGES
+from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [

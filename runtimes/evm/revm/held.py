@@ -62,7 +62,7 @@ class HeldState:
         """Number of times that the state was begun anew, and of undoable transactions since then."""
         self._burnt = 0
         """AttoFIL that transactions have burnt since changes were written."""
-        self._known = ContractCache()
+        self.known = ContractCache()
         self.contracts: ContractStates
         self.actors: dict[EthAddress, ActorID] = {}
         self.addresses: dict[ActorID, EthAddress] = {}
@@ -93,12 +93,15 @@ class HeldState:
         if self._tree is not None:
             self._tree.engine = None
         tree.engine = self
-        self._known.trim()
-        self.contracts = ContractStates(self._machine, self._known)
+        self.contracts = ContractStates(self._machine, self.known)
         self._tree = tree
         self.note_written()
         self.forget_actors()
         self.note_exchanged()
+
+    def trim(self) -> None:
+        """Bound what is known of contracts; called between blocks."""
+        self.known.trim()
 
     def drop(self) -> None:
         """Forget the changes that the guest holds: its state is not the tree's any more."""

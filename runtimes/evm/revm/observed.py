@@ -103,13 +103,9 @@ class CallObserver(Protocol):
 
     @property
     def watch(self) -> int:
-        """Modes of frames.
+        """The `Mode`s of frames from `SLOT_ACCESSES` to `SHOWS_BASE_FEE`.
 
-        - `RECORDS`: accesses to slots are recorded; `RECORDS_ALL`: hashes of 64 bytes and accesses to accounts, too.
-          `Mode.PAUSES_GAS`: they use no gas.
-        - `ISOLATES`: the calls of the first frame that do not stop are transactions. In those and in those of
-          `ObservedCall.isolate`, contracts see the gas price with `SHOWS_PRICE` and the base fee with `SHOWS_BASE_FEE`,
-          and 0 otherwise.
+        `SHOWS_PRICE` and `SHOWS_BASE_FEE` also hold for the calls of `ObservedCall.isolate`.
         """
 
     @property
@@ -221,8 +217,7 @@ class ObservedCall(Operations):
         if self.is_running:
             self._session.held.abandon(self._guest)
         self._exchanges.undo_all()
-        self._requests.on_stop = None
-        self._requests.answers.clear()
+        self._requests.end()
         if self._has_kernel:
             self._session.end_kernel()
         if self._is_renewed or self._is_isolated:
@@ -252,7 +247,7 @@ class ObservedCall(Operations):
         self._requests.on_stop = self._stopped
         self._requests.answers |= {
             Exit.CALL: self._answer_call,
-            Exit.ENTERED_END: self._answer_reopened,
+            Exit.ENTERED_END: self._answer_entered_end,
             Exit.CALL_END: self._answer_end,
             Exit.ACCESSED: self._answer_access,
             Exit.RANDOM: self._draw,
@@ -390,10 +385,12 @@ class ObservedCall(Operations):
 
     # --- answers ----------------------------------------------------------------------------------------------
 
-    def _answer_reopened(self, request: bytes) -> bytes:
+    def _answer_entered_end(self, request: bytes) -> bytes:
+        return self._answer_reopened(self._read_end(request)[1])
+
+    def _answer_reopened(self, outcome: SubcallOutcome) -> bytes:
         """Answer the end of a call that was passed on, in which others have stopped."""
         self._depth -= 1
-        outcome = self._read_end(request)[1]
         return self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
 
     def _answer_end(self, request: bytes) -> bytes:
@@ -401,7 +398,7 @@ class ObservedCall(Operations):
         return self._message(Answer.PASS)
 
     def _leave(self, _request: bytes) -> bytes:
-        raise self._requests.kernel_needed()  # the call is made again in frames of its own
+        raise self._requests.kernel_needed()  # the call is made again with the kernel
 
     def _answer_access(self, _request: bytes) -> bytes:
         failed = self._observer.accessed(self)
@@ -535,12 +532,12 @@ class ObservedCall(Operations):
             if not self._reopened or self._reopened[-1].depth != depth:
                 self._depth -= 1
                 return outcome
-            answer = self._answer_reopened(request)
+            answer = self._answer_reopened(outcome)
 
     def pass_on(self, sender: EthAddress | None, interest: Interest, isolates: bool = False) -> None:
         """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
 
-        `interest` is that of the observer after it. With `isolates` the guest may make it a transaction (`ISOLATES`).
+        `interest` is that of the observer after it. With `isolates` it may be a transaction (`Mode.ISOLATES`).
         """
         flags = Entry.UNSEEN | (Entry.ISOLATED if isolates else 0)
         self._passing = _enter(sender, flags) + self._packed(interest)

@@ -1,8 +1,8 @@
 """The requests of a session's guest: the loop that drives it, and the answers from the state tree.
 
-A transaction stops for what the guest lacks (`protocol.Exit`). `Requests.go_on` answers until an exit. It is the only
-such loop: transactions, calls of the kernel, calls with an observer and frames in Python use it, with answers of their
-own (`Requests.answers`).
+A transaction stops for what the guest lacks (`protocol.Exit`). `Requests.go_on` answers until an exit: transactions,
+calls of the kernel, calls with an observer and frames in Python use it, with answers of their own (`Requests.answers`).
+Operations on a stopped transaction are executed again after each answer (`operate`).
 """
 
 from __future__ import annotations
@@ -107,9 +107,12 @@ class Requests:
     def begin(self, guest: Guest, mode: int) -> None:
         """Answer the requests of another transaction."""
         self.guest, self.mode = guest, mode
-        if self.answers:
-            self.answers.clear()
-            self.on_stop = None
+        self.end()
+
+    def end(self) -> None:
+        """Forget who answers the requests of the transaction."""
+        self.answers.clear()
+        self.on_stop = None
 
     # --- the loop ---------------------------------------------------------------------------------------------
 
@@ -161,9 +164,9 @@ class Requests:
                 return COUNT.pack_values(Answer.CONTINUE)
             case Exit.INVALID:
                 raise Refusal(request.decode())
-            case Exit.LEAVE:
-                raise Fatal("the EVM engine lacks a value in the middle of a transaction")
-        raise self.kernel_needed()
+            case Exit.NATIVE:
+                raise self.kernel_needed()
+        raise Fatal(f"the EVM engine stops for a reason that has no answer here: exit {exit_code}")
 
     def kernel_needed(self) -> NeedsKernel:
         """Return the exception for a call of a native actor. Raises LongExecution if the thread has no time."""

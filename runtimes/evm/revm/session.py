@@ -55,7 +55,7 @@ from runtimes.evm.revm.native import NativeCalls
 from runtimes.evm.revm.protocol import BLOCK, COUNT, JUMP_CODE, NO_LIMIT, RULES, Command, Exit, Mode
 from runtimes.evm.revm.recording import Recording
 from runtimes.evm.revm.requests import NeedsKernel, Requests, SessionBlock
-from runtimes.evm.revm.results import MESSAGES, Results
+from runtimes.evm.revm.results import Results
 from runtimes.evm.revm.transactions import (
     Entry,
     TransactionResult,
@@ -69,8 +69,6 @@ from runtimes.evm.revm.writes import Writes
 
 if TYPE_CHECKING:
     from hypervisor.machine.machine_state import MachineState
-
-__all__ = ["MESSAGES", "StateSession", "account_of", "session_of"]
 
 _NAME: Final = "ethereum session"
 PAUSE_STEPS: Final = 20_000
@@ -272,6 +270,7 @@ class StateSession:
     def end_kernel(self) -> None:
         """Forget what the guest holds after a transaction in which the kernel took part."""
         self.requests.native = None
+        self.requests.end()
         self.held.leave()
 
     def call_system(self, to: EthAddress, data: bytes, gas: int, mode: int) -> bool:
@@ -280,7 +279,7 @@ class StateSession:
         mode |= Mode.KEEP | Mode.SYSTEM | (Mode.UNDOABLE if self.machine.state_tree.transactions else 0)
         self.requests.begin(guest, mode)
         if not self.runs_in_guest:
-            mode |= self._begin_frames()
+            mode = self.requests.mode = mode | self._begin_frames()
         try:
             self._execute(guest, call_message(SYSTEM_ADDRESS, to, 0, data, gas, mode, NO_LIMIT), mode, 0, 0)
         except NeedsKernel:
@@ -409,6 +408,7 @@ class StateSession:
         except GuestFailure as failure:
             held.close_after(failure)
             raise Fatal(f"the EVM engine failed: {failure}") from failure
+        held.trim()
         self._rules = rules
         self.block = self.requests.block = SessionBlock(fork, block, limits, filecoin)
         self._context, self._externs = machine.context, machine.externs

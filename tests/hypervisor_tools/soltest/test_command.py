@@ -94,9 +94,9 @@ def test_symbolic_tests_alone_need_the_option(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_unmatched_test_filter_explains_signature_matching(project: Path) -> None:
+def test_an_unmatched_test_filter_is_answered_with_the_nearest_test(project: Path) -> None:
     found = run_command("test", str(project), "--mc", "Good", "--mt", "testFine$")
-    words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"
+    words = "by --match-test 'testFine$' --match-contract 'Good'; did you mean `testFine`?"
     assert (found.exit_code, words in found.stderr) == (0, True)
     assert run_command("test", str(project), "--mt", "testFine..$").stderr == ""
 

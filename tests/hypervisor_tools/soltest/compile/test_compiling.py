@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc
+from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerRun, Solc, WarningsDenied
 from hypervisor_tools.soltest.compile.compiling import CompiledCache, artifacts_of, compiled_sources, has_changed
-from hypervisor_tools.soltest.project.project import CompilerSettings, Project
+from hypervisor_tools.soltest.project.project import CompilerSettings, Project, WarningSettings
 from hypervisor_tools.soltest.project.sources import own_sources, read_sources
 from hypervisor_tools.soltest.project.test_settings import evm_version
 
@@ -204,6 +205,27 @@ def test_sources_refused_by_one_of_two_solc_runs_are_refused(compiled: Compiled)
     )
     with pytest.raises(CompileError, match=r"solc 0\.8\.30 refused the sources:\nno Many7"):
         compiled.runs(runs=2)
+
+
+def test_code_compiled_before_is_compiled_again_if_its_warnings_are_errors(compiled: Compiled) -> None:
+    program, said = compiled.solc.path, '"errors": [{"severity": "warning"}], '
+    text = program.read_text(encoding="utf-8")
+    program.write_text(text.replace('{"contracts":', f'{{{said}"contracts":'), encoding="utf-8")
+    denied = WarningSettings(are_errors=True, ignored=frozenset({5667, 1878}))
+    compiled.project = replace(compiled.project, warnings=denied)
+
+    def refuse(found: Sequence[Mapping[str, Any]]) -> None:
+        assert found == [{"severity": "warning"}]
+        raise WarningsDenied("denied")
+
+    for _ in range(2):
+        with pytest.raises(WarningsDenied):
+            compiled.runs(warn=refuse)
+    assert compiled.run() == (set(FILES), set(FILES))  # all are ignored
+    assert compiled.run() == (set(), set())
+    compiled.project = replace(compiled.project, warnings=denied._replace(ignored=frozenset()))
+    with pytest.raises(WarningsDenied):
+        compiled.runs(warn=refuse)
 
 
 def test_file_newer_than_last_compilation_has_changed(compiled: Compiled) -> None:

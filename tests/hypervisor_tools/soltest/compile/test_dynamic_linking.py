@@ -13,6 +13,7 @@ from hypervisor_tools.soltest.execution.job import Options
 from hypervisor_tools.soltest.project.project import Project, load_project
 from hypervisor_tools.soltest.project.sources import read_sources
 from hypervisor_tools.soltest.run.session import SuiteSession
+from tests.hypervisor_tools.soltest.contracts import PASS, artifact, forge_out
 
 COUNTERS = """contract Plain { uint256 public x; }
 contract Named { constructor(uint256 a, string memory /* label */ b, address[] calldata) payable {} }
@@ -114,7 +115,10 @@ def test_warnings_have_the_projects_line_and_forges_code(tmp_path: Path) -> None
     """The texts are those of forge 1.7.1, whose line is the project's."""
     made = linked(tmp_path, "contract T { function t() public { Plain p = new Plain(); } }")
     line, name = made.sources.texts["test/T.t.sol"].splitlines()[1], "test/T.t.sol"
-    place = {"sourceLocation": {"file": name, "start": len('import "../src/Counters.sol";\n') + 1, "end": 60}}
+    place: dict[str, Any] = {
+        "sourceLocation": {"file": name, "start": len('import "../src/Counters.sol";\n') + 1, "end": 60}
+    }
+    place |= {"severity": "warning"}
     shown = {"errorCode": "2072", "formattedMessage": f"Warning: Unused local variable.\n2 | {line}\n\n", **place}
     ignored = {"errorCode": "1878", "formattedMessage": "Warning: SPDX license identifier", **place}
     texts: list[str] = []
@@ -132,6 +136,57 @@ def test_warnings_have_the_projects_line_and_forges_code(tmp_path: Path) -> None
     session.project = load_project(tmp_path)
     session._show_warnings(made, [shown, ignored])
     assert len(texts) == 1
+
+
+def test_notes_and_warnings_about_no_source_are_shown(tmp_path: Path) -> None:
+    """As by forge 1.7.1 with a compiler whose output was changed so; it denies no notes."""
+    made, texts = linked(tmp_path, "contract T {}"), list[str]()
+    (tmp_path / "foundry.toml").write_text("[profile.default]\ndeny = 'notes'\nignored_warnings_from = ['']\n")
+    session = SuiteSession(load_project(tmp_path), SuiteFilter(), Options(), texts.append)
+    session._show_warnings(made, [{"severity": "info", "formattedMessage": "Info: proved\n\n"}])
+    coded = {"severity": "info", "errorCode": "1391", "formattedMessage": "Info: proved safe\n\n"}
+    session._show_warnings(made, [coded])
+    begin = "Compiler run successful with warnings:\n"
+    assert texts == [f"{begin}Info: proved", f"{begin}Info (1391): proved safe"]
+    early = {"severity": "warning", "errorCode": "3805", "formattedMessage": "Warning: a pre-release\n\n"}
+    with pytest.raises(WarningsDenied, match=r"Info: proved\nWarning \(3805\): a pre-release"):
+        session._show_warnings(made, [{"severity": "info", "formattedMessage": "Info: proved"}, early])
+
+
+@pytest.mark.parametrize(
+    ("path", "is_shown"),
+    [("src", False), ("src/", False), ("./src", False), ("src/ab.sol", False), ("", False),
+     ("src/a", True), ("ab.sol", True), ("test/../src", True), ("/project/src", True)],
+)  # fmt: skip
+def test_paths_of_ignored_warnings_are_compared_by_part(path: str, is_shown: bool, tmp_path: Path) -> None:
+    """Forge 1.7.1 shows and hides the same ones."""
+    for line in (f"ignored_warnings_from = ['{path}']", f"ignored_error_codes_from = [['{path}', [5667]]]"):
+        (tmp_path / "foundry.toml").write_text(f"[profile.default]\n{line}\n", encoding="utf-8")
+        assert load_project(tmp_path).warnings.shows(5667, "src/ab.sol") is is_shown
+
+
+def test_denied_warnings_of_code_that_forge_compiled_are_found(tmp_path: Path) -> None:
+    text, name = "contract T { function testT() public {} }", "test/T.t.sol"
+    (tmp_path / "test").mkdir()
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    forge_out(tmp_path, name, text, {"T": artifact({"testT()": PASS})})
+    warning = {
+        "severity": "warning",
+        "formattedMessage": "Warning: visible",
+        "sourceLocation": {"file": name, "start": 0},
+    }
+    solc, answer = tmp_path / "solc", json.dumps({"errors": [warning]})
+    solc.write_text(
+        f"#!/bin/sh\n[ $1 = --version ] && echo Version: 0.8.30 && exit\ncat > /dev/null\necho '{answer}'",
+        encoding="utf-8",
+    )
+    solc.chmod(0o755)
+    (tmp_path / "foundry.toml").touch()
+    SuiteSession(load_project(tmp_path), SuiteFilter(), Options(use=str(solc))).prepare()
+    (tmp_path / "foundry.toml").write_text("[profile.default]\ndeny = 'warnings'\n", encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(WarningsDenied, match="visible"):
+            SuiteSession(load_project(tmp_path), SuiteFilter(), Options(use=str(solc))).prepare()
 
 
 def error(kind: str, file: str, start: int) -> dict[str, Any]:

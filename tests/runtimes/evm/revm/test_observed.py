@@ -293,9 +293,11 @@ def test_a_call_that_is_passed_on_may_be_within_an_entered_one(machine: Hypervis
         return run.enter() if request.depth == 1 else pass_on(run, request)
 
     recorder = Recorder(answer, depth=2)
-    called(machine, recorder, {TO: calling(INNER), INNER: calling(DEEP), DEEP: calling(WATCHED)})
+    deep = f"{calling(WATCHED)} 32 0 LOG0"
+    ended = called(machine, recorder, {TO: calling(INNER), INNER: calling(DEEP), DEEP: deep})
     assert [request.depth for request in recorder.seen] == [1, 2, 3]
     assert recorder.passed == [(2, SubcallOutcome(True))]
+    assert (len(ended.logs), [emitter for emitter, _ in recorder.logs]) == (1, [DEEP])
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -657,3 +659,20 @@ def test_exchanges_of_the_state_are_undone_with_their_frame(machine: Hypervisor,
     tree.rollback(mark)
     assert tree.get_actor(actor) == before
     called(machine, Recorder(refuse), {TO: "1 SLOAD 2 SSTORE"})
+
+
+def test_a_session_of_many_blocks_knows_few_storages(machine: Hypervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtimes.evm.revm.accounts._MAX_STORAGES", 2)
+    contracts = [EthAddress(bytes([0xD0 + number]) * 20) for number in range(5)]
+    code = assemble("1 SLOAD 2 SSTORE")
+    install_alloc(machine, {address: AllocAccount(0, 1, code, {1: 7}) for address in contracts})
+    session, generations = session_of(machine), set()
+    for to in contracts:
+        machine.advance(block=EthereumBlock("Prague"))
+        with observe(session, Recorder(refuse), SENDER, to) as run:
+            run.run(0, b"", GAS, True)
+            assert run.keep()
+        machine.state_tree.settle()
+        generations.add(session.held.contracts)
+    assert len(generations) == 1  # the state was not begun anew
+    assert len(session.held.known.trees) <= 3
