@@ -192,7 +192,6 @@ def run_mutants(
     count: int,
     seed: int,
     workers: int,
-    dask: str | None = None,
     notify: Callable[[str], None] = lambda _: None,
     show: Show = lambda _mutant, _status: None,
 ) -> ActorMutation:
@@ -210,7 +209,7 @@ def run_mutants(
     found, stop = dict[ActorMutant, MutantStatus](), None
     try:
         notify(f"{len(mutants)} of {total} mutants: the tests run without a change")
-        for mutant, status in _results(project, mutants, workers, dask, notify):
+        for mutant, status in _results(project, mutants, workers, notify):
             found[mutant] = status
             if status in _LISTED:
                 show(mutant, status)
@@ -220,7 +219,7 @@ def run_mutants(
 
 
 def _results(
-    project: ActorProject, mutants: Sequence[ActorMutant], workers: int, dask: str | None, notify: Callable[[str], None]
+    project: ActorProject, mutants: Sequence[ActorMutant], workers: int, notify: Callable[[str], None]
 ) -> Iterator[tuple[ActorMutant, MutantStatus]]:
     """Yield the result of each mutant as it ends, first of those that no test covers."""
     with tempfile.TemporaryDirectory(prefix="actor-mutants-") as scratch:
@@ -238,7 +237,7 @@ def _results(
         yield from ((mutant, MutantStatus.NOT_COVERED) for mutant in mutants if mutant not in covered_mutants)
         notify(f"the tests run on {len(tested)} mutants, for at most {limit:.0f} seconds each")
         attempt = partial(_try, project=sources, limit=limit)
-        for number, status in run_each(attempt, tested, workers, "mutants", dask, files=[copy]):
+        for number, status in run_each(attempt, tested, workers, "mutants"):
             yield tested[number], status
 
 

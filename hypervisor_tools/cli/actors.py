@@ -12,7 +12,7 @@ import typer
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.cli.commands import INTERRUPTED
 from hypervisor_tools.cli.folders import head_of, open_chain, open_folder, parse_block_cid
-from hypervisor_tools.cli.options import CORES, RESPONSE_TIME, URL_VARIABLE, AsJson, Dask, ResponseTimeout, Workers
+from hypervisor_tools.cli.options import CORES, RESPONSE_TIME, URL_VARIABLE, AsJson, ResponseTimeout, Workers
 from localnet.contracts.argument_texts import payment
 from store.cid import RAW, cid_of, show
 from store.codec import CodecError
@@ -104,7 +104,6 @@ def mutate(
         float, typer.Option("--min-score", min=0, max=100, metavar="PERCENT", help="Exit with status 1 below it.")
     ] = 0.0,
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a project's module, one instruction each time, and list the changes that its tests do not detect.
@@ -135,7 +134,7 @@ def mutate(
     def show(mutant: ActorMutant, status: MutantStatus) -> None:
         typer.echo("\n".join(mutant_lines(project, mutant, status)), err=as_json)
 
-    found = run_mutants(project, count, seed, workers, dask, lambda line: typer.echo(line, err=True), show)
+    found = run_mutants(project, count, seed, workers, lambda line: typer.echo(line, err=True), show)
     typer.echo(json.dumps(mutation_json(found)) if as_json else "\n".join(summary_lines(found)))
     if found.stop is not None:
         raise typer.Exit(INTERRUPTED) if isinstance(found.stop, KeyboardInterrupt) else found.stop

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.cli.options import CORES, AsJson, Dask, Workers, in_panel, parsed_network
+from hypervisor_tools.cli.options import CORES, AsJson, Workers, in_panel, parsed_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +117,6 @@ def compare(
     project: ProjectFolder = None,
     offline: Offline = False,
     workers: Workers = CORES,
-    dask: Dask = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write an HTML page with both flame graphs.")
     ] = None,
@@ -166,9 +165,8 @@ def compare(
             sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
             jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
         found = Comparison()
-        files = [*(sources or ()), bundle_folder(bundle_dir)]
         work = partial(compare_job, sides=sides)
-        for part in run_all(work, jobs, workers, "cases", dask, files=files, lost=lost_comparison):
+        for part in run_all(work, jobs, workers, "cases", lost=lost_comparison):
             found.merge(part)
     if html is not None:
         html.write_text(comparison_page(found, sides), encoding="utf-8")
@@ -235,7 +233,6 @@ def gas(
     last: Last = None,
     bundle_dir: BundleDir = None,
     workers: Workers = CORES,
-    dask: Dask = None,
     csv: Annotated[
         Path | None, _file_option("--csv", metavar="FILE", help="File for every gas charge of every call.")
     ] = None,
@@ -283,8 +280,7 @@ def gas(
     jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
     found = CostReport()
     work = partial(costs_of_job, side=side, with_rows=csv is not None or parquet is not None)
-    files = [*(sources or ()), bundle_folder(bundle_dir)]
-    for part in run_all(work, jobs, workers, "cases", dask, files=files, lost=lost_costs):
+    for part in run_all(work, jobs, workers, "cases", lost=lost_costs):
         found.merge(part)
     if csv is not None:
         write_csv(csv, found)

@@ -57,14 +57,6 @@ RpcUrl = Annotated[
 ]
 CORES: Final = os.cpu_count() or 1
 Workers = Annotated[int, typer.Option(min=1, help="Number of processes.", show_default="the number of cores")]
-Dask = Annotated[
-    str | None,
-    typer.Option(
-        "--dask",
-        metavar="ADDRESS",
-        help="Run the jobs on a Dask cluster: the address of its scheduler, or `local` (needs the extra `dask`).",
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 From = Annotated[
     str, typer.Option("--from", metavar="ADDRESS|N", help="Sender: an address, or the index of a node's account.")

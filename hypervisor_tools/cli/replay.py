@@ -18,7 +18,6 @@ from hypervisor_tools.cli.options import (
     URL,
     URL_VARIABLE,
     AsJson,
-    Dask,
     DraftFile,
     TrustDraft,
     Workers,
@@ -49,7 +48,6 @@ def replay(
         int,
         typer.Option(min=1, max=256, metavar="N", help="Number of processes that share the messages of one tipset."),
     ] = 1,
-    dask: Dask = None,
     network: DraftFile = None,
     trust: TrustDraft = False,
     as_json: AsJson = False,
@@ -89,7 +87,7 @@ def replay(
     else:
         found = _of_node(fork_url, folder, first, last, parallel, draft)
     tipsets = messages = different = 0
-    for done in found(workers, dask):
+    for done in found(workers):
         tipsets += 1
         messages += done.messages
         different += bool(done.difference)
@@ -121,8 +119,8 @@ def _show_conflicts(done: TipsetReplay) -> None:
         typer.echo(f"  {line}")
 
 
-_Work = Callable[[int, str | None], "Iterator[TipsetReplay]"]
-"""Executes tipsets on worker processes or on Dask."""
+_Work = Callable[[int], "Iterator[TipsetReplay]"]
+"""Executes tipsets on worker processes."""
 
 
 def _of_folder(
@@ -143,10 +141,10 @@ def _of_folder(
     work = with_migration(draft, partial(past_replay.replay_in_folder, folder.resolve(), parallel=parallel))
     found = past_replay.heights_of_folder(folder, first, last)
 
-    def execute(workers: int, dask: str | None) -> Iterator[TipsetReplay]:
+    def execute(workers: int) -> Iterator[TipsetReplay]:
         try:
             lost = past_replay.lost_tipset
-            yield from run_all(work, found, workers, "tipsets", dask, files=[folder.resolve()], lost=lost)
+            yield from run_all(work, found, workers, "tipsets", lost=lost)
         finally:
             past_replay.close_sources()
 
@@ -159,7 +157,7 @@ def _of_node(
     if first is None:
         raise InvalidInput("--fork-url needs a first epoch: pass --from")
     overlay = None if draft is None else draft.overlay
-    return lambda workers, dask: _replay_node(url, folder, (first, last), parallel, workers, dask, overlay)
+    return lambda workers: _replay_node(url, folder, (first, last), parallel, workers, overlay)
 
 
 def _replay_node(
@@ -168,7 +166,6 @@ def _replay_node(
     span: tuple[int, int | None],
     parallel: int,
     workers: int,
-    dask: str | None,
     overlay: Overlay | None,
 ) -> Iterator[TipsetReplay]:
     """Replay a node's tipsets in worker processes.
@@ -201,8 +198,8 @@ def _replay_node(
         undo.callback(past_replay.close_sources)
         path = None if folder is None else folder.resolve()
         work = partial(past_replay.replay_of_node, url, path, parallel=parallel, overlay=overlay)
-        files, lost = [] if path is None else [path], past_replay.lost_node_tipset
-        for done in run_all(work, found, workers, "tipsets", dask, files=files, lost=lost):
+        lost = past_replay.lost_node_tipset
+        for done in run_all(work, found, workers, "tipsets", lost=lost):
             if cache is not None:
                 past_replay.store_fetched_blocks(cache, done.fetched)
             yield done.tipset
@@ -228,7 +225,6 @@ def extract(
     ] = None,
     network: DraftFile = None,
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per vector.")] = False,
 ) -> None:
     """Extract a test vector from a message or tipset, with exactly the blocks that its execution reads.
@@ -263,8 +259,7 @@ def extract(
         state = state.resolve()
     bundles = bundle_dir or data_folder("bundles")
     work = partial(extract_from, url=rpc_url or URL, folder=state, overlay=overlay, bundles=bundles)
-    files = [bundles] if state is None else [bundles, state]
-    for wanted, found in zip(what, run_all(work, what, workers, "vectors", dask, files=files), strict=True):
+    for wanted, found in zip(what, run_all(work, what, workers, "vectors"), strict=True):
         file = out / f"{wanted}.json" if out.is_dir() else out
         write_vector(file, found.vector)
         _show_vector(file, found, as_json=as_json)

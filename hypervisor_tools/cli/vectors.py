@@ -22,7 +22,6 @@ from hypervisor_tools.cli.options import (
     CORES,
     EVM,
     OWN_ENGINE,
-    Dask,
     Engines,
     OverlayFile,
     OwnEngine,
@@ -43,7 +42,6 @@ def conformance(
         typer.Option(help="Additional folder of official bundles (default: bundles/ in FVM_DATA, ../shared)."),
     ] = None,
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: AsJson = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show the first difference of a failing vector.")] = False,
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every gas charge to FILE.")] = None,
@@ -96,7 +94,7 @@ def conformance(
     options = options if network is None else under_network(options, network)
     bundles = bundle_dir or data_folder("bundles")
     work = partial(run_file, folder=bundles, options=options)
-    records = _records(work, todo, workers, "vectors", dask, [*vectors, bundles, *_files(against, named)])
+    records = _records(work, todo, workers, "vectors")
     if trace is not None:
         records = _write_traces(records, trace)
     notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
@@ -111,7 +109,6 @@ def fevmtest(
         typer.Option(metavar="CAR|vN", help="Official bundle of the cases (default: v18-devnet from FVM_DATA)."),
     ] = None,
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
     """Run golden cases of the official EVM actor. Exit code, return value, events and all actor states must match.
@@ -130,14 +127,13 @@ def fevmtest(
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     named = path_or_name(bundle)
     work = partial(runner.run_file, bundle=named, evm=evm)
-    report(_records(work, files, workers, "case files", dask, [*paths, *_files(named)]), as_json, [])
+    report(_records(work, files, workers, "case files"), as_json, [])
 
 
 def actortest(
     paths: Paths,
     bundle: Annotated[str, typer.Option(metavar="CAR|vN", help="Bundle of built-in actors.")] = "own-v19",
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
     """Run cases of a built-in actor (nv29's reward). Exit code, return value, events, balances and state must match.
@@ -153,7 +149,7 @@ def actortest(
     Bundle.open(bundle)  # report an invalid bundle once, not in every worker
     named = path_or_name(bundle)
     work = partial(run_case_file, bundle=named)
-    report(_records(work, files, workers, "case files", dask, [*paths, *_files(named)]), as_json, [])
+    report(_records(work, files, workers, "case files"), as_json, [])
 
 
 def _records(
@@ -161,8 +157,6 @@ def _records(
     paths: Sequence[Path],
     workers: int,
     what: str,
-    dask: str | None,
-    files: Sequence[Path],
 ) -> Iterator[dict[str, Any]]:
     """Yield the records of all files in order; a failed one for a file that ends worker processes."""
     from hypervisor_tools.jobs.run import run_all
@@ -171,13 +165,9 @@ def _records(
         failed = {"file": path.as_posix(), "name": path.stem, "fork": "", "index": 0}
         return [{**failed, "pass": False, "error": str(error)}]
 
-    for path, records in zip(paths, run_all(work, paths, workers, what, dask, files=files, lost=lost), strict=True):
+    for path, records in zip(paths, run_all(work, paths, workers, what, lost=lost), strict=True):
         for record in records:
             yield {**record, "file": path.as_posix()} if "fork" in record else record
-
-
-def _files(*named: object) -> list[Path]:
-    return [each for each in named if isinstance(each, Path)]
 
 
 def data_folder(folder: str) -> Path:
@@ -243,7 +233,6 @@ def statetest(
     fork: Annotated[str | None, typer.Option(help="Run cases of one fork only (default: all supported forks).")] = None,
     evm: OwnEngine = OWN_ENGINE,
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: AsJson = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
 ) -> None:
@@ -259,7 +248,7 @@ def statetest(
 
     fork = _check_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
-    _run_all(work, paths, 1 if trace else workers, "files of state tests", None if trace else dask, as_json)
+    _run_all(work, paths, 1 if trace else workers, "files of state tests", as_json)
 
 
 def blocktest(
@@ -269,7 +258,6 @@ def blocktest(
     ] = None,
     evm: OwnEngine = OWN_ENGINE,
     workers: Workers = CORES,
-    dask: Dask = None,
     as_json: AsJson = False,
     trace: Annotated[bool, typer.Option("--trace", help="Print EIP-3155 steps to standard error.")] = False,
 ) -> None:
@@ -287,7 +275,7 @@ def blocktest(
 
     fork = _check_fork(fork)
     work = partial(run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
-    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", None if trace else dask, as_json)
+    _run_all(work, paths, 1 if trace else workers, "files of blockchain tests", as_json)
 
 
 def _check_fork(name: str | None) -> str | None:
@@ -310,12 +298,11 @@ def _run_all(
     paths: list[Path],
     workers: int,
     what: str,
-    dask: str | None,
     as_json: bool,
 ) -> None:
     from hypervisor_tools.laboratory.vectors.statetest import Tally, find_files
 
-    records = _records(work, find_files(paths), workers, what, dask, paths)
+    records = _records(work, find_files(paths), workers, what)
     tally = Tally()
     try:
         report(tally.watch(records), as_json, [])

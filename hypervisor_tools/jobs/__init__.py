@@ -1,4 +1,4 @@
-"""Execution of independent jobs: on worker processes of this machine, or on a Dask cluster.
+"""Execution of independent jobs: on worker processes of this machine.
 
 Import the modules; this package exports nothing.
 """

@@ -1,8 +1,7 @@
-"""Independent jobs: a function called with each of many items, on several workers.
+"""Independent jobs: a function called with each of many items, on worker processes.
 
-An executor has workers: processes of this machine, or those of a Dask cluster (`cluster`). A limited number of jobs is
-submitted at a time. A job whose worker process ended is repeated; if it ends another one, it is lost, which its caller
-reports, and the other jobs continue.
+A limited number of jobs is submitted at a time. A job whose worker process ended is repeated. If it ends another one,
+it is lost: its caller reports that, and the other jobs continue.
 """
 
 from __future__ import annotations
@@ -11,62 +10,30 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
-from hypervisor.errors import InvalidInput
-from hypervisor_tools.jobs.pickles import dump, load
-from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool
+from hypervisor_tools.jobs.workers import JobLost, Work, WorkerPool, dump, load
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _INTERVAL: Final = 1.0
-"""Seconds between two checks of an executor."""
+"""Seconds between two calls of `tick`."""
 _OUTSTANDING: Final = 2
 """Number of submitted jobs per worker."""
 
 
-class ClusterUnavailable(InvalidInput):
-    """The cluster's scheduler does not respond or has ended, or has no workers; jobs may succeed later."""
-
-
-class JobExecutor(Protocol):
-    """Runs jobs on its workers."""
-
-    @property
-    def workers(self) -> int:
-        """Number of jobs that run at a time."""
-
-    @property
-    def sends_files(self) -> bool:
-        """True if workers do not have this machine's files."""
-
-    def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
-        """Start a job; its result is pickled, its exception JobLost or that of the call."""
-
-    def check(self) -> None:
-        """Raise InvalidInput if no job can end any more."""
-
-    def stop(self) -> None:
-        """Cancel all jobs, and end their workers. Further jobs raise Stopped."""
-
-
-class LocalExecutor:
+class JobExecutor:
     """Runs jobs on worker processes of this machine, each driven by a thread."""
 
-    sends_files = False
-
-    def __init__(self, workers: int, pool: WorkerPool) -> None:
+    def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._pool = pool
+        self._pool = WorkerPool()
         self._threads = ThreadPoolExecutor(workers)
 
     def submit(self, work: Work[T, R], item: T) -> Future[bytes]:
-        """Start a job."""
-        return self._threads.submit(work.drive, self._pool, work, dump(item), "", {})
-
-    def check(self) -> None:
-        """Do nothing: ended processes are replaced."""
+        """Start a job; its result is pickled, its exception JobLost or that of the call."""
+        return self._threads.submit(work.drive, self._pool, work, dump(item))
 
     def stop(self) -> None:
         """Cancel all jobs, and end their workers."""
@@ -104,14 +71,12 @@ def completed(
     running: dict[Future[bytes], tuple[int, T]] = {}
     try:
         while True:
-            free = max(1, executor.workers * _OUTSTANDING) - len(running)  # negative if a cluster has lost workers
-            for number, item in islice(todo, max(0, free)):
+            for number, item in islice(todo, executor.workers * _OUTSTANDING - len(running)):
                 running[executor.submit(work, item)] = number, item
             if not running:
                 return
             done, _ = wait(running, _INTERVAL, FIRST_COMPLETED)
             tick()
-            executor.check()
             for future in done:
                 number, item = running.pop(future)
                 try:

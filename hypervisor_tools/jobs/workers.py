@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing.connection import Connection, Pipe
 from threading import Lock
@@ -20,7 +21,6 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from hypervisor.errors import HypervisorError
 from hypervisor_tools.jobs.fork_server import ForkServer, Load, WorkerProcess, when_closed
-from hypervisor_tools.jobs.pickles import Archive, dump, load
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,28 +52,37 @@ class Message(NamedTuple):
     payload: Any
 
 
-Drive = Callable[["WorkerPool", "Work[Any, Any]", bytes, str, Mapping[str, str]], bytes]
+def dump(value: object) -> bytes:
+    """Return a job or a result as bytes for `load`."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def load(data: bytes) -> Any:
+    """Return the value of `dump`, which comes from this command's own processes."""
+    return pickle.loads(data)  # noqa: S301
+
+
+Drive = Callable[["WorkerPool", "Work[Any, Any]", bytes], bytes]
 """Function that a thread calls for a job: it drives a worker process, and returns the pickled result."""
 
 
-def _call(pool: WorkerPool, work: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]) -> bytes:
-    return pool.call(work, item, owner, folders)
+def _call(pool: WorkerPool, work: Work[Any, Any], item: bytes) -> bytes:
+    return pool.call(work, item)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work(Generic[T, R]):
-    """A function with all that its calls share, as bytes with their digest, and an archive of files that it reads."""
+    """A function with all that its calls share, as bytes with their digest."""
 
     digest: str
     data: bytes
     drive: Drive = _call
-    archive: Archive | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, function: Callable[[T], R], drive: Drive = _call, archive: Archive | None = None) -> Work[T, R]:
+    def of(cls, function: Callable[[T], R], drive: Drive = _call) -> Work[T, R]:
         """Return the work of a function, which must be picklable."""
-        data = dump(function, archive)
-        return cls(sha256(data).hexdigest(), data, drive, archive)
+        data = dump(function)
+        return cls(sha256(data).hexdigest(), data, drive)
 
 
 def load_nothing() -> None:
@@ -121,21 +130,20 @@ def _fork() -> tuple[Connection, WorkerProcess]:
 
 
 class Worker:
-    """A worker process. `owner` names the run that uses it."""
+    """A worker process."""
 
-    def __init__(self, owner: str = "") -> None:
+    def __init__(self) -> None:
         self._pipe, self.process = _fork()
         with suppress(OSError):  # it has ended: `start` says so
             self._pipe.send(dict(os.environ))
-        self.owner = owner
         self.is_new = True
         """True until its first call."""
         self._known = ""
 
-    def start(self, work: Work[Any, Any], item: bytes, folders: Mapping[str, str]) -> None:
+    def start(self, work: Work[Any, Any], item: bytes) -> None:
         """Send a call, of a function that this worker may know. Raises WorkerEnded."""
         try:
-            self._pipe.send((None if work.digest == self._known else work.data, item, folders))
+            self._pipe.send((None if work.digest == self._known else work.data, item))
         except OSError:
             raise WorkerEnded(self.exit_code()) from None
         self._known, self.is_new = work.digest, False
@@ -174,42 +182,41 @@ class WorkerPool:
         self._lock = Lock()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
-        self._stopped: set[str] = set()
+        self._is_stopped = False
 
     @contextmanager
-    def worker(self, owner: str = "") -> Iterator[Worker]:
+    def worker(self) -> Iterator[Worker]:
         """Yield a worker, which ends if the block raises. Raises Stopped."""
-        worker = self._take(owner)
+        worker = self._take()
         try:
             yield worker
         except BaseException as error:
             self._discard(worker)
-            if owner in self._stopped and not isinstance(error, Stopped):
+            if self._is_stopped and not isinstance(error, Stopped):
                 raise Stopped from None
             raise
         with self._lock:
             self._busy.discard(worker)
-            if owner not in self._stopped:
+            if not self._is_stopped:
                 self._idle.append(worker)
                 return
         self._discard(worker)
 
-    def _take(self, owner: str) -> Worker:
+    def _take(self) -> Worker:
         with self._lock:
-            while self._idle and owner not in self._stopped:
+            while self._idle and not self._is_stopped:
                 worker = self._idle.pop()
                 if worker.process.is_alive():
-                    worker.owner = owner
                     self._busy.add(worker)
                     return worker
                 worker.end(is_idle=True)
                 worker.close()
-        if owner in self._stopped:
+        if self._is_stopped:
             raise Stopped
-        worker = Worker(owner)
+        worker = Worker()
         with self._lock:
             self._busy.add(worker)
-        if owner in self._stopped:
+        if self._is_stopped:
             self._discard(worker)
             raise Stopped
         return worker
@@ -220,12 +227,12 @@ class WorkerPool:
         worker.end()
         worker.close()
 
-    def call(self, work: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]) -> bytes:
+    def call(self, work: Work[Any, Any], item: bytes) -> bytes:
         """Return the pickled result of a call. Raises JobLost, Stopped, and the call's exception."""
         for _ in range(ATTEMPTS):
             try:
-                with self.worker(owner) as worker:
-                    worker.start(work, item, folders)
+                with self.worker() as worker:
+                    worker.start(work, item)
                     found = worker.receive()
             except WorkerEnded as error:
                 reason = str(error)
@@ -236,11 +243,11 @@ class WorkerPool:
             return bytes(found.payload)
         raise JobLost(f"its worker process ended {ATTEMPTS} times ({reason})")
 
-    def stop(self, owner: str = "") -> None:
-        """End the workers of a run, whose threads raise Stopped, and refuse it further ones."""
+    def stop(self) -> None:
+        """End the workers, whose threads raise Stopped, and start no further ones."""
         with self._lock:
-            self._stopped.add(owner)
-            busy = [worker for worker in self._busy if worker.owner == owner]
+            self._is_stopped = True
+            busy = [*self._busy]
         for worker in busy:
             worker.end()
 
@@ -276,12 +283,12 @@ def _serve(pipe: Connection) -> None:
         os.environ.clear()
         os.environ.update(environment)
         while True:
-            data, item, folders = pipe.recv()
+            data, item = pipe.recv()
             try:
                 if data is not None:
-                    function = load(data, folders)
+                    function = load(data)
                 assert function is not None
-                reply = "done", dump(function(load(item, folders)))
+                reply = "done", dump(function(load(item)))
             except Exception as error:  # noqa: BLE001  # raised again where the job was submitted
                 pipe.send(("failed", _portable(error)))
             else:

@@ -267,7 +267,7 @@ for file in Path(sys.argv[1]).resolve().rglob("*.py"):
                     lacking.setdefault(top, []).append(str(file))
 print(json.dumps(lacking))
 """
-EXTRAS: Final = {"distributed", "elftools", "hypothesis", "matplotlib", "prompt_toolkit", "pyarrow", "z3"}
+EXTRAS: Final = {"elftools", "hypothesis", "matplotlib", "prompt_toolkit", "pyarrow", "z3"}
 """Distributions of the declared extras; a command that needs one reports it."""
 
 

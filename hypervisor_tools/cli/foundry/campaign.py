@@ -14,7 +14,6 @@ from hypervisor_tools.cli.options import (
     CORES,
     EVM,
     OWN_ENGINE,
-    Dask,
     Engines,
     Workers,
     parse_rules_name,
@@ -54,7 +53,6 @@ def campaign(
     network: Annotated[str | None, typer.Option(metavar="nvN", help="Network version.")] = None,
     use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="Solidity compiler.")] = None,
     workers: Workers = CORES,
-    dask: Dask = None,
 ) -> None:
     """Run a Foundry project's fuzz, invariant, symbolic and mutation tests in rounds, and collect what they find.
 
@@ -81,7 +79,7 @@ def campaign(
     where, state = open_campaign(project, folder, seed)
     run = Campaign(
         project, SuiteFilter(match_test, contract=match_contract, path=in_project(match_path, project.root)),
-        Options(rules, evm, use=use, workers=workers, network=number, dask=dask), where, state, seconds, rounds,
+        Options(rules, evm, use=use, workers=workers, network=number), where, state, seconds, rounds,
         lambda line: typer.echo(line, err=True), typer.echo,
     )  # fmt: skip
     is_interrupted = False

@@ -17,7 +17,6 @@ from hypervisor_tools.cli.options import (
     CORES,
     EVM,
     OWN_ENGINE,
-    Dask,
     Engines,
     Precompiles,
     in_panel,
@@ -226,7 +225,6 @@ def run_tests(
     gas_snapshot_emit: Annotated[
         Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.")
     ] = None,
-    dask: Dask = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -425,7 +423,7 @@ def run_tests(
     options = Options(
         rules, evm, None if bundle is None else path_or_name(bundle), use, timeout, workers or CORES, verbosity,
         real_filecoin, shows_logs=verbosity >= 2 or junit, report=collected, hides_passed=suppress_successful_traces,
-        precompiles=parse_precompiles(precompile), network=number, dask=dask, decodes_internal=decode_internal,
+        precompiles=parse_precompiles(precompile), network=number, decodes_internal=decode_internal,
         records_logs=as_json, records_traces=as_json and not collected, brutalizes=brutalize,
     )  # fmt: skip
     reports = Reports(

@@ -43,7 +43,6 @@ from hypervisor_tools.soltest.project.test_settings import EVM_VERSIONS, rules_o
 from hypervisor_tools.soltest.run.serving import viewer_of
 from hypervisor_tools.soltest.run.session import SuiteSession
 from hypervisor_tools.soltest.run.staged_test import begin_test, staged_suite, suite_comments
-from hypervisor_tools.soltest.run.workers import files_of
 from hypervisor_tools.soltest.trace.call_text import call_texts
 from hypervisor_tools.soltest.trace.frames import creates
 from hypervisor_tools.soltest.trace.trace_names import Names
@@ -229,8 +228,7 @@ def explained(
             todo.append(SuiteToExplain(suite, tests, ours))
     found: dict[tuple[str, str], Explanation] = {}
     work = partial(explain_suite, jobs=jobs)
-    options, files = jobs[0].options, files_of(jobs[0])
-    for part in run_all(work, todo, options.workers, "suites", options.dask, files=files, lost=_unexplained):
+    for part in run_all(work, todo, jobs[0].options.workers, "suites", lost=_unexplained):
         found.update(part)
     return [replace(change, explanation=found.get((change.suite, change.test), _NO_EXPLANATION)) for change in changes]
 

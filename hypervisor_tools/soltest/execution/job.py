@@ -48,8 +48,6 @@ class Options(NamedTuple):
     """True if a suite ends at its first failure, which has neither trace nor stack, or when its process is lost."""
     network: int | None = None
     """Network version; None for the newest."""
-    dask: str | None = None
-    """Address of the Dask scheduler on whose workers tests run."""
     brutalizes: bool = False
     """True if the project's sources are compiled with dirty bits and memory (`brutalizing`)."""
 

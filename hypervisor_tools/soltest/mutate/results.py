@@ -168,7 +168,7 @@ class MutationCache:
         """Open the cache of a project."""
         settings = standard_json(project, compiler.sources, compiler.solc.version)["settings"]
         plain = asdict(replace(project, root=Path(), force=False, consent=Grant(), mutation=MutationConfig()))
-        options = job.options._replace(workers=0, dask=None)._asdict()
+        options = job.options._replace(workers=0)._asdict()
         parts = [_FORMAT, _own_version(), compiler.solc.version, settings, plain, options, job.network, job.seed]
         cache = cls(project, compiler, sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest())
         if not project.force:

@@ -16,9 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor_tools.jobs.executor import completed
-from hypervisor_tools.jobs.pickles import Archive, dump, load
 from hypervisor_tools.jobs.run import open_executor
-from hypervisor_tools.jobs.workers import JobLost, Stopped, Work, WorkerPool
+from hypervisor_tools.jobs.workers import JobLost, Stopped, Work, WorkerPool, dump, load
 from hypervisor_tools.soltest.compile.artifact import Artifacts, ContractArtifact
 from hypervisor_tools.soltest.compile.compiler import CompileError, CompilerFailed, CompilerTimeout
 from hypervisor_tools.soltest.compile.syntax_trees import syntax_trees
@@ -34,7 +33,7 @@ from hypervisor_tools.soltest.report.collecting import CoverageIndex, TestName, 
 from hypervisor_tools.soltest.report.coverage import coverage_settings
 from hypervisor_tools.soltest.report.gas import SEED
 from hypervisor_tools.soltest.run.session import SuiteSession
-from hypervisor_tools.soltest.run.workers import SuiteLost, SuiteRun, SuiteWork, files_of
+from hypervisor_tools.soltest.run.workers import SuiteLost, SuiteRun, SuiteWork
 from hypervisor_tools.soltest.trace.known_code import KnownCode
 from localnet.fork.remote_chain import is_local
 
@@ -50,13 +49,11 @@ class MutantDrive:
     job: Job
     artifacts: Artifacts
 
-    def __call__(
-        self, pool: WorkerPool, _: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]
-    ) -> bytes:
+    def __call__(self, pool: WorkerPool, _: Work[Any, Any], item: bytes) -> bytes:
         """Return the result of a mutant as bytes. Raises Stopped after an interruption."""
-        mutant, suites, seconds = load(item, folders)
+        mutant, suites, seconds = load(item)
         with TemporaryDirectory(prefix="mutant-") as folder:
-            return dump(self.result(MutantTests(pool, owner, folders, Path(folder), seconds), mutant, suites))
+            return dump(self.result(MutantTests(pool, Path(folder), seconds), mutant, suites))
 
     def close(self) -> None:
         """End the compilers."""
@@ -103,8 +100,6 @@ class MutantTests(NamedTuple):
     """Workers and folders for the tests of a mutant, a folder for its artifacts, and the time limit in seconds."""
 
     pool: WorkerPool
-    owner: str
-    folders: Mapping[str, str]
     folder: Path
     seconds: float
 
@@ -112,7 +107,7 @@ class MutantTests(NamedTuple):
         """Yield the results of suites. Raises SuiteLost after the time limit, Stopped after an interruption."""
         work, until = Work.of(SuiteWork(job)), monotonic() + self.seconds
         for suite in suites:
-            yield SuiteRun(job, suite, until).run(self.pool, work, self.owner, self.folders)
+            yield SuiteRun(job, suite, until).run(self.pool, work)
 
 
 def _for_mutants(project: Project) -> Project:
@@ -307,10 +302,8 @@ class MutationRun:
     ) -> Iterator[tuple[int, MutantResult]]:
         """Yield the number and the result of each mutant as it ends."""
         numbers = [*todo]
-        with open_executor(self.settings.jobs, self.options.dask) as executor:
-            files = [*files_of(drive.job), drive.compiler.solc.path]
-            work: Work[tuple[Mutant, Sequence[Suite], float], MutantResult]
-            work = Work.of(_unused, drive, Archive.of(files) if executor.sends_files else None)
+        with open_executor(self.settings.jobs) as executor:
+            work: Work[tuple[Mutant, Sequence[Suite], float], MutantResult] = Work.of(_unused, drive)
             try:
                 for at, result in completed(executor, work, todo.values(), _lost):
                     yield numbers[at], result

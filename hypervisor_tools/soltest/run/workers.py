@@ -7,18 +7,16 @@ the first failure ends with SuiteLost instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.jobs.executor import JobExecutor, completed
-from hypervisor_tools.jobs.pickles import Archive, dump, load
 from hypervisor_tools.jobs.run import open_executor
-from hypervisor_tools.jobs.workers import JobLost, Work, Worker, WorkerEnded, WorkerPool, send_event
+from hypervisor_tools.jobs.workers import JobLost, Work, Worker, WorkerEnded, WorkerPool, dump, load, send_event
 from hypervisor_tools.soltest.execution.discovery import Suite, TestFunction
 from hypervisor_tools.soltest.execution.job import Job
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
@@ -86,15 +84,13 @@ class SuiteRun:
         """Begin without results."""
         self.result = SuiteResult(self.suite.file, self.suite.contract, warnings=list(self.suite.warnings))
 
-    def run(
-        self, pool: WorkerPool, work: Work[Any, Any], owner: str = "", folders: Mapping[str, str] | None = None
-    ) -> SuiteResult:
+    def run(self, pool: WorkerPool, work: Work[Any, Any]) -> SuiteResult:
         """Run all tests, in as many workers as needed. Raises SuiteLost, and HypervisorError of the executor."""
         while not self.has_ended:
             try:
-                with pool.worker(owner) as worker:
-                    self._locate(worker, work, folders or {})
-                    self._run_rest(worker, work, folders or {})
+                with pool.worker() as worker:
+                    self._locate(worker, work)
+                    self._run_rest(worker, work)
                     self.has_ended = True
             except WorkerEnded as ended:
                 self.has_ended = self._replace(f"the test ended its process ({ended})")
@@ -105,14 +101,14 @@ class SuiteRun:
                 )
         return self.result
 
-    def _locate(self, worker: Worker, work: Work[Any, Any], folders: Mapping[str, str]) -> None:
+    def _locate(self, worker: Worker, work: Work[Any, Any]) -> None:
         """Add the stack at which a stopped test, the last one with a result, loops endlessly."""
         if not self._loop:
             return
         name, self._loop, self.is_locating = self._loop, "", True
         suite = self.suite if name in (test.signature for test in self.suite.tests) else self.suite._replace(tests=())
         limit = monotonic() + _LOCATE_SECONDS + _start_seconds(worker)
-        worker.start(work, dump((suite, name)), folders)
+        worker.start(work, dump((suite, name)))
         while self.is_locating:
             message = worker.receive(max(0.0, limit - monotonic()))
             if message is None:
@@ -123,14 +119,14 @@ class SuiteRun:
             elif message.kind == "failed":
                 raise message.payload
 
-    def _run_rest(self, worker: Worker, work: Work[Any, Any], folders: Mapping[str, str]) -> None:
+    def _run_rest(self, worker: Worker, work: Work[Any, Any]) -> None:
         left = self._remaining()
         if not left and self.result.tests:
             return
         self.test, self.known, self.progress = "", None, None
         self.since = self.begun = monotonic()
         limit = self.since + self.job.options.timeout + _start_seconds(worker)
-        worker.start(work, dump((self.suite._replace(tests=left), "")), folders)
+        worker.start(work, dump((self.suite._replace(tests=left), "")))
         while True:
             message = worker.receive(max(0.0, min(limit, self.until) - monotonic()))
             if message is None:
@@ -231,14 +227,12 @@ class SuiteDrive:
     job: Job
     running: list[SuiteRun] = field(default_factory=list)
 
-    def __call__(
-        self, pool: WorkerPool, work: Work[Any, Any], item: bytes, owner: str, folders: Mapping[str, str]
-    ) -> bytes:
+    def __call__(self, pool: WorkerPool, work: Work[Any, Any], item: bytes) -> bytes:
         """Run a suite, and return its result as bytes."""
-        run = SuiteRun(self.job, load(item, folders))
+        run = SuiteRun(self.job, load(item))
         self.running.append(run)
         try:
-            return dump(run.run(pool, work, owner, folders))
+            return dump(run.run(pool, work))
         finally:
             self.running.remove(run)
 
@@ -254,9 +248,7 @@ def run_suites(
     first; before each result and at the end with an empty list. Raises HypervisorError if the job's executor cannot be
     created, and, with `ends_at_failure`, SuiteLost, since a lost process says nothing about a test.
     """
-    dask = job.options.dask
-    count = max(1, min(workers, len(suites))) if dask is None else workers
-    with open_executor(count, dask, load_worker_modules) as executor:
+    with open_executor(max(1, min(workers, len(suites))), load_worker_modules) as executor:
         for result in _run_on(executor, job, suites, watch or _ignore_progress, shows_interrupted=not keeps_corpus):
             if not keeps_corpus:
                 _write_corpus(job.project, result)
@@ -267,8 +259,7 @@ def _run_on(
     executor: JobExecutor, job: Job, suites: Sequence[Suite], report: Watch, *, shows_interrupted: bool
 ) -> Generator[SuiteResult]:
     drive = SuiteDrive(job)
-    archive = Archive.of(files_of(job)) if executor.sends_files else None
-    work: Work[Suite, SuiteResult] = Work.of(SuiteWork(job), drive, archive)
+    work: Work[Suite, SuiteResult] = Work.of(SuiteWork(job), drive)
     ordered = sorted(suites, key=lambda suite: -len(suite.tests))
     try:
         for _, result in completed(executor, work, ordered, _lost, lambda: report(_long(drive.running))):
@@ -286,7 +277,7 @@ def _run_on(
 
 
 def _lost(suite: Suite, error: JobLost) -> SuiteResult:
-    """Return the result of a suite that ended several workers of a cluster."""
+    """Return the result of a suite that ended several workers."""
     tests = [TestResult(test.signature, test.kind, _stopped_status(test.kind), str(error)) for test in suite.tests]
     return SuiteResult(suite.file, suite.contract, tests, warnings=list(suite.warnings))
 
@@ -300,12 +291,6 @@ def _write_corpus(project: Project, result: SuiteResult) -> None:
     except InvalidInput as error:
         result.warnings.append(str(error))
     result.corpus.clear()
-
-
-def files_of(job: Job) -> list[Path]:
-    """Return the files and folders that the tests of a job read: the project, and the bundle of --bundle."""
-    bundle = job.options.bundle
-    return [job.project.root, *([bundle] if isinstance(bundle, Path) else [])]
 
 
 def _start_seconds(worker: Worker) -> float:

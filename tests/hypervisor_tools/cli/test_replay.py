@@ -1,11 +1,9 @@
-"""`hypervisor replay`, and execution distributed with Dask."""
+"""`hypervisor replay`."""
 
 import base64
 import gzip
 import io
 import json
-import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from store.cid import Cid, parse_cid, show
 from store.rocks.database import RocksStore
 from store.untrusted import gunzip
 from tests.command import run
-from tests.conftest import bundle_file, bundle_folder, data_file, fvm_data, kinds
+from tests.conftest import bundle_file, bundle_folder, fvm_data, kinds
 from tests.hypervisor_tools.cli.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, Clock
 from tests.localnet.replay.test_replay import live
@@ -57,15 +55,10 @@ def test_replay_command_reports_differing_tipsets(chain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_and_dask_answer_as_one_process_does(chain: Path) -> None:
+def test_processes_answer_as_one_process_does(chain: Path) -> None:
     serial = run("replay", chain, "--workers", 1, "--json").stdout
     assert [json.loads(line)["height"] for line in serial.splitlines()] == heights(chain)
     assert run("replay", chain, "--workers", 2, "--json").stdout == serial
-    with socket.socket() as other:  # as another scheduler's dashboard
-        with suppress(OSError):  # there is one
-            other.bind(("127.0.0.1", 8787))
-            other.listen()
-        assert run("replay", chain, "--dask", "local", "--workers", 2, "--json").stdout == serial
 
 
 @pytest.mark.slow
@@ -94,14 +87,6 @@ def test_parallel_replay_matches_serial_and_reports_conflicts(tmp_path: Path) ->
     ]
     refused = run("replay", tmp_path, "--parallel", 257)
     assert refused.exit_code == 2
-
-
-@pytest.mark.oracle
-def test_vectors_on_dask_answer_as_in_one_process() -> None:
-    vectors = sorted(data_file("vectors/fvm-nv18").rglob("*.json"))[:4]
-    serial = run("conformance", *vectors, "--json", "--workers", 1)
-    assert serial.exit_code == 0
-    assert run("conformance", *vectors, "--json", "--dask", "local", "--workers", 2).stdout == serial.stdout
 
 
 NETWORK = 28

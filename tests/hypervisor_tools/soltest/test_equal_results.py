@@ -1,4 +1,4 @@
-"""Results of a test run do not depend on the number of workers, on kills of them, or on where they run."""
+"""Results of a test run do not depend on the number of workers or on kills of them."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ BRANCHES = ["600435", "600116", "@odd", "57", "00", "odd:", "6004356103e810", "@
 FAILS_ABOVE = ["600435", "640100000000", "11", "@low", "57", "5f5ffd", "low:", "00"]
 
 
-def outcome(root: Path, workers: int, dask: str | None = None, kills: int = 0) -> dict[str, Any]:
+def outcome(root: Path, workers: int, kills: int = 0) -> dict[str, Any]:
     """Run the tests of a new project, and return the report, the failures and the corpus.
 
     `kills` workers are killed after the first suite, while others run.
@@ -34,7 +34,7 @@ def outcome(root: Path, workers: int, dask: str | None = None, kills: int = 0) -
     places = [ArtifactLocation("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
     project = Project(root)
     project = replace(project, fuzz=replace(project.fuzz, runs=500, corpus_dir="corpus"))
-    job = Job(project, places, {}, Options(dask=dask, evm="fast"), seed=7)
+    job = Job(project, places, {}, Options(evm="fast"), seed=7)
     suites, _ = find_suites(Artifacts(root, places, {}), ["test/T.t.sol"], SuiteFilter())
     before = live_workers()
     results = run_suites(job, suites, workers)
@@ -63,13 +63,3 @@ def test_results_do_not_depend_on_the_number_of_workers_or_kills(tmp_path: Path)
     expected = outcome(tmp_path / "project", 1)
     for workers, kills in ((1, 1), (2, 2), (5, 3)):
         assert outcome(tmp_path / "project", workers, kills=kills) == expected
-
-
-@pytest.mark.slow
-def test_a_cluster_without_the_projects_files_has_the_same_results(tmp_path: Path) -> None:
-    from distributed import LocalCluster
-
-    expected = outcome(tmp_path / "project", 1)
-    dashboard = {"dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=dashboard) as made:
-        assert outcome(tmp_path / "project", 2, made.scheduler_address) == expected

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.jobs.executor import ClusterUnavailable
 from hypervisor_tools.soltest.campaign.page import page_lines
 from hypervisor_tools.soltest.campaign.run import QUIET_ROUNDS, Campaign, TimeOver, open_campaign
 from hypervisor_tools.soltest.campaign.state import Finding
@@ -387,20 +386,6 @@ def test_a_failing_sequence_becomes_a_unit_test(tmp_path: Path) -> None:
     invariant = f'delegatecall(hex"{selector("invariant_a()").hex()}")'
     places = [text.index(part) for part in (*parts, invariant)]
     assert places == sorted(places)
-
-
-@pytest.mark.slow
-def test_a_lost_cluster_is_no_reason_to_leave_out_mutants(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(_: object) -> None:
-        raise ClusterUnavailable("ended")
-
-    monkeypatch.setattr("hypervisor_tools.soltest.campaign.run.MutationRun.run", lost)
-    with pytest.raises(ClusterUnavailable):
-        campaign(project, rounds=1).run()
-    monkeypatch.undo()
-    again = campaign(project, rounds=1)
-    again.run()
-    assert [note.partition(":")[0] for note in again.state.notes] == ["mutants were not run"]
 
 
 def test_a_run_without_time_has_a_page(project: Path) -> None:

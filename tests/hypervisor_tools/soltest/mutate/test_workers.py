@@ -149,7 +149,7 @@ def result_of(pool: WorkerPool, job: Job, suites: Sequence[Suite], folder: Path)
     """Return the result of a mutant with the project's own code."""
     mutant = Mutant("src/A.sol", "A", "literal", 0, "1", "0", 1, 1, ())
     drive = MutantDrive(UnchangedCode(), job, Artifacts(folder, job.locations, {}))  # type: ignore[arg-type]  # a stand-in
-    return drive.result(MutantTests(pool, "", {}, folder / "made", 60.0), mutant, suites)
+    return drive.result(MutantTests(pool, folder / "made", 60.0), mutant, suites)
 
 
 @pytest.mark.slow

@@ -205,7 +205,7 @@ import sys, time
 from pathlib import Path
 from hypervisor_tools.soltest.compile.artifact import Artifacts
 from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suites
-from hypervisor_tools.jobs.pickles import dump
+from hypervisor_tools.jobs.workers import dump
 from hypervisor_tools.jobs.workers import Work, Worker
 from hypervisor_tools.soltest.run.workers import SuiteWork
 from tests.hypervisor_tools.soltest.contracts import LOOP, artifact
@@ -244,7 +244,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.execution.job import Job, Options
-from hypervisor_tools.jobs.pickles import dump
+from hypervisor_tools.jobs.workers import dump
 from hypervisor_tools.jobs.workers import Work, _serve
 from hypervisor_tools.soltest.run.workers import SuiteWork
 
