@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -44,16 +43,6 @@ class JobExecutor:
         """Wait for all jobs, and end the workers."""
         self._threads.shutdown()
         self._pool.close()
-
-
-@contextmanager
-def stopped_early(executor: JobExecutor) -> Iterator[None]:
-    """Stop the executor if the block raises."""
-    try:
-        yield
-    except BaseException:  # Ctrl-C, or an error of the caller
-        executor.stop()
-        raise
 
 
 def completed(

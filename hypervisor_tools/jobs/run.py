@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from hypervisor_tools.jobs.executor import JobExecutor, completed, in_order, stopped_early
+from hypervisor_tools.jobs.executor import JobExecutor, completed, in_order
 from hypervisor_tools.jobs.fork_server import Load
 from hypervisor_tools.jobs.workers import JobLost, Work, load_nothing, prepare_workers
 
@@ -21,8 +21,10 @@ def open_executor(workers: int, load: Load = load_nothing) -> Iterator[JobExecut
     prepare_workers(load)  # before there are threads
     executor = JobExecutor(workers)
     try:
-        with stopped_early(executor):
-            yield executor
+        yield executor
+    except BaseException:  # Ctrl-C, or an error of the caller
+        executor.stop()
+        raise
     finally:
         executor.close()
 

@@ -1,4 +1,4 @@
-"""`hypervisor campaign`: search for bugs in a Foundry project for hours, on one machine or a cluster."""
+"""`hypervisor campaign`: search for bugs in a Foundry project for hours."""
 
 from __future__ import annotations
 

@@ -347,7 +347,7 @@ def _unused(item: tuple[Mutant, Sequence[Suite], float]) -> MutantResult:
 
 
 def _lost(item: tuple[Mutant, Sequence[Suite], float], error: JobLost) -> MutantResult:
-    """Return the result of a mutant that ended several workers of a cluster."""
+    """Return the result of a mutant that ended several workers."""
     return MutantResult(item[0], MutantStatus.TIMED_OUT, str(error), is_stable=False)
 
 

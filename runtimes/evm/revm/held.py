@@ -1,4 +1,4 @@
-"""What a session's guest holds of the machine's state.
+"""State of the machine that a session's guest holds.
 
 The guest reads accounts, slots and code once. It holds what transactions write until the state tree is read; then all
 changes are written together (`writes`). What it holds is void when anything else has changed the tree: each state that

@@ -1,4 +1,4 @@
-"""What the observer of a call reads and writes of accounts while the call is stopped (`protocol.Operation`)."""
+"""Reads and writes of accounts by the observer of a call while the call is stopped (`protocol.Operation`)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """What the guest records, and the tracer gets."""
+    """The record of the guest, and its way to the tracer."""
 
     def __init__(self, machine: MachineState, held: HeldState) -> None:
         self._machine, self._held = machine, held

@@ -132,7 +132,7 @@ class StateSession:
         self.jumped: dict[int, bytes] = {}
         """The newest codes that have jumped, by number."""
         self._rules: _Rules | None = None
-        """What the guest's rules were made of."""
+        """Origin of the guest's rules."""
         self._context: MachineContext | None = None
         self._externs: Externs | None = None
         """Origin of the block that the guest has."""

@@ -30,7 +30,7 @@ class Writes:
         self._aliases, self._has_masked_ids = aliases, has_masked_ids
         self._written: dict[ActorID, ActorState] = {}
         self._received: dict[ActorID, int] = {}
-        """What masked IDs have received of actors with an Ethereum address."""
+        """Amounts that masked IDs of actors with an Ethereum address have received."""
 
     def write(self, tree: StateTree, data: bytes, burnt: int) -> None:
         """Write a list of `DrainedAccount`, and burn an amount."""
