@@ -80,7 +80,7 @@ from runtimes.evm.revm.protocol import (
     SLOT_ITEM,
     STEP_ITEM,
     CallFlag,
-    CallKind,
+    CallScheme,
     EndFlag,
     InstructionResult,
     Item,
@@ -282,7 +282,7 @@ class Replay:
         given, at = data[at : at + length], at + length
         is_over = at < len(data) and data[at] == Item.END  # unless the part ends after the beginning of a frame
         _, ended, result, *_ = END_ITEM.unpack_from(data, at) if is_over else (0, 0, 0)
-        creates = kind in (CallKind.CREATE, CallKind.CREATE2)
+        creates = kind in (CallScheme.CREATE, CallScheme.CREATE2)
         is_refused = result == InstructionResult.OUT_OF_FUNDS or (
             creates and result != InstructionResult.OVERFLOW_PAYMENT
         )
@@ -295,7 +295,7 @@ class Replay:
             event(EvmFrame(EthAddress(target), code))
             return at
         name = self._fork.precompiles.get(code_address)
-        borrows = kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
+        borrows = kind in (CallScheme.DELEGATECALL, CallScheme.CALLCODE)
         from_, to, method = self._actor_of(target if borrows else caller), delegated_address(code_address), INVOKE_EVM
         params, codec, is_answered = given, RAW, ended & EndFlag.ANSWERED != 0
         if creates:
@@ -305,7 +305,7 @@ class Replay:
             to, method, codec = Address.id(from_), INVOKE_CONTRACT_DELEGATE, DAG_CBOR
             params, value = DelegateCallParams(cid, given, EthAddress(caller), TokenAmount(value)).encode(), 0
         else:
-            value = value if kind == CallKind.CALL else 0
+            value = value if kind == CallScheme.CALL else 0
             if not is_answered:
                 method, codec = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM, RAW if given else 0
         event(CallStarted(from_, to, method, TokenAmount(value), params, codec, bool(static), gas))
