@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.evm_steps import (
@@ -44,15 +44,13 @@ from hypervisor.tracing import (
     ActorFound,
     CallEnded,
     CallStarted,
-    CounterTracer,
+    Detail,
     Dispatched,
     EventEmitted,
     GasCharged,
-    PausingTracer,
     TraceEvent,
     Tracer,
-    pausing_tracer,
-    step_tracer,
+    with_steps,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
@@ -217,7 +215,7 @@ class _Open:
         """Value that the frame transfers, and the receiver."""
 
 
-class Replay:
+class Replay(Tracer):
     """Gives the events of a transaction's record to a tracer, part by part."""
 
     def __init__(self, tracer: Tracer, fork: Fork, codes: Codes, actor_of: ActorNumbers, evm: tuple[Cid, str]) -> None:
@@ -225,7 +223,8 @@ class Replay:
         self._tracer = tracer
         self._fork, self._codes, self._actor_of, self._evm = fork, codes, actor_of, evm
         self._open: list[_Open] = []
-        self._steps, self._pausing = step_tracer(tracer), pausing_tracer(tracer)
+        self._steps = with_steps(tracer)
+        self._pausing = tracer if tracer.detail is Detail.PAUSES else None
         self._cost: int | None = None
         """Cost of the last instruction, until it is reported."""
         self._size = self._left_out = 0
@@ -448,7 +447,7 @@ class Replay:
         return at
 
     @staticmethod
-    def _pause(tracer: PausingTracer, call: _Open, counter: int, read: Callable[[], EvmStep]) -> None:
+    def _pause(tracer: Tracer, call: _Open, counter: int, read: Callable[[], EvmStep]) -> None:
         call.begun, call.counter = call.begun + 1, counter
         if call.begun >= call.shown_next:
             call.shown_next = call.begun + 1 + tracer.pause(call.begun, counter, read)
@@ -476,7 +475,7 @@ class Replay:
         at += COUNTERS_ITEM.size
         counters = array("I")
         counters.frombytes(data[at : at + 4 * count])
-        cast(CounterTracer, self._tracer).visit_all(counters)
+        self._tracer.visit_all(counters)
         return at + 4 * count
 
 

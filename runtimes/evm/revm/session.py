@@ -22,7 +22,6 @@ from hypervisor.context import ExternError, Externs, MachineContext
 from hypervisor.errors import Fatal, InvalidInput, LongExecution
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.state.state_tree import StateTree
-from hypervisor.tracing import takes_record
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.contracts.engine import Engine, EngineRules
 from runtimes.evm.forks.forks import Fork, code_limits
@@ -291,7 +290,7 @@ class StateSession:
         """
         tracer, requests = self.machine.tracer, self.requests
         requests.begin(guest, mode)
-        if not self.runs_in_guest or not (tracer is None or takes_record(tracer)):
+        if not self.runs_in_guest or not (tracer is None or tracer.takes_record):
             mode |= self._begin_frames()
         if tracer is not None:
             mode |= self.recording.begin(tracer, self.fork, mode, intrinsic)
