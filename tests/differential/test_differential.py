@@ -26,6 +26,7 @@ from hypervisor.versions.network_versions import NETWORK_VERSIONS, network_versi
 from hypervisor_tools.cli.demo.scenario import contract
 from runtimes.evm.blocks.alloc import AllocAccount
 from store.cid import CBOR, DAG_CBOR
+from store.keccak import keccak
 from tests.conftest import data_file, with_data
 from tests.differential.comparison import BUNDLE, STAGES, CaseTally, compare, twins
 from tests.differential.corpus import read_file, run_fillers, run_scenario
@@ -201,6 +202,25 @@ def generated() -> CaseTally:
 @pytest.mark.parametrize("theme", THEMES)
 def test_a_class_of_generated_contracts_costs_about_the_same(theme: str) -> None:
     assert abs(generated().ratios()[theme]["all"] - 1) < 0.1
+
+
+@pytest.mark.parametrize("count", [1, 20, 300, 3000])
+@pytest.mark.parametrize("is_mapping", [True, False], ids=["mapping", "array"])
+def test_gas_of_storage_stays_close_however_many_slots_there_are(count: int, is_mapping: bool) -> None:
+    slots = [int.from_bytes(keccak(bytes([1, *divmod(n, 256)])), "big") if is_mapping else n for n in range(count)]
+    reads = " ".join(f"{slot} SLOAD POP" for slot in slots[:20])
+    writes = " ".join(f"{slot} {slot} SSTORE" for slot in slots[-5:])
+    code = assemble(f"{reads} {writes}")
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, code, {slot: slot + 1 for slot in slots})}
+    ((ours, official),) = gas_of(Case("slots", "one", accounts, [CallOf(SENDER, CONTRACT)]))
+    assert within(0.05, ours, official)
+
+
+def test_slot_that_gets_its_word_back_costs_the_write_of_its_nodes() -> None:
+    code = assemble("2 1 SSTORE 1 1 SSTORE 2 2 SSTORE 1 2 SSTORE")
+    accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, code, {1: 1, 2: 1})}
+    ((ours, official),) = gas_of(Case("guard", "one", accounts, [CallOf(SENDER, CONTRACT)]))
+    assert within(0.05, ours, official)
 
 
 # --- precompiles ------------------------------------------------------------------------------------------------------
