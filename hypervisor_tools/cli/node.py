@@ -79,6 +79,7 @@ _QUERY_TIME = "Time limit of a read-only request, such as a call or an estimate.
 _TIME = 5.0
 """Time limit of a query in seconds, unless the network is a fork of an Ethereum network."""
 _TRACE_TIME = "Time limit of a request for a trace."
+_QUERY_MEMORY = "Memory that all queries and traces share (default: a quarter of the machine's, at most 1024)."
 _PARALLEL = "Number of processes that execute a block's messages. Results do not depend on it."
 _OPEN_FILES = 10_240
 """Maximum number of open files that macOS accepts."""
@@ -104,6 +105,7 @@ def node(
     trace_time: Annotated[
         float, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_TRACE_TIME)
     ] = 30.0,
+    query_memory: Annotated[int | None, _server_option(min=1, metavar="MIB", help=_QUERY_MEMORY)] = None,
     no_cors: Annotated[bool, _server_option("--no-cors", help="Allow no other CORS origin (default).")] = False,
     config_out: Annotated[
         Path | None, _server_option(metavar="FILE", help="Write accounts and keys to this file as JSON.")
@@ -239,7 +241,7 @@ def node(
     from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.ledger.records import MAX_GAS_LIMIT
     from localnet.network import Network
-    from localnet.rpc.node import FORK_QUERY_TIME, BlockTimer, NodeLimits
+    from localnet.rpc.node import FORK_QUERY_TIME, BlockTimer, NodeLimits, default_query_memory
     from localnet.rpc.server.clients import Access
     from localnet.rpc.server.server import Server, is_external
     from localnet.rpc.server.server import ready_file as write_ready_file
@@ -326,7 +328,11 @@ def node(
         server = Server(
             opened,
             port,
-            NodeLimits(query=query_time or default_time, trace=trace_time),
+            NodeLimits(
+                query=query_time or default_time,
+                trace=trace_time,
+                memory=query_memory << 20 if query_memory else default_query_memory(),
+            ),
             # clients use the listening address as the Host header
             access=Access((*(allow_host or ()), host), tuple(allow_origin or ())),
             interval=interval,

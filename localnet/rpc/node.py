@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import secrets
 import time
@@ -115,12 +116,20 @@ def new_instance() -> str:
     return secrets.token_hex(32)
 
 
+_MAX_MEMORY: Final = 1 << 30
+
+
+def default_query_memory() -> int:
+    """Return the default memory in bytes that all queries share: a quarter of the machine's, at most 1 GiB."""
+    return min(_MAX_MEMORY, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
     """Limits of a request or a client. Sizes in bytes, spans in blocks, times in seconds.
 
-    - `query`, `trace`: execution time of a query, and of a trace. `wait`: time that a request may wait for a block
-      (`Filecoin.StateWaitMsg`).
+    - `query`, `trace`: execution time of a query, and of a trace. `memory`: size of the memory that they share.
+    - `wait`: time that a request may wait for a block (`Filecoin.StateWaitMsg`).
     - `clients`: connections at a time; fewer if the process may not open that many files.
     - `silence`: maximum time between two bytes of a request, and during which a client reads none of a response. A
       request must be complete within twice this time.
@@ -150,6 +159,7 @@ class NodeLimits:
     wait: float = 120.0
     query: float = 5.0
     trace: float = 30.0
+    memory: int = field(default_factory=default_query_memory)
 
     def of(self, kind: QueryKind) -> float:
         """Return the time limit of a query in seconds."""
