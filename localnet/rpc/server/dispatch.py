@@ -84,7 +84,7 @@ class Dispatcher:
         admit_inline: AdmitInline | None = None,
     ) -> None:
         self._node = node
-        self._on_chain = on_chain
+        self.on_chain = on_chain
         self._run_query = run_query
         self._inline = inline
         self._call_on_chain = call_on_chain
@@ -259,7 +259,7 @@ class Dispatcher:
             return []
         order = RequestOrder() if session is None else session.order
         try:
-            answers = await order.run(lambda: self._on_chain(lambda: self._node.network.submit_together(sent)))
+            answers = await order.run(lambda: self.on_chain(lambda: self._node.network.submit_together(sent)))
         except Exception as error:  # noqa: BLE001  # reported to each of them
             answers = [error] * len(sent)
         return [
@@ -334,7 +334,7 @@ class Dispatcher:
         """Query a fork's history; PASS if the network itself has to respond."""
         values, handler = method.read(params), HANDLERS[method.name]
         if self._run_query is None:
-            return await self._on_chain(lambda: handler(self._node, values, params))
+            return await self.on_chain(lambda: handler(self._node, values, params))
         return await self._run_query(lambda reader: handler(reader, values, params), method.kind)
 
     async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
@@ -348,8 +348,8 @@ class Dispatcher:
             return await self._prepared_change(method, preparation, values, target, session)
         change = partial(method.handler, target, **values)
         if session is None:
-            return await self._on_chain(change)
-        return await session.order.run(lambda: self._on_chain(change))
+            return await self.on_chain(change)
+        return await session.order.run(lambda: self.on_chain(change))
 
     async def _prepared_change(
         self,
@@ -373,7 +373,7 @@ class Dispatcher:
                     values[method.parameters[0]] = await self._run_query(query, method.kind)
                 finally:
                     REQUESTING_CLIENT.reset(client)
-            return await self._on_chain(lambda: method.handler(target, **values))
+            return await self.on_chain(lambda: method.handler(target, **values))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         limit = self._node.limits.response

@@ -1,7 +1,7 @@
 """JSON-RPC over HTTP: an ASGI application.
 
 - POST at `/` and at Lotus' paths: JSON-RPC.
-- `GET /healthz`: the health check.
+- GET at the paths of `localnet.rpc.server.status`.
 - OPTIONS: preflight requests of browsers.
 - WebSockets at the same paths: `localnet.rpc.server.websocket`.
 - Everything else: the explorer's pages, if there are any.
@@ -15,7 +15,6 @@ from typing import Final
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +23,7 @@ from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server.clients import Access, cancel_on_disconnect
 from localnet.rpc.server.dispatch import Dispatcher
+from localnet.rpc.server.status import status_routes
 from localnet.rpc.server.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
@@ -41,14 +41,10 @@ def application(
     node: Node, dispatcher: Dispatcher, access: Access | None = None, pages: ASGIApp | None = None
 ) -> ASGIApp:
     """Return the application over a node, for this machine and the hosts in `access`; `pages` handle other paths."""
-
-    async def health(_: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok", "block": node.network.block_number})
-
     rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
     routes: list[BaseRoute] = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route(VERSION_2, _Version2(dispatcher, node.limits), methods=["POST"]))
-    routes.append(Route("/healthz", health, methods=["GET"]))
+    routes += status_routes(node, dispatcher.on_chain)
     if pages is not None:
         routes.append(Mount("/", pages))
     others = Starlette(routes=routes)
