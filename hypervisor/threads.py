@@ -485,15 +485,21 @@ def compile_seconds(thread: int) -> float:
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+CACHES: "Final[weakref.WeakSet[BoundedCache[Any, Any]]]" = weakref.WeakSet()
+"""All caches of this process."""
+
 
 class BoundedCache(Generic[K, V]):
     """An LRU cache of values with sizes. Its lock is held during lookups, not while a value is computed."""
 
-    __slots__ = ("_entries", "_free", "_limit", "_lock")
+    __slots__ = ("__weakref__", "_entries", "_free", "_limit", "_lock", "hits", "misses", "name")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, name: str) -> None:
         """Create a cache; `limit` is the maximum total size, in the unit of the sizes."""
         self._limit = self._free = limit
+        self.name = name
+        self.hits = self.misses = 0
+        CACHES.add(self)
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -505,7 +511,9 @@ class BoundedCache(Generic[K, V]):
         with self._lock:
             found = self._entries.get(key)
             if found is None:
+                self.misses += 1
                 return None
+            self.hits += 1
             self._entries.move_to_end(key)
             return found[0]
 

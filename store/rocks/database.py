@@ -62,6 +62,9 @@ the marks of a collection grow as fast as the blocks.
 """
 
 _PIECE: Final = 1000
+_STATISTICS: Final = "rocksdb.cfstats-no-file-histogram"
+_SECONDS: Final = -8
+"""Index of a row's seconds in RocksDB's statistics by priority: high for flushes, low for compactions."""
 _OPENING_SPACE: Final = 8 << 20
 """Free bytes of a disk that opening the database again requires."""
 _CLOSING_TIME: Final = 2.0
@@ -94,6 +97,8 @@ class RocksStore:
         self._failed: _FailedCommit | None = None
         """The last commit, if it failed: whether it is stored is unknown."""
         self._cancelled = False
+        self._written, self._commit_seconds = 0, 0.0
+        """Number of commits by this store, and their time."""
         self._compacting = Lock()
         self.commits = 0
         """Number of commits to the folder since format 2."""
@@ -302,7 +307,10 @@ class RocksStore:
         """Write a commit's batch with its number, and record the number once the batch is on disk."""
         number = self.commits + 1
         batch.note(_COMMITS, number.to_bytes(8, "big"))
+        began = time.monotonic()
         self._call(batch.write, self._write_options)
+        self._commit_seconds += time.monotonic() - began
+        self._written += 1
         self.commits = number
         if self._count is not None and self._write_options.sync:
             with suppress(OSError):  # it may lag
@@ -408,6 +416,20 @@ class RocksStore:
             with suppress(FileNotFoundError):  # RocksDB may remove files at any time
                 total += 0 if is_old or file.name.startswith("LOG") else file.stat().st_size
         return total
+
+    def figures(self) -> dict[str, float]:
+        """Return sizes in bytes and times in seconds: of commits, and of RocksDB's flushes and compactions so far."""
+        found = {"size": self.size(), "commits": self._written, "commit_seconds": self._commit_seconds}
+        found |= dict.fromkeys(("buffers", "flush_seconds", "compaction_seconds"), 0.0)
+        for family in (self._blocks, self._metadata, self._index):
+            found["buffers"] += self._call(family.property_int_value, "rocksdb.size-all-mem-tables") or 0
+            for line in (self._call(family.property_value, _STATISTICS) or "").splitlines():
+                words = line.split()
+                name = {"High": "flush_seconds", "Low": "compaction_seconds"}.get(words[0] if words else "")
+                if name is not None:
+                    found[name] += float(words[_SECONDS])
+        found["cache"] = self._call(self._blocks.property_int_value, "rocksdb.block-cache-usage") or 0
+        return found
 
     def counter(self, name: str) -> int:
         """Return a counter of RocksDB, such as `rocksdb.wal.synced`; requires `statistics`."""

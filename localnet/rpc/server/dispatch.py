@@ -16,6 +16,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from time import perf_counter
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -41,11 +42,14 @@ from localnet.rpc.methods import Method, Preparation, QueryKind
 from localnet.rpc.node import Node, NodeReader, NotInline
 from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.server.clients import REQUESTING_CLIENT
+from localnet.rpc.server.metrics import Requests
 from localnet.rpc.server.worker import Done
 from localnet.rpc.socket_methods import RequestOrder, SocketSession
 from localnet.rpc.values import as_data, as_json, data, format_value
 from store.blockstore import StoreError
 
+Origin = tuple[str, float]
+"""The client of a request, and its arrival in seconds of `time.perf_counter`."""
 RunOnChain = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the chain's thread."""
 CallOnChain = Callable[[Callable[[], bytes], Done], None]
@@ -90,6 +94,7 @@ class Dispatcher:
         self._call_on_chain = call_on_chain
         self._admit_inline = admit_inline
         self.methods = MethodTable()
+        self.requests = Requests(self.methods)
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
         self._batched = 0
@@ -101,23 +106,26 @@ class Dispatcher:
         other.methods = methods
         return other
 
-    async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
-        """Return the response to a request body; empty for notifications only. `session` is the WebSocket's."""
+    async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None, client: str = "") -> bytes:
+        """Return the response to a client's request; empty for notifications only. `session` is the WebSocket's."""
+        origin = client, perf_counter()
         if session is None:
-            return await self._decode_and_respond(body, None)
+            return await self._decode_and_respond(body, None, origin)
         async with session.turn:
             await session.turn.enter_async_context(session.order.start)
-            return await self._decode_and_respond(body, session)
+            return await self._decode_and_respond(body, session, origin)
 
-    async def _decode_and_respond(self, body: bytes | bytearray, session: SocketSession | None) -> bytes:
+    async def _decode_and_respond(
+        self, body: bytes | bytearray, session: SocketSession | None, origin: Origin
+    ) -> bytes:
         try:
             request = _with_exact_ids(orjson.loads(body), body)
         except ValueError as error:
             return _unreadable(error)
-        return await self._respond(request, session)
+        return await self._respond(request, session, origin)
 
-    def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
-        """Return the response to a small HTTP request, or a change or coroutine that produces it.
+    def respond(self, body: bytes, client: str = "") -> bytes | Change | Coroutine[Any, Any, bytes]:
+        """Return the response to a client's small HTTP request, or a change or coroutine that produces it.
 
         docs/architecture.md has the ways to serve a request, with their costs.
         """
@@ -127,10 +135,11 @@ class Dispatcher:
                 request = _with_exact_ids(request, body)
         except ValueError as error:
             return _unreadable(error)
-        direct = self._without_task(request)
-        return self._respond(request, None, tries_inline=False) if direct is None else direct
+        origin = client, perf_counter()
+        direct = self._without_task(request, origin)
+        return self._respond(request, None, origin, tries_inline=False) if direct is None else direct
 
-    def _without_task(self, request: Any) -> bytes | Change | None:
+    def _without_task(self, request: Any, origin: Origin) -> bytes | Change | None:
         """Return the response to a request, or its change; None for one that needs a task, and for invalid ones."""
         method = self._method(request)
         if method is None or method.on_socket:
@@ -141,9 +150,9 @@ class Dispatcher:
         try:
             params = _read(request)[1]
             if inline is not None:
-                return self._answer(request, lambda: inline(partial(method.call, params=params)))
+                return self._answer(request, origin, lambda: inline(partial(method.call, params=params)))
             if method.inline:
-                return self._answer(request, lambda: method.call(self._node, params))
+                return self._answer(request, origin, lambda: method.call(self._node, params))
             if self._call_on_chain is None or method.reads or method.waits:
                 return None
             values = method.read(params)
@@ -151,34 +160,36 @@ class Dispatcher:
                 return None
         except (NotInline, RpcError):
             return None
-        execute = partial(self._answer, request, partial(method.handler, self._node, **values))
+        execute = partial(self._answer, request, origin, partial(method.handler, self._node, **values))
         if method.name == _SEND_RAW and self._admit_inline is not None and not self._node.network.automine:
             with suppress(NotInline):
                 return self._admit_inline(execute)
-        return Change(self._call_on_chain, execute, partial(self._encoded, request))
+        return Change(self._call_on_chain, execute, partial(self._encoded, request, origin))
 
-    def _answer(self, request: dict[str, Any], produce: Callable[[], Any]) -> bytes:
+    def _answer(self, request: dict[str, Any], origin: Origin, produce: Callable[[], Any]) -> bytes:
         """Return the encoded response with the result or the error of a function. Raises NotInline."""
         try:
-            return self._encoded(request, None, produce())
+            return self._encoded(request, origin, None, produce())
         except NotInline:
             raise
         except Exception as error:  # noqa: BLE001  # as in `_one`
-            return self._encoded(request, error)
+            return self._encoded(request, origin, error)
 
-    def _encoded(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> bytes:
+    def _encoded(self, request: dict[str, Any], origin: Origin, error: Exception | None, result: Any = None) -> bytes:
         """Return the encoded response with a result or an error; empty for a notification."""
-        response = self._response(request, error, result)
+        response = self._response(request, origin, error, result)
         if response is None:
             return b""
         encoded = _encode(response)
         return encoded if len(encoded) <= self._node.limits.response else self._within_limit(encoded, request)
 
-    async def _respond(self, request: Any, session: SocketSession | None, tries_inline: bool = True) -> bytes:
+    async def _respond(
+        self, request: Any, session: SocketSession | None, origin: Origin, tries_inline: bool = True
+    ) -> bytes:
         if not isinstance(request, list):
             if session is not None:
                 await session.turn.aclose()
-            response = await self._one(request, session, tries_inline)
+            response = await self._one(request, session, origin, tries_inline)
             return b"" if response is None else self._within_limit(_encode(response), request)
         if not request:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
@@ -186,7 +197,7 @@ class Dispatcher:
         if len(request) > limit:
             message = f"batch of {len(request)} requests, at most {limit}: send smaller batches"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
-        return await self._batch(request, session)
+        return await self._batch(request, session, origin)
 
     def _method(self, request: Any) -> Method | None:
         """Return the method that a request names, None if there is none."""
@@ -198,7 +209,7 @@ class Dispatcher:
         method = self._method(request)
         return method is not None and not (method.reads or method.inline or method.waits)
 
-    async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
+    async def _batch(self, requests: list[Any], session: SocketSession | None, origin: Origin) -> bytes:
         answers: list[bytes] = []
         size = 0
         together: deque[dict[str, Any] | None] = deque()
@@ -215,11 +226,11 @@ class Dispatcher:
                     began = time.monotonic()
                 full = self._without_room(size)
                 if not together and full is None:
-                    together.extend(await self._send_batch(requests, index, session))
+                    together.extend(await self._send_batch(requests, index, session, origin))
                 if together:
                     response = together.popleft()
                 elif full is None:
-                    response = await self._one(request, session)
+                    response = await self._one(request, session, (origin[0], perf_counter()))
                 else:  # reject without executing, so that a client may safely retry
                     is_notification = isinstance(request, dict) and "id" not in request
                     response = None if is_notification else _error_response(_id(request), full)
@@ -244,7 +255,7 @@ class Dispatcher:
         return None
 
     async def _send_batch(
-        self, requests: list[Any], index: int, session: SocketSession | None
+        self, requests: list[Any], index: int, session: SocketSession | None, origin: Origin
     ) -> list[dict[str, Any] | None]:
         """Return the responses to consecutive transactions from an index on, which may share blocks."""
         sent: list[bytes | Callable[[], bytes]] = []
@@ -263,14 +274,14 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  # reported to each of them
             answers = [error] * len(sent)
         return [
-            self._response(request, answer)
+            self._response(request, origin, answer)
             if isinstance(answer, Exception)
-            else self._response(request, None, as_data(answer))
+            else self._response(request, origin, None, as_data(answer))
             for request, answer in zip(islice(requests, index, None), answers, strict=False)
         ]
 
     async def _one(
-        self, request: Any, session: SocketSession | None, tries_inline: bool = True
+        self, request: Any, session: SocketSession | None, origin: Origin, tries_inline: bool = True
     ) -> dict[str, Any] | None:
         """Return the response to one request, None for a notification."""
         try:
@@ -282,11 +293,14 @@ class Dispatcher:
         try:
             result = await self._run(name, params, session, tries_inline)
         except Exception as error:  # noqa: BLE001  # the client gets an error response and the node continues
-            return self._response(request, error)
-        return self._response(request, None, result)
+            return self._response(request, origin, error)
+        return self._response(request, origin, None, result)
 
-    def _response(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> dict[str, Any] | None:
+    def _response(
+        self, request: dict[str, Any], origin: Origin, error: Exception | None, result: Any = None
+    ) -> dict[str, Any] | None:
         """Return the response with a result or an error; None for a notification."""
+        self.requests.observe(request["method"], origin[1], error is not None)
         if error is not None:
             known = from_exception(error)
             if known.message.startswith("internal error"):

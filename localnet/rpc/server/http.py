@@ -11,6 +11,7 @@ A request that `localnet.rpc.server.clients` refuses gets status 403.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import orjson
@@ -38,13 +39,17 @@ MAKE_ROOM: Final = "hypervisor.room"
 
 
 def application(
-    node: Node, dispatcher: Dispatcher, access: Access | None = None, pages: ASGIApp | None = None
+    node: Node,
+    dispatcher: Dispatcher,
+    access: Access | None = None,
+    pages: ASGIApp | None = None,
+    metrics: Callable[[], bytes] | None = None,
 ) -> ASGIApp:
     """Return the application over a node, for this machine and the hosts in `access`; `pages` handle other paths."""
     rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
     routes: list[BaseRoute] = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route(VERSION_2, _Version2(dispatcher, node.limits), methods=["POST"]))
-    routes += status_routes(node, dispatcher.on_chain)
+    routes += status_routes(node, dispatcher.on_chain, metrics)
     if pages is not None:
         routes.append(Mount("/", pages))
     others = Starlette(routes=routes)

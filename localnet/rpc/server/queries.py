@@ -31,6 +31,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader, NodeView
 from localnet.rpc.server.clients import REQUESTING_CLIENT
+from localnet.rpc.server.metrics import Durations
 from localnet.rpc.server.worker import RequestThread
 
 _GONE: Final = "the client is gone"
@@ -179,11 +180,13 @@ class QueryPool:
     def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
         self._node, self._busy = node, busy
         self._turns = Turns(self._others_wait)
-        self._memory = SharedMemory(node.limits.memory, "contracts and actors in all queries", OWN_MEMORY)
+        self.memory = SharedMemory(node.limits.memory, "contracts and actors in all queries", OWN_MEMORY)
         self._lock = threading.Lock()
         self.threads: set[QueryThread] = set()
         self._idle: list[QueryThread] = []
-        self._traces = 0
+        self.running = dict.fromkeys(QueryKind, 0)
+        """Number of running queries, including cancelled ones that have not stopped yet."""
+        self.runs, self.waits = ({kind: Durations() for kind in QueryKind} for _ in range(2))
         self._timer: asyncio.TimerHandle | None = None
         self._retiring: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -195,7 +198,7 @@ class QueryPool:
 
         Raises the errors of the query and of `NodeView.run`, and RpcError -32000 if the query was cancelled.
         """
-        kind = query.kind
+        kind, asked = query.kind, time.monotonic()
         with self._lock:
             thread = None if self._waiting[kind] else self._take(kind)
         if thread is None:
@@ -206,6 +209,7 @@ class QueryPool:
             raise RpcError(SERVER_ERROR, _GONE)
         try:
             response = thread.start(query)
+            self.waits[kind].observe(time.monotonic() - asked)
             if client is not None:
                 client.give_up = partial(thread.refuse, _GONE)
             if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
@@ -215,12 +219,18 @@ class QueryPool:
             if client is not None:
                 client.give_up = None
             if thread.since is not None:
+                self.runs[kind].observe(time.monotonic() - thread.since)
                 query.spent += thread.elapsed(time.monotonic())
             if thread.is_busy:
                 thread.give_up(lambda: self._forget(thread, kind))
                 self._schedule_retirement()
             else:
                 self._release(thread, kind)
+
+    @property
+    def waiting(self) -> dict[QueryKind, int]:
+        """Number of queries that wait for a thread."""
+        return {kind: len(waiting) for kind, waiting in self._waiting.items()}
 
     async def wait(self, query: ReaderQuery, planned: asyncio.Future[Any]) -> Any:
         """Wait for the chain's thread on behalf of a query, within its time limit and while its client is connected.
@@ -280,16 +290,16 @@ class QueryPool:
 
     def _take(self, kind: QueryKind) -> QueryThread | None:
         """Return an idle thread, or a new one below the limit. The lock is held."""
-        if kind is QueryKind.TRACE and self._traces >= MAX_TRACES:
+        if kind is QueryKind.TRACE and self.running[kind] >= MAX_TRACES:
             return None
         if self._idle:
             thread = self._idle.pop()  # the most recently used thread, whose caches are warm
         elif len(self.threads) < MAX_THREADS:
-            thread = QueryThread(self._node, self._turns, self._memory)
+            thread = QueryThread(self._node, self._turns, self.memory)
             self.threads.add(thread)
         else:
             return None
-        self._traces += kind is QueryKind.TRACE
+        self.running[kind] += 1
         return thread
 
     async def _next_thread(self, kind: QueryKind) -> QueryThread:
@@ -343,12 +353,12 @@ class QueryPool:
 
     def _put_back(self, thread: QueryThread, kind: QueryKind) -> None:
         self._idle.append(thread)
-        self._traces -= kind is QueryKind.TRACE
+        self.running[kind] -= 1
 
     def _forget(self, thread: QueryThread, kind: QueryKind) -> None:
         with self._lock:
             self.threads.discard(thread)
-            self._traces -= kind is QueryKind.TRACE
+            self.running[kind] -= 1
         self._hand_out()
 
 

@@ -40,11 +40,13 @@ from localnet.rpc.server.clients import Access, UnreadResponses
 from localnet.rpc.server.executors import Executors, RunQuery
 from localnet.rpc.server.http import application
 from localnet.rpc.server.http_protocol import http_protocol
+from localnet.rpc.server.metrics import Blocks
 from localnet.rpc.server.websocket import SocketProtocol
 from store.blockstore import StoreError
 
 if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
+    from localnet.rpc.server.prometheus import NodeMetrics
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE: Final = 50
@@ -185,11 +187,13 @@ class Server:
         if keep_states is not None:
             node.folder_collector.turn(0)  # report invalid settings before serving requests
         self._executors, access = Executors(node), access or Access()
+        self._blocks = Blocks(network.chain)
+        self._metrics: NodeMetrics | None = None
         dispatcher, unread = self._executors.dispatcher, UnreadResponses(node.limits.held, node.limits.silence)
         shown = None if pages is None else pages(node, self._executors.query)
         self._server = _Uvicorn(
             uvicorn.Config(
-                application(node, dispatcher, access, shown),
+                application(node, dispatcher, access, shown, self._render_metrics),
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
                     dispatcher.respond, access, _within_open_files(node.limits), unread
                 ),
@@ -232,6 +236,7 @@ class Server:
             self._executors.stop()
             if self._follower is not None:
                 self._follower.stop()
+            self._blocks.stop()
             self._node.close()
             self._socket.close()
 
@@ -271,6 +276,13 @@ class Server:
 
     async def _mine(self, null_rounds: int) -> None:
         await self._executors.chain.run(lambda: self.network.mine(null_rounds=null_rounds))
+
+    def _render_metrics(self) -> bytes:
+        from localnet.rpc.server.prometheus import NodeMetrics
+
+        if self._metrics is None:
+            self._metrics = NodeMetrics(self._node, self._executors, self._blocks)
+        return self._metrics.render()
 
     def attach(self, console: NodeConsole) -> None:
         """Attach a console, which also prints calls and estimates, and works after the requests."""

@@ -331,7 +331,7 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
     asyncio.run(beside())
     assert len(executors.queries.threads) == MAX_THREADS
     assert len(executors.queries._idle) == MAX_THREADS
-    assert executors.queries._traces == 0
+    assert executors.queries.running[QueryKind.TRACE] == 0
 
 
 @pytest.mark.slow
@@ -421,7 +421,7 @@ def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatc
         assert until(lambda: not executing_queries(server))
         server._executors.dispatcher._node.limits = NodeLimits()
         assert client.request(*trace)
-        assert until(lambda: not server._executors.queries._traces)
+        assert until(lambda: not server._executors.queries.running[QueryKind.TRACE])
 
 
 @pytest.mark.slow
