@@ -79,6 +79,11 @@ _QUERY_TIME = "Time limit of a read-only request, such as a call or an estimate.
 _TIME = 5.0
 """Time limit of a query in seconds, unless the network is a fork of an Ethereum network."""
 _TRACE_TIME = "Time limit of a request for a trace."
+_LOG_LEVEL = (
+    "Log with time stamps from this level on: debug, info, warning, error; for one area: requests, or a package of "
+    "localnet, such as rpc; repeatable."
+)
+_LOG_FORMAT = "Log with time stamps, as text or json."
 _QUERY_MEMORY = "Memory that all queries and traces share (default: a quarter of the machine's, at most 1024)."
 _PARALLEL = "Number of processes that execute a block's messages. Results do not depend on it."
 _OPEN_FILES = 10_240
@@ -105,6 +110,8 @@ def node(
     trace_time: Annotated[
         float, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_TRACE_TIME)
     ] = 30.0,
+    log_level: Annotated[list[str] | None, _server_option(metavar="[AREA=]LEVEL", help=_LOG_LEVEL)] = None,
+    log_format: Annotated[str | None, _server_option(metavar="FORMAT", help=_LOG_FORMAT)] = None,
     query_memory: Annotated[int | None, _server_option(min=1, metavar="MIB", help=_QUERY_MEMORY)] = None,
     no_cors: Annotated[bool, _server_option("--no-cors", help="Allow no other CORS origin (default).")] = False,
     config_out: Annotated[
@@ -243,6 +250,7 @@ def node(
     from localnet.network import Network
     from localnet.rpc.node import FORK_QUERY_TIME, BlockTimer, NodeLimits, default_query_memory
     from localnet.rpc.server.clients import Access
+    from localnet.rpc.server.logs import configure
     from localnet.rpc.server.server import Server, is_external
     from localnet.rpc.server.server import ready_file as write_ready_file
 
@@ -268,7 +276,11 @@ def node(
         ready_file.unlink()  # delete the file of a killed node, so that no client reads it before this node is ready
     if actor_logs and not silent:
         _print_actor_logs()
-    if silent:
+    if log_format not in (None, "text", "json"):
+        raise InvalidInput(f"--log-format {log_format}: expected text or json")
+    if log_level or log_format:
+        configure(log_level or (), log_format == "json")
+    elif silent:
         logging.disable(logging.WARNING)  # silence warnings about malformed HTTP requests; errors are still logged
     with nullcontext() if silent else status_line("starting (modules without a cached compilation are compiled first)"):
         opened = Network(

@@ -42,6 +42,7 @@ from localnet.rpc.methods import Method, Preparation, QueryKind
 from localnet.rpc.node import Node, NodeReader, NotInline
 from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.server.clients import REQUESTING_CLIENT
+from localnet.rpc.server.logs import REQUESTS, log_request
 from localnet.rpc.server.metrics import Requests
 from localnet.rpc.server.worker import Done
 from localnet.rpc.socket_methods import RequestOrder, SocketSession
@@ -301,6 +302,8 @@ class Dispatcher:
     ) -> dict[str, Any] | None:
         """Return the response with a result or an error; None for a notification."""
         self.requests.observe(request["method"], origin[1], error is not None)
+        if REQUESTS.isEnabledFor(logging.WARNING):
+            log_request(request, *origin, error)
         if error is not None:
             known = from_exception(error)
             if known.message.startswith("internal error"):

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
-from localnet.rpc.server.clients import Access, cancel_on_disconnect
+from localnet.rpc.server.clients import Access, cancel_on_disconnect, client_of
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.server.status import status_routes
 from localnet.rpc.server.websocket import Sockets
@@ -129,7 +129,10 @@ class _RpcEndpoint:
         try:
             refusal = await self._read(body, scope, receive)
             if refusal is None:
-                response, status = await cancel_on_disconnect(receive, self._dispatcher.dispatch(body)), 200
+                response, status = (
+                    await cancel_on_disconnect(receive, self._dispatcher.dispatch(body, client=client_of(scope))),
+                    200,
+                )
             else:
                 status, error = refusal
                 response = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()})

@@ -32,8 +32,8 @@ from localnet.rpc.server.clients import REQUESTING_CLIENT, Access, RequestingCli
 from localnet.rpc.server.dispatch import Change
 from localnet.rpc.server.http import MAKE_ROOM, PATHS
 
-Respond = Callable[[bytes], bytes | Change | Awaitable[bytes]]
-"""Function from a request body to its response, or to a change or an awaitable that returns it."""
+Respond = Callable[[bytes, str], bytes | Change | Awaitable[bytes]]
+"""Function from a request body and its client to the response, or to a change or an awaitable that returns it."""
 
 _PATHS: Final = frozenset(path.encode() for path in PATHS)
 _SMALL: Final = 4096
@@ -222,7 +222,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._plain:
             super().on_message_complete()
             return
-        response = self._respond(self._body)
+        response = self._respond(self._body, self.client[0] if self.client else "")
         if isinstance(response, bytes):
             self.transport.write(_HEAD % (len(response), response))
             self.on_response_complete()
