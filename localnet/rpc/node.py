@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from localnet.calls.side_states import SideStates
     from localnet.chain.retention import FolderCollector
     from localnet.ledger.address_index import AddressIndex
+    from localnet.rpc.tokens import Tokens
 
 _LOG = logging.getLogger(__name__)
 _MAX_SECONDS: Final = 1 << 31
@@ -278,6 +279,8 @@ class Node(NodeReader):
     keep_states: int | None = None
     """Number of blocks whose states a folder keeps; older ones are collected (None: all are kept)."""
     addresses: AddressIndex | None = None
+    tokens: Tokens | None = None
+    """Tokens of clients; without them, all clients have all rights."""
     instance: str = field(default_factory=new_instance)
     initial_mining: tuple[bool, float] = field(init=False)
     """Automine, and the seconds between timed blocks, at the node's start."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
 from hypervisor.messages.address import Address
@@ -20,6 +20,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
+from localnet.rpc.tokens import Tokens
 from store.cid import show
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
@@ -252,6 +253,8 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.MpoolCheckPendingMessages": ["$F1_ALICE"],
     "Filecoin.MpoolCheckReplaceMessages": [[_MESSAGE]],
     "Filecoin.NodeStatus": [True],
+    "Filecoin.AuthVerify": ["eyJhbGciOiJIUzI1NiJ9"],
+    "Filecoin.AuthNew": [["read"]],
     "Filecoin.MsigGetVested": ["$MULTISIG", None, None],
     "Filecoin.MsigGetVestingSchedule": ["$MULTISIG", None],
     "Filecoin.StateDecodeParams": ["$MULTISIG", 3, "ggBA", None],
@@ -346,6 +349,13 @@ class Examples:
         if method in _IN_FOLDER:
             with TemporaryDirectory() as folder, Network(folder, clock=lambda: START) as kept:
                 return Examples(kept)._ask(method, params)
+        if method == "Filecoin.AuthNew":
+            with NamedTemporaryFile() as file:
+                self._node.tokens = Tokens(Path(file.name))
+                try:
+                    return self._ask(method, params)
+                finally:
+                    self._node.tokens = None
         snapshot, automine = self.network.snapshot(), self.network.automine
         try:
             return self._ask(method, params)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope
+    from starlette.types import Receive
 
 T = TypeVar("T")
 
@@ -44,12 +44,6 @@ class RequestingClient:
 
 
 REQUESTING_CLIENT: Final[ContextVar[RequestingClient | None]] = ContextVar("requesting_client", default=None)
-
-
-def client_of(scope: Scope) -> str:
-    """Return the address of a request's client."""
-    client = scope.get("client")
-    return client[0] if client else ""
 
 
 async def cancel_on_disconnect(receive: Receive, response: Awaitable[T]) -> T:

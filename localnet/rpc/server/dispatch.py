@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +41,7 @@ from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, Preparation, QueryKind
 from localnet.rpc.node import Node, NodeReader, NotInline
 from localnet.rpc.requests import transaction as transaction_request
+from localnet.rpc.server.access import ANYBODY, Client
 from localnet.rpc.server.clients import REQUESTING_CLIENT
 from localnet.rpc.server.logs import REQUESTS, log_request
 from localnet.rpc.server.metrics import Requests
@@ -49,7 +50,7 @@ from localnet.rpc.socket_methods import RequestOrder, SocketSession
 from localnet.rpc.values import as_data, as_json, data, format_value
 from store.blockstore import StoreError
 
-Origin = tuple[str, float]
+Origin = tuple[Client, float]
 """The client of a request, and its arrival in seconds of `time.perf_counter`."""
 RunOnChain = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the chain's thread."""
@@ -107,7 +108,9 @@ class Dispatcher:
         other.methods = methods
         return other
 
-    async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None, client: str = "") -> bytes:
+    async def dispatch(
+        self, body: bytes | bytearray, session: SocketSession | None = None, client: Client = ANYBODY
+    ) -> bytes:
         """Return the response to a client's request; empty for notifications only. `session` is the WebSocket's."""
         origin = client, perf_counter()
         if session is None:
@@ -125,7 +128,7 @@ class Dispatcher:
             return _unreadable(error)
         return await self._respond(request, session, origin)
 
-    def respond(self, body: bytes, client: str = "") -> bytes | Change | Coroutine[Any, Any, bytes]:
+    def respond(self, body: bytes, client: Client = ANYBODY) -> bytes | Change | Coroutine[Any, Any, bytes]:
         """Return the response to a client's small HTTP request, or a change or coroutine that produces it.
 
         docs/architecture.md has the ways to serve a request, with their costs.
@@ -147,6 +150,9 @@ class Dispatcher:
             return None
         inline = self._inline if method.short or method.short_alone else None
         if inline is None and method.name in HANDLERS and has_history(self._node):
+            return None
+        client = origin[0]
+        if not client.may(method) or client.limits.rate is not None:
             return None
         try:
             params = _read(request)[1]
@@ -225,7 +231,7 @@ class Dispatcher:
                 if time.monotonic() - began >= _BATCH_SLICE:
                     await asyncio.sleep(0)
                     began = time.monotonic()
-                full = self._without_room(size)
+                full = self._without_room(size) or _late(origin)
                 if not together and full is None:
                     together.extend(await self._send_batch(requests, index, session, origin))
                 if together:
@@ -264,7 +270,7 @@ class Dispatcher:
             return []
         for request in islice(requests, index, None):
             transaction = _sent_transaction(self._node, request)
-            if transaction is None:
+            if transaction is None or not (origin[0].limits.rate is None and origin[0].may_send):
                 break
             sent.append(transaction)
         if len(sent) < 2:
@@ -292,7 +298,8 @@ class Dispatcher:
         if session is not None:
             session.request = request.get("id")
         try:
-            result = await self._run(name, params, session, tries_inline)
+            origin[0].count()
+            result = await self._run(name, params, session, origin[0], tries_inline)
         except Exception as error:  # noqa: BLE001  # the client gets an error response and the node continues
             return self._response(request, origin, error)
         return self._response(request, origin, None, result)
@@ -303,7 +310,7 @@ class Dispatcher:
         """Return the response with a result or an error; None for a notification."""
         self.requests.observe(request["method"], origin[1], error is not None)
         if REQUESTS.isEnabledFor(logging.WARNING):
-            log_request(request, *origin, error)
+            log_request(request, origin[0].name, origin[1], error)
         if error is not None:
             known = from_exception(error)
             if known.message.startswith("internal error"):
@@ -313,15 +320,19 @@ class Dispatcher:
             return None if "id" not in request else _error_response(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
-    async def _run(self, name: str, params: list[Any], session: SocketSession | None, tries_inline: bool) -> Any:
+    async def _run(
+        self, name: str, params: list[Any], session: SocketSession | None, client: Client, tries_inline: bool
+    ) -> Any:
         method = self.methods[name]
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"the method {format_value(name)} does not exist or is not available")
         if method.on_socket and session is None:
             raise RpcError(METHOD_NOT_FOUND, f"{name}: notifications are not supported over HTTP: use a WebSocket")
+        client.check(method)
         target = session if method.on_socket else self._node
         if method.name in HANDLERS and has_history(self._node):
-            answer = await self._history(method, params)
+            async with client.queries or nullcontext():
+                answer = await self._history(method, params)
             if answer is not PASS:
                 return answer
         if method.inline:
@@ -330,7 +341,8 @@ class Dispatcher:
             with suppress(NotInline):
                 return self._inline(partial(method.call, params=params))
         if method.reads and self._run_query is not None:
-            return await self._run_query(lambda reader: method.call(reader, params), method.kind)
+            async with client.queries or nullcontext():
+                return await self._run_query(lambda reader: method.call(reader, params), method.kind)
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:
@@ -387,7 +399,7 @@ class Dispatcher:
             if query is not None:
                 client = REQUESTING_CLIENT.set(None)
                 try:
-                    values[method.parameters[0]] = await self._run_query(query, method.kind)
+                    values[method.parameters[0]] = await self._run_query(query, QueryKind.PREPARATION)
                 finally:
                     REQUESTING_CLIENT.reset(client)
             return await self.on_chain(lambda: method.handler(target, **values))
@@ -419,6 +431,14 @@ class Change:
             self.call_on_chain(self.execute, done)
         except RuntimeError as error:  # the thread is stopping (`SerialThread.put`)
             respond(self.fail(error))
+
+
+def _late(origin: Origin) -> RpcError | None:
+    """Return an error if a client's batch has taken longer than its limit, else None."""
+    limit = origin[0].limits.batch
+    if limit is None or perf_counter() - origin[1] < limit:
+        return None
+    return RpcError(LIMIT_EXCEEDED, f"the batch has taken {limit:g} s, the limit of a client: send smaller batches")
 
 
 def _too_large(limit: int) -> RpcError:

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
-from localnet.rpc.server.clients import Access, cancel_on_disconnect, client_of
+from localnet.rpc.server.access import ANYBODY, CLIENT, Clients
+from localnet.rpc.server.clients import Access, cancel_on_disconnect
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.server.status import status_routes
 from localnet.rpc.server.websocket import Sockets
@@ -44,6 +45,7 @@ def application(
     access: Access | None = None,
     pages: ASGIApp | None = None,
     metrics: Callable[[], bytes] | None = None,
+    clients: Clients | None = None,
 ) -> ASGIApp:
     """Return the application over a node, for this machine and the hosts in `access`; `pages` handle other paths."""
     rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
@@ -62,7 +64,7 @@ def application(
         straight = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS
         await (rpc if straight else others)(scope, receive, send)
 
-    return _Guard(routed, access or Access())
+    return _Guard(routed, access or Access(), clients or Clients())
 
 
 def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
@@ -75,11 +77,11 @@ def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
 
 
 class _Guard:
-    """Middleware that rejects other hosts and origins, and responds to preflight requests."""
+    """Middleware that rejects other hosts, origins and unknown tokens, and responds to preflight requests."""
 
-    def __init__(self, inner: ASGIApp, access: Access) -> None:
+    def __init__(self, inner: ASGIApp, access: Access, clients: Clients) -> None:
         self._inner = inner
-        self._access = access
+        self._access, self._clients = access, clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -89,8 +91,19 @@ class _Guard:
         origin = _header(scope, b"origin")
         refusals = (self._access.refusal(host, origin) for host in hosts or [""])
         refusal = next((refusal for refusal in refusals if refusal is not None), None)
+        address = scope.get("client")
+        client = self._clients.find(address[0] if address else "", scope["headers"], scope.get("query_string", b""))
+        scope[CLIENT] = client
         if refusal is not None:
             await JSONResponse({"error": f"refused: {refusal}"}, status_code=403)(scope, receive, send)
+        elif client is None:
+            await JSONResponse({"error": "unknown token: pass one of the node's"}, status_code=401)(
+                scope, receive, send
+            )
+        elif not client.may_send and scope.get("method", "GET") == "POST" and scope["path"] not in (*PATHS, VERSION_2):
+            await JSONResponse({"error": "this requires the right 'write': pass a token"}, status_code=403)(
+                scope, receive, send
+            )
         elif origin is None or scope["type"] == "websocket":
             await self._inner(scope, receive, send)
         elif scope["method"] == "OPTIONS":
@@ -130,7 +143,9 @@ class _RpcEndpoint:
             refusal = await self._read(body, scope, receive)
             if refusal is None:
                 response, status = (
-                    await cancel_on_disconnect(receive, self._dispatcher.dispatch(body, client=client_of(scope))),
+                    await cancel_on_disconnect(
+                        receive, self._dispatcher.dispatch(body, client=scope.get(CLIENT, ANYBODY))
+                    ),
                     200,
                 )
             else:

@@ -50,8 +50,10 @@ class ReaderQuery:
     spent: float = 0.0
 
 
-MAX_THREADS: Final = 16
-"""Maximum number of concurrent queries, including cancelled ones that have not stopped yet."""
+MAX_QUERIES: Final = 16
+"""Maximum number of concurrent queries and traces, including cancelled ones that have not stopped yet."""
+MAX_THREADS: Final = MAX_QUERIES + 2
+"""Maximum number of threads: the remaining ones prepare transactions."""
 MAX_TRACES: Final = 10
 """Maximum number of concurrent traces; the remaining threads stay available for other queries."""
 
@@ -292,6 +294,8 @@ class QueryPool:
         """Return an idle thread, or a new one below the limit. The lock is held."""
         if kind is QueryKind.TRACE and self.running[kind] >= MAX_TRACES:
             return None
+        if kind is not QueryKind.PREPARATION and sum(self.running.values()) >= MAX_QUERIES:
+            return None
         if self._idle:
             thread = self._idle.pop()  # the most recently used thread, whose caches are warm
         elif len(self.threads) < MAX_THREADS:
@@ -315,7 +319,7 @@ class QueryPool:
             raise
 
     def _hand_out(self) -> None:
-        """Assign free threads to waiting queries, calls before traces."""
+        """Assign free threads to waiting queries, by the order of their kinds."""
         with self._lock:
             for kind, waiting in self._waiting.items():
                 while waiting and (thread := self._take(kind)) is not None:

@@ -36,6 +36,7 @@ from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.node import BlockTimer, Node, NodeConsole, NodeLimits
+from localnet.rpc.server.access import ClientLimits, Clients
 from localnet.rpc.server.clients import Access, UnreadResponses
 from localnet.rpc.server.executors import Executors, RunQuery
 from localnet.rpc.server.http import application
@@ -47,6 +48,7 @@ from store.blockstore import StoreError
 if TYPE_CHECKING:
     from localnet.ledger.address_index import AddressIndex
     from localnet.rpc.server.prometheus import NodeMetrics
+    from localnet.rpc.tokens import Tokens
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE: Final = 50
@@ -159,13 +161,17 @@ class Server:
         throws_on_failure: bool = False,
         pages: MakePages | None = None,
         addresses: AddressIndex | None = None,
+        tokens: Tokens | None = None,
+        client_limits: ClientLimits | None = None,
+        trusts_forwarded: bool = False,
     ) -> None:
         """Bind the port. `access` allows clients on other machines; `interval` is the timing of blocks.
 
         `host` is the listening address; if other machines can reach it (`is_external`), the node signs only with
         `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
         address without a key. With `throws_on_failure`, sending a transaction that fails is an error. `pages` creates
-        the explorer (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. Raises
+        the explorer (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. The last
+        three arguments are rights and limits of clients (`localnet.rpc.server.access`). Raises
         InvalidInput if the port is in use, or if `keep_states` is set without a folder.
         """
         self.network = network
@@ -188,14 +194,15 @@ class Server:
             node.folder_collector.turn(0)  # report invalid settings before serving requests
         self._executors, access = Executors(node), access or Access()
         self._blocks = Blocks(network.chain)
+        node.tokens, clients = tokens, Clients(tokens, client_limits, trusts_forwarded)
         self._metrics: NodeMetrics | None = None
         dispatcher, unread = self._executors.dispatcher, UnreadResponses(node.limits.held, node.limits.silence)
         shown = None if pages is None else pages(node, self._executors.query)
         self._server = _Uvicorn(
             uvicorn.Config(
-                application(node, dispatcher, access, shown, self._render_metrics),
+                application(node, dispatcher, access, shown, self._render_metrics, clients),
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
-                    dispatcher.respond, access, _within_open_files(node.limits), unread
+                    dispatcher.respond, access, clients, _within_open_files(node.limits), unread
                 ),
                 ws=partial(SocketProtocol, unread),  # type: ignore[arg-type]  # a factory, too
                 ws_max_size=node.limits.body,

@@ -33,7 +33,7 @@ from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeLimits, NodeReader
 from localnet.rpc.server.clients import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server.executors import Executors
-from localnet.rpc.server.queries import MAX_THREADS, MAX_TRACES, OWN_MEMORY
+from localnet.rpc.server.queries import MAX_QUERIES, MAX_TRACES, OWN_MEMORY
 from localnet.rpc.server.server import Server
 from runtimes.evm.frames.instance import MAX_REUSED_MEMORY
 from runtimes.evm.frames.pool import TIERED, pool
@@ -316,7 +316,7 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
         traces = [endless(QueryKind.TRACE) for _ in range(MAX_TRACES + 5)]
         for _ in range(MAX_TRACES):
             assert await asyncio.to_thread(begun[QueryKind.TRACE].acquire, timeout=SOON)
-        calls = [endless(QueryKind.QUERY) for _ in range(MAX_THREADS - MAX_TRACES)]
+        calls = [endless(QueryKind.QUERY) for _ in range(MAX_QUERIES - MAX_TRACES)]
         for _ in calls:
             assert await asyncio.to_thread(begun[QueryKind.QUERY].acquire, timeout=SOON)
         assert not begun[QueryKind.TRACE].acquire(blocking=False)
@@ -329,8 +329,8 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
         assert all(await asyncio.gather(*traces, *calls))
 
     asyncio.run(beside())
-    assert len(executors.queries.threads) == MAX_THREADS
-    assert len(executors.queries._idle) == MAX_THREADS
+    assert len(executors.queries.threads) == MAX_QUERIES
+    assert len(executors.queries._idle) == MAX_QUERIES
     assert executors.queries.running[QueryKind.TRACE] == 0
 
 
