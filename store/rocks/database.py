@@ -9,6 +9,7 @@ block format, `store.rocks.folder` for the folder format and `store.rocks.option
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
@@ -19,7 +20,16 @@ from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rocksdict import AccessType, BottommostLevelCompaction, Cache, CompactOptions, Options, Rdict, WriteOptions
+from rocksdict import (
+    AccessType,
+    BottommostLevelCompaction,
+    Cache,
+    Checkpoint,
+    CompactOptions,
+    Options,
+    Rdict,
+    WriteOptions,
+)
 
 from store.blockstore import (
     NOTHING,
@@ -54,6 +64,8 @@ METADATA: Final = "metadata"
 CHAIN: Final = "chain"
 MARKS: Final = "marks"
 
+BACKUPS: Final = "backups"
+"""Folder of backups in a store's folder."""
 BLOCK_CACHE: Final = 64 << 20
 """Default size in bytes of the cache for decompressed data, indices and filters."""
 WRITE_BUFFERS: Final = {BLOCKS: 64 << 20, METADATA: 4 << 20, CHAIN: 32 << 20, MARKS: 16 << 20}
@@ -404,6 +416,22 @@ class RocksStore:
             except StoreError:
                 if not self._cancelled:
                     raise
+
+    def backup(self) -> Path:
+        """Write a copy of the store, as of the last commit, to a new folder in its folder `backups`, and return it.
+
+        The copy shares files that never change with the store as hard links. Raises the store's errors.
+        """
+        with self._lock:
+            copy = self.path.absolute() / BACKUPS / f"{self.commits}"
+            if (copy / folders.FORMAT_FILE).exists():
+                return copy
+            shutil.rmtree(copy, ignore_errors=True)  # of a process that was killed
+            self._call(copy.parent.mkdir, 0o777, True, True)
+            self._call(Checkpoint(self._open_database()).create_checkpoint, str(copy))
+            for name in (folders.COMMITS_FILE, folders.FORMAT_FILE):
+                self._call(shutil.copy2, self.path / name, copy / name)
+            return copy
 
     def size(self) -> int:
         """Return the size of the folder in bytes, without RocksDB's info logs (LOG) and files that it will remove."""

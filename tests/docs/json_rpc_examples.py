@@ -29,7 +29,7 @@ from tests.localnet.solstice import Life
 DUAL_TOKEN: Final = Path(__file__).resolve().parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
 _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
 """Methods called on a network of version 28: upgrades, and DataCap before it is frozen."""
-_IN_FOLDER: Final = ("hypervisor_collectGarbage",)
+_IN_FOLDER: Final = ("hypervisor_collectGarbage", "hypervisor_backup")
 """Methods called on a network in a folder."""
 _AFTER_FINALITY: Final = (
     "Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock", "Filecoin.StateSectorPartition",
@@ -180,6 +180,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
     "hypervisor_setProducer": ["$MINER"],
     "hypervisor_collectGarbage": [100],
+    "hypervisor_backup": [],
     "hypervisor_beginState": [0],
     "hypervisor_callPrecompile": [
         "0xfe00000000000000000000000000000000000001",

@@ -255,6 +255,22 @@ def test_failed_commit_that_is_stored_is_undone(tmp_path: Path, monkeypatch: pyt
         assert (store.metadata(b"number"), store.metadata(b"other")) == (b"3", b"")
 
 
+def test_backup_of_an_open_store_is_a_store_of_its_own(tmp_path: Path) -> None:
+    with RocksStore.open(tmp_path / "chain") as store:
+        commit(store, 1)
+        (tmp_path / "chain" / "backups" / "2").mkdir(parents=True)  # of a process that was killed
+        commit(store, 2)
+        copy = store.backup()
+        assert store.backup() == copy
+        commit(store, 3)
+        with RocksStore.open(copy) as other:
+            assert other.metadata(b"number") == b"2"
+            commit(other, 4)
+        assert store.metadata(b"number") == b"3"
+    with RocksStore.open(tmp_path / "chain") as store:
+        assert store.metadata(b"number") == b"3"
+
+
 @pytest.mark.slow
 def test_permissions_are_named() -> None:
     with TemporaryDirectory(dir="/tmp") as folder:  # pytest's own folder is accessible to its owner only
