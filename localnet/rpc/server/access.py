@@ -49,7 +49,8 @@ class Client:
         """Raise RpcError if the client lacks the right for a method."""
         if not self.may(method):
             right = right_for(method.name).name.lower()
-            raise RpcError(SERVER_ERROR, f"missing permission to invoke '{method.name}' (need '{right}'): pass a token")
+            remedy = "pass a token with it (Authorization: Bearer TOKEN, or ?token=TOKEN in the URL)"
+            raise RpcError(SERVER_ERROR, f"missing permission to invoke '{method.name}' (need '{right}'): {remedy}")
 
     def count(self) -> None:
         """Count a request. Raises RpcError -32000 if there are too many."""
