@@ -46,7 +46,6 @@ from localnet.rpc.server.websocket import SocketProtocol
 from store.blockstore import StoreError
 
 if TYPE_CHECKING:
-    from localnet.ledger.address_index import AddressIndex
     from localnet.rpc.server.prometheus import NodeMetrics
     from localnet.rpc.tokens import Tokens
 
@@ -189,7 +188,7 @@ class Server:
             throws_on_failure=throws_on_failure,
             addresses=addresses,
         )
-        self._follower = None if addresses is None else _follower(node, addresses)
+        self._follower = None if addresses is None else IndexFollower(node, addresses)
         if keep_states is not None:
             node.folder_collector.turn(0)  # report invalid settings before serving requests
         self._executors, access = Executors(node), access or Access()
@@ -438,13 +437,6 @@ class _Uvicorn(uvicorn.Server):
             overdue.cancel()
         for task in state.tasks:
             task.cancel(msg="the node is stopping")
-
-
-def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:
-    """Return the follower that updates the address index; imported only for a node that has one."""
-    from localnet.rpc.server.server import IndexFollower
-
-    return IndexFollower(node, addresses)
 
 
 def is_external(host: str) -> bool:
