@@ -18,7 +18,7 @@ from hypervisor.state.state_tree import StateTree
 from hypervisor.state.undo_map import Journal
 from hypervisor.types import ActorID
 from runtimes.evm.revm.accounts import Accounts, ContractCache, ContractStates
-from runtimes.evm.revm.guest import Guest, GuestFailure
+from runtimes.evm.revm.guest import MAX_REUSED_MEMORY, Guest, GuestFailure
 from runtimes.evm.revm.protocol import COUNT, HELD_ACCOUNT, SLOT_REQUEST, Command
 from runtimes.evm.revm.transactions import block_of
 
@@ -36,7 +36,7 @@ _MAX_IDLE: Final = 4
 
 def _return(guest: Guest) -> None:
     """Keep the guest of a session that has ended, for the next one."""
-    if len(_idle) < _MAX_IDLE and not is_worn(guest):
+    if len(_idle) < _MAX_IDLE and guest.memory_bytes <= MAX_REUSED_MEMORY and not guest.is_full:
         _idle.append(guest)
     else:
         guest.close()
@@ -80,6 +80,7 @@ class HeldState:
         """Return the guest, which may hold nothing yet."""
         if self.guest is None:
             self.guest = _idle.pop() if _idle else Guest()
+            self.guest.release = weakref.WeakMethod(self.release)
             self._end = weakref.finalize(self, _return, self.guest)
         return self.guest
 
