@@ -22,6 +22,7 @@ from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
 from runtimes.evm.revm.protocol import AccessKind, Interest, Mode
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
+from runtimes.evm.revm.snapshots import Snapshot
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ObservedCall",
     "ObservedEnd",
     "SessionCall",
+    "Snapshot",
     "StateSession",
     "TransactionResult",
     "block_of",

@@ -20,6 +20,7 @@ from hypervisor.types import ActorID
 from runtimes.evm.revm.accounts import Accounts, ContractCache, ContractStates
 from runtimes.evm.revm.guest import Guest, GuestFailure
 from runtimes.evm.revm.protocol import COUNT, HELD_ACCOUNT, SLOT_REQUEST, Command
+from runtimes.evm.revm.snapshots import Snapshots
 from runtimes.evm.revm.transactions import block_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class HeldState:
     def __init__(self, machine: MachineState, write: Callable[[StateTree, bytes, int], None]) -> None:
         """`write` writes drained changes and burnt attoFIL to a tree."""
         self._machine, self._write = machine, write
+        self.snapshots = Snapshots(machine, self)
         self.guest: Guest | None = None
         self._end: weakref.finalize[Any, Any] | None = None
         self._tree: StateTree | None = None
@@ -87,6 +89,7 @@ class HeldState:
         """Hold the state of the machine's tree, and nothing of it yet. Raises GuestFailure."""
         guest, tree = self.open(), self._machine.state_tree
         tree.settle()
+        self.snapshots.write_all()
         self.drop()
         guest.call(Command.ABANDON)
         guest.call(Command.RESET)
@@ -120,6 +123,7 @@ class HeldState:
             self._end.detach()
             self.guest.close()
         self.guest = None
+        self.snapshots.forget()
         self.drop()
 
     def close_after(self, failure: GuestFailure) -> None:
@@ -207,6 +211,7 @@ class HeldState:
         tree.held = None
         mark = tree.begin()
         try:
+            self.snapshots.write_all()
             guest.call(Command.DRAIN)
             self._write(tree, guest.output(), burnt)
         except BaseException as error:

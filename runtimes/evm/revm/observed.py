@@ -75,6 +75,7 @@ from runtimes.evm.revm.protocol import (
     Operation,
 )
 from runtimes.evm.revm.session import StateSession, fits
+from runtimes.evm.revm.snapshots import Snapshot
 
 _PRICE_BITS: Final = 128
 _NO_LOGS: Final = list_message(())
@@ -628,6 +629,29 @@ class ObservedCall(Operations):
             yield self._session.machine.state_tree
         finally:
             self._exchanges.undo_after(count)
+
+    def snapshot(self) -> Snapshot:
+        """Take a snapshot of the state, to `restore` in this call or in a later one."""
+        if self._native is None:
+            return self._session.held.snapshots.take(self._operate)
+        with self.written() as tree:
+            return Snapshot(tree.image(), self.warmth())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore a snapshot; that is undone if the frame that has made the requested call fails.
+
+        Raises CannotObserve.
+        """
+        snapshots = self._session.held.snapshots
+        copy = None if self._native else snapshots.copy_of(snapshot)
+        if copy is not None:
+            self._operate(Operation.RESTORE, ZERO_ADDRESS, COUNT.pack_values(copy))
+            self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
+            return
+        self._drive(lambda: snapshots.write(snapshot))
+        with self.exchange() as tree:
+            tree.restore_image(snapshot.image)
+            self.set_warmth(snapshot.warmth)
 
     def set_warmth(self, warmth: bytes) -> None:
         """Set what the call has beside the state after the exchange that is going on."""

@@ -485,6 +485,8 @@ impl Session {
             operation::LOAD_OPEN => self.load_open(output)?,
             operation::EXCHANGES => self.write_exchanges(output),
             operation::CREATIONS => self.write_creations(output),
+            operation::SNAPSHOT => self.take_snapshot(read, output),
+            operation::RESTORE => self.restore_snapshot(read.get()),
             operation::SET_RANDOM => context.chain.accesses.random = read.list::<Address>().into_iter().collect(),
             operation::IS_WARM => {
                 let slot: U256 = read.get();
