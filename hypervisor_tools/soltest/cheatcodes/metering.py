@@ -182,7 +182,7 @@ def _snapshot(context: Context) -> int:
         held: Snapshot | ActorSnapshot = context.run.snapshot()
     else:
         held = ActorSnapshot(context.calls.tree.image(), context.calls.journal.image())
-    state.snapshots[number] = StateSnapshot(held, context.machine.context, state.block)
+    state.snapshots = *state.snapshots, (number, StateSnapshot(held, context.machine.context, state.block))
     return number
 
 
@@ -194,22 +194,24 @@ def _revert(context: Context, number: int) -> bool:
 @cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
 def _revert_and_delete(context: Context, number: int) -> bool:
     found = _restore(context, number)
-    context.state.snapshots.pop(number, None)
+    _delete(context, number)
     return found
 
 
 @cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
 def _delete(context: Context, number: int) -> bool:
-    return context.state.snapshots.pop(number, None) is not None
+    before = context.state.snapshots
+    context.state.snapshots = tuple(each for each in before if each[0] != number)
+    return len(context.state.snapshots) < len(before)
 
 
 @cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
 def _delete_all(context: Context) -> None:
-    context.state.snapshots.clear()
+    context.state.snapshots = ()
 
 
 def _restore(context: Context, number: int) -> bool:
-    saved = context.state.snapshots.get(number)
+    saved = dict(context.state.snapshots).get(number)
     if saved is None:
         return False
     state, machine, held = context.state, context.machine, saved.held

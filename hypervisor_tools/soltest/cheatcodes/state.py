@@ -379,7 +379,8 @@ class State:
     """True if `FAILED_SLOT` was written."""
     has_failed: bool = False
     """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
-    snapshots: dict[int, StateSnapshot] = field(default_factory=dict)
+    snapshots: tuple[tuple[int, StateSnapshot], ...] = ()
+    """Snapshots by number; a tuple, since each call of a test may make a copy of the state."""
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)

@@ -9,6 +9,7 @@ Read `session`, `requests` and `held` first.
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.kernel_calls import contract_outcome
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
@@ -22,7 +23,6 @@ from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
 from runtimes.evm.revm.protocol import AccessKind, Interest, Mode
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
-from runtimes.evm.revm.snapshots import Snapshot
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [

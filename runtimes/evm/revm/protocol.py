@@ -492,8 +492,8 @@ CallResult = NamedTuple("CallResult", [
 ])
 CALL_RESULT: Final = Layout(CallResult, "<IIQQI")
 
-Interest = NamedTuple("Interest", [("calls", int), ("ends", int), ("at_once", int)])
-INTEREST: Final = Layout(Interest, "<III")
+Interest = NamedTuple("Interest", [("calls", int), ("ends", int), ("at_once", int), ("goes_on", int)])
+INTEREST: Final = Layout(Interest, "<IIII")
 
 Check = NamedTuple("Check", [("always", int), ("size", int)])
 CHECK: Final = Layout(Check, "<II")

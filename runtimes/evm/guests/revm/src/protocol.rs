@@ -99,7 +99,7 @@ layouts! {
     }
     CallEnd { depth: u32, result: u32, creates: bool, created: Address, size: u32 }
     CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
-    Interest { calls: u32, ends: u32, at_once: bool }
+    Interest { calls: u32, ends: u32, at_once: bool, goes_on: bool }
     Check { always: bool, size: u32 }
     BorderAnswer { answer: u32, size: u32 }
     Enter { flags: u32, sender: Address }

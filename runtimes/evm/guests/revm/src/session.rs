@@ -956,7 +956,8 @@ impl Session {
             touched.iter().for_each(|address| output.put(*address));
         }
         let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
-        self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && leaves_nothing;
+        let is_followed = !self.borders.has_stopped || (self.borders.goes_on && result.is_ok());
+        self.batch.goes_on = self.borders.at_once && is_followed && leaves_nothing;
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
