@@ -31,6 +31,8 @@ pub struct Held {
 pub struct Exchanged {
     held: Held,
     database: Option<State>,
+    /// Frames that have begun with a journal of at most this size go back to what was held.
+    position: usize,
 }
 
 impl Exchanged {
@@ -111,20 +113,27 @@ impl Session {
                 }
             }
         }
-        let journal = vec![NOTHING; inner.journal.len() + 1];
+        let position = inner.journal.len();
+        let journal = vec![NOTHING; position + 1];
         let held = self.hold_other(Held { journal, access_list: warm, transient, ..Held::default() });
         let database = Some(self.evm.ctx.journaled_state.database.exchange(State::default()));
-        self.exchanged.push(Exchanged { held, database });
+        self.exchanged.push(Exchanged { held, database, position });
     }
 
     /// Hold the state of a snapshot, as `exchange` does.
     pub fn exchange_held(&mut self, mut held: Held) {
-        let position = self.evm.ctx.journaled_state.inner.journal.len();
+        let frames = &mut self.evm.frame_stack;
+        let begun = if frames.index().is_some() { frames.get().checkpoint.journal_i } else { 0 };
+        let last = self.exchanged.last().map(|last| last.position);
+        let position = begun.max(self.borders.isolation.position()).max(last.unwrap_or_default());
         held.journal.resize(held.journal.len().max(position + 1), NOTHING);
         self.originals.clear();
         self.statuses.clear();
         let held = self.hold_other(held);
-        self.exchanged.push(Exchanged { held, database: None });
+        // All frames that have begun before the last exchange go back to what was held before that.
+        if last.is_none_or(|last| begun > last) {
+            self.exchanged.push(Exchanged { held, database: None, position });
+        }
     }
 
     /// Hold something else; return what was held.
@@ -184,7 +193,7 @@ impl Session {
     /// Restore what was held before exchanges that a failed frame has undone.
     pub fn undo_exchanges(&mut self) {
         let position = self.evm.ctx.journaled_state.inner.journal.len();
-        while let Some(last) = self.exchanged.pop_if(|last| position <= last.held.journal.len()) {
+        while let Some(last) = self.exchanged.pop_if(|last| position <= last.position) {
             self.restore(last);
             let inner = &mut self.evm.ctx.journaled_state.inner;
             inner.depth += 1; // that of the checkpoint
