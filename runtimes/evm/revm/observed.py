@@ -359,10 +359,11 @@ class ObservedCall(Operations):
         if self._passed is not None:
             self._end_unseen(self._passed)
         if self._ended < len(ends) - is_last:  # others have followed the call that has stopped
-            end, is_kept = ends[self._ended], self._mode & Mode.KEEP != 0
-            is_changed = end.is_changed or (is_kept and self._observer.may_have_set)
-            ends[self._ended] = end._replace(is_changed=is_changed, touched=[*end.touched, *self.touched])
-            self.touched.clear()
+            end = ends[self._ended]
+            is_changed = end.is_changed or (self._mode & Mode.KEEP != 0 and self._observer.may_have_set)
+            if self.touched or is_changed != end.is_changed:
+                ends[self._ended] = end._replace(is_changed=is_changed, touched=[*end.touched, *self.touched])
+                self.touched.clear()
         for number, logs in observed:
             self._begin(number)
             for emitter, log in logs:
