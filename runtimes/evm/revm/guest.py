@@ -82,6 +82,8 @@ class Guest:
         self._view = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(base)).cast("B")
         self._mailbox = self._instance.enter_alone(Command.MAILBOX)
         self._capacity = self._input = 0
+        self.ended = 0
+        """Number of calls of the batch that had ended before the running one when it last wrote something."""
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
         self.release: WeakMethod[Callable[[], None]] | None = None
@@ -155,17 +157,11 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written. Raises MemoryExhausted."""
-        pages, _, at, size, _ = MAILBOX.unpack_from(self._view, self._mailbox)
+        pages, _, at, size, self.ended = MAILBOX.unpack_from(self._view, self._mailbox)
         self.memory_bytes = pages << 16
         if self.memory_bytes > MAX_REUSED_MEMORY:
             hold_memory(self.memory_bytes, self.release)
         return self._view[at : at + size].tobytes()
-
-    @property
-    def ended(self) -> int:
-        """Number of calls of the batch that ended before the running one."""
-        *_, ended = MAILBOX.unpack_from(self._view, self._mailbox)
-        return int(ended)
 
     def close(self) -> None:
         self._view.release()
