@@ -159,7 +159,8 @@ def _fields(found: CallGas) -> tuple[int, int, int, int, int]:
 
 def _last(context: Context) -> CallGas:
     context.require_ethereum("gas of the last call: use filecoinGas")
-    found = context.state.last_call
+    state = context.state
+    found = state.call_before if context.cheats.interception.refresh().has_caught else state.last_call
     if found is None:
         raise CheatcodeFailure("no external call was made yet")
     return found
@@ -167,7 +168,8 @@ def _last(context: Context) -> CallGas:
 
 def _last_frame(context: Context) -> CallGas:
     context.require_ethereum("gas of the last call or creation: use filecoinGas")
-    found = context.state.last_frame
+    has_caught = context.cheats.interception.refresh().has_caught  # as in forge 1.8, an expected revert leaves none
+    found = None if has_caught else context.state.last_frame
     if found is None:
         raise CheatcodeFailure("no external call or create was made yet")
     return found

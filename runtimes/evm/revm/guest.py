@@ -84,12 +84,16 @@ class Guest:
         self._capacity = self._input = 0
         self.ended = 0
         """Number of calls of the batch that had ended before the running one when it last wrote something."""
+        self.times = 0
+        """Number of times that cheatcodes have set the block's number or time, when it last wrote something."""
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
         self.release: WeakMethod[Callable[[], None]] | None = None
         """Method of its owner that closes it at the end of a query, if it is large."""
         self.is_full = False
         """True if it cannot hold further regions."""
+        self.cheats: bytes | None = None
+        """What cheatcodes have set that it holds, if that is known (`Interception`)."""
         self._reserve(1 << 12)
         self._table = RegionTable(self._instance)
         self._fork = b""
@@ -157,7 +161,7 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written. Raises MemoryExhausted."""
-        pages, _, at, size, self.ended = MAILBOX.unpack_from(self._view, self._mailbox)
+        pages, _, at, size, self.ended, self.times = MAILBOX.unpack_from(self._view, self._mailbox)
         self.memory_bytes = pages << 16
         if self.memory_bytes > MAX_REUSED_MEMORY:
             hold_memory(self.memory_bytes, self.release)

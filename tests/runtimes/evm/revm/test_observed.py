@@ -15,6 +15,7 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm.accounts import delegated_address
+from runtimes.evm.revm.interception import Decision, FailureReason, Interception
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
     CannotObserve,
@@ -33,7 +34,7 @@ TO, INNER, DEEP = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(3))
 GAS = 10_000_000
 RETURNS = "0 MSTORE 32 0 RETURN"
 COPIES = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
-Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome | None]
+Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome]
 
 
 def calling(address: EthAddress, value: int = 0, kind: str = "CALL") -> str:
@@ -57,36 +58,32 @@ class Recorder:
         self.logs: list[tuple[EthAddress, bytes]] = []
         self.begun: list[EthAddress] = []
         self.undone = 0
-        self.passed: list[tuple[int, SubcallOutcome | None]] = []
-        """Depths of calls that were passed on and have ended, with their outcomes if these were seen."""
+        self.interception = Interception()
 
     @property
     def watched(self) -> frozenset[EthAddress]:
         return frozenset({WATCHED})
 
     def interest(self) -> Interest:
-        return Interest(self.depth, self.last, self.at_once, self.goes_on)
+        return Interest(self.depth, self.last, self.at_once, self.goes_on, cheatcodes=False)
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
+    def call(self, run: ObservedCall, request: InterceptedCall, _: Decision) -> SubcallOutcome:
+        return self.intercept(run, request)
+
+    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         self.seen.append(request)
         return self.answer(run, request)
 
-    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
-        outcome = self.call(run, request)
-        assert outcome is not None
-        return outcome
+    def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
+        raise AssertionError("nothing fails")
 
     may_have_set = False
 
-    def begin_call(self, to: EthAddress, kept: bool) -> None:
+    def begin_call(self, to: EthAddress, kept: bool, saved: bytes) -> None:
         self.begun.append(to)
 
     def undo(self) -> None:
         self.undone += 1
-
-    def entered_end(self, _: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
-        self.passed.append((request.depth, outcome))
-        return outcome
 
     def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
         raise AssertionError("there is none")
@@ -94,14 +91,14 @@ class Recorder:
     def accessed(self, run: ObservedCall) -> bytes | None:
         raise AssertionError("there is none")
 
-    def unseen_end(self, request: InterceptedCall) -> None:
-        self.passed.append((request.depth, None))
-
     def call_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self.ended.append((depth, outcome))
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         self.logs.append((emitter, log.data))
+
+    def event(self, emitter: EthAddress, log: Log) -> None:
+        raise AssertionError("no actor is called")
 
 
 @pytest.fixture
@@ -244,62 +241,6 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
         (1, INNER), (2, DEEP), (3, OTHER), (2, OTHER),
     ]  # fmt: skip
     assert ended == [3, 2, 2, 1]
-
-
-def pass_on(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome | None:
-    run.touch(OTHER)
-    run.pass_on(OTHER, Interest(0, 0, at_once=False, goes_on=False))
-    return None
-
-
-def test_a_call_is_kept_at_once_after_a_call_that_is_passed_on(machine: Hypervisor) -> None:
-    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        run.pass_on(None, Interest(0, 0, at_once=True, goes_on=False))
-        running.append(run)
-        return None
-
-    running: list[ObservedCall] = []
-    ended = called(machine, Recorder(answer, depth=1), {TO: f"7 1 SSTORE {calling(INNER)}", INNER: "STOP"})
-    assert ([run.is_running for run in running], ended.is_changed) == ([False], True)
-    assert slot_of(machine, TO, 1) == 7
-
-
-def test_the_end_of_a_call_that_is_passed_on_does_not_stop(machine: Hypervisor) -> None:
-    recorder = Recorder(pass_on, depth=1)
-    code = f"CALLER 2 SSTORE {calling(DEEP)} 0 0 REVERT"
-    ended = called(machine, recorder, {TO: f"{calling(INNER)} {calling(OTHER)} {COPIES}", INNER: code, DEEP: "STOP"})
-    assert ended.exit_code == ExitCode.OK
-    assert [(request.depth, request.target) for request in recorder.seen] == [(1, INNER)]  # then none is asked for
-    assert recorder.passed == [(1, None)]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_end_of_a_call_that_is_passed_on_stops_after_another_call(machine: Hypervisor, fails: bool) -> None:
-    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        return SubcallOutcome(True) if request.target == WATCHED else pass_on(run, request)
-
-    recorder = Recorder(answer, depth=1)
-    end = f"CALLER {RETURNS}".replace("RETURN", "REVERT" if fails else "RETURN")
-    inner = f"{calling(WATCHED)} {calling(DEEP)} {end}"
-    ended = called(machine, recorder, {TO: f"{calling(INNER)} {COPIES}", INNER: inner, DEEP: calling(WATCHED)})
-    assert ended.output == OTHER.rjust(32, b"\0")
-    assert [request.depth for request in recorder.seen] == [1, 2, 3]
-    status = 33 if fails else 0
-    assert recorder.passed == [(1, SubcallOutcome(not fails, OTHER.rjust(32, b"\0"), exit_code=status))]
-
-
-def test_a_call_that_is_passed_on_may_be_within_an_entered_one(machine: Hypervisor) -> None:
-    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        if request.target == WATCHED:
-            return SubcallOutcome(True)
-        return run.enter() if request.depth == 1 else pass_on(run, request)
-
-    recorder = Recorder(answer, depth=2)
-    deep = f"{calling(WATCHED)} 32 0 LOG0"
-    ended = called(machine, recorder, {TO: calling(INNER), INNER: calling(DEEP), DEEP: deep})
-    assert [request.depth for request in recorder.seen] == [1, 2, 3]
-    assert recorder.passed == [(2, SubcallOutcome(True))]
-    assert (len(ended.logs), [emitter for emitter, _ in recorder.logs]) == (1, [DEEP])
 
 
 @pytest.mark.parametrize("fails", [False, True])

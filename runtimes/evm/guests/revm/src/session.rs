@@ -1,7 +1,8 @@
 //! The session's state, and the phases of a transaction: revm's handler, with a loop of frames that stops and goes on.
 
 use crate::borders::Borders;
-use crate::cheats::Cheats;
+use crate::cheats::machine::REJECTED;
+use crate::cheats::state::Cheats;
 use crate::database::{Missing, State, Stop};
 use crate::exchange::Exchanged;
 use crate::forks::{self, Instructions};
@@ -105,6 +106,10 @@ pub struct Session {
     account_spec: SpecId,
     pub running: Running,
     pub borders: Borders,
+    /// What cheatcodes have set.
+    pub cheats: Cheats,
+    /// Times that they have set the block's number or time.
+    pub times: u32,
     pub batch: Batch,
     pub changes: HashMap<Address, Changes>,
     pub positions: u32,
@@ -144,6 +149,8 @@ impl Default for Session {
             account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
+            cheats: Cheats::default(),
+            times: 0,
             batch: Batch::default(),
             changes: HashMap::default(),
             positions: 0,
@@ -265,7 +272,7 @@ impl Session {
             self.borders = Borders::read(&mut read);
             self.evm.ctx.chain.accesses.random = read.list().into_iter().collect();
             self.evm.ctx.chain.accesses.hooked = read.list().into_iter().collect();
-            self.borders.cheats.are_off = mode & mode::RECORD_JUMPS != 0;
+            self.begin_cheats();
             let check: protocol::Check = read.get();
             self.batch.is_due = check.always;
             self.batch.check.extend_from_slice(read.bytes(check.size));
@@ -323,7 +330,8 @@ impl Session {
         let message = messages.data().to_vec();
         self.batch.next += 4 + message.len();
         self.batch.ended += 1;
-        self.borders.begin_again(Cheats::default());
+        self.borders.begin_again();
+        self.begin_cheats();
         self.start(&mut Reader(&message));
         true
     }
@@ -430,10 +438,6 @@ impl Session {
                     return Exit::DONE;
                 }
                 Ok(exit) => return exit,
-                Err(Failure::Again) => {
-                    self.forget_begun();
-                    self.borders.begin_again(Cheats { are_off: true, ..Cheats::default() });
-                }
                 Err(Failure::Missing) if self.borders.has_stopped => {
                     self.discard();
                     return Exit::LEAVE;
@@ -441,7 +445,9 @@ impl Session {
                 Err(Failure::Missing) => {
                     // Nothing can go on from here, so the transaction begins again once the value is there.
                     self.forget_begun();
-                    self.borders.cheats = Cheats { are_off: self.borders.cheats.are_off, ..Cheats::default() };
+                    if self.borders.has_cheatcodes() {
+                        self.undo_cheats();
+                    }
                     return self.request(output);
                 }
                 Err(Failure::Invalid(reason)) => {
@@ -622,7 +628,7 @@ impl Session {
             if let Some(mut init) = self.running.held.take() {
                 let exit = match self.cheat(&mut init, output) {
                     Ok(None) => self
-                        .border_before(&init, output)?
+                        .border_before(&init, output)
                         .or_else(|| self.native_before(&init, output).or_else(|| self.exit_before(&init, output))),
                     Ok(answered) => {
                         self.borders.answer = answered;
@@ -693,6 +699,7 @@ impl Session {
                 return Ok(exit);
             }
             let seen = if is_answered && !is_kernels { Ok(ended) } else { self.border_after(ended, depth, output) };
+            let seen = seen.and_then(|ended| self.end_met(ended, depth, output));
             match seen.and_then(|ended| self.native_after(ended, depth, output)) {
                 Ok(result) => ended = result,
                 Err(exit) => return Ok(exit),
@@ -876,9 +883,6 @@ impl Session {
     }
 
     fn finish(&mut self, mut last: FrameResult, output: &mut Vec<u8>) -> Result<Exit, Failure> {
-        if self.borders.cheats.prank.is_some() {
-            return Err(Failure::Again); // it outlasts the call
-        }
         let mut rules = Rules::default();
         let (evm, running) = (&mut self.evm, &mut self.running);
         rules.last_frame_result(evm, &mut last, &mut running.gas)?;
@@ -894,6 +898,8 @@ impl Session {
             Bytes::new()
         };
         if running.mode & mode::CALL != 0 {
+            self.take_logs();
+            self.borders.at_once &= self.is_met(&last);
             self.finish_call(&last, &data);
             return Ok(Exit::DONE);
         }
@@ -944,6 +950,8 @@ impl Session {
         output.reserve(logs.iter().map(|log| MAX_LOG_HEADER + log.data.data.len()).sum());
         write_logs(&logs, &mut output);
         let touched = mem::take(&mut self.borders.cheats.touched);
+        let is_rejected = result == InstructionResult::Revert && data == REJECTED;
+        let undoes = self.borders.at_once && (is_rejected || !is_kept);
         let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
         if self.evm.ctx.chain.logs == logs {
             self.evm.ctx.chain.logs.clear();
@@ -958,19 +966,23 @@ impl Session {
         let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
         let is_followed = !self.borders.has_stopped || (self.borders.goes_on && result.is_ok());
         self.batch.goes_on = self.borders.at_once && is_followed && leaves_nothing;
+        if undoes {
+            self.undo_cheats();
+        }
+        let mut events = flag(!touched.is_empty(), end_event::TOUCHED) | flag(self.has_cheated(), end_event::CHEATED);
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
-            let mut events = end_event::ENDED | if touched.is_empty() { 0 } else { end_event::TOUCHED };
+            events |= end_event::ENDED;
             if is_kept {
                 events |= self.keep_and_check(result.is_ok());
             } else {
                 self.discard();
             }
-            let mut head: protocol::CallResult = Reader(&output[begin..]).get();
-            head.events = events;
-            overwrite(&mut output, begin, &head);
         }
+        let mut head: protocol::CallResult = Reader(&output[begin..]).get();
+        head.events = events;
+        overwrite(&mut output, begin, &head);
         self.batch.results = output;
     }
 
@@ -984,11 +996,13 @@ impl Session {
         }
         let mut batch = mem::take(&mut self.batch);
         let mut output = Vec::new();
-        self.borders.begin_again(Cheats::default());
+        self.borders.begin_again();
+        self.begin_cheats();
         self.start(&mut Reader(&batch.check));
         let has_ended = matches!(self.go(&mut output), Exit::DONE) && !self.borders.is_stopped;
         let is_success = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
         let has_passed = has_ended && is_success.contains(&Reader(&output).get::<protocol::CallResult>().result);
+        self.undo_cheats();
         if !has_ended {
             self.abandon();
             self.evm.ctx.chain.heat_left = 1; // where it was hot is lost: Python makes the check again
@@ -1239,8 +1253,6 @@ pub fn bytecode(data: Bytes, delegates: bool) -> Bytecode {
 /// Why a phase of a transaction failed.
 pub enum Failure {
     Missing,
-    /// The transaction begins again.
-    Again,
     Invalid(InvalidTransaction),
 }
 
