@@ -334,6 +334,13 @@ class SharedMemory:
         self._lock = threading.Lock()
         self._held: dict[int, int] = {}
         """Bytes of each request, by its thread: the maximum of its messages, less `each`."""
+        self._free: dict[int, set[weakref.WeakMethod[Any]]] = {}
+        """Methods that free memory at the end of each request, by its thread."""
+
+    @property
+    def held(self) -> int:
+        """Bytes that all requests hold now, without `each`."""
+        return sum(tuple(self._held.values()))
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -346,12 +353,18 @@ class SharedMemory:
             self.release(thread)
 
     def release(self, thread: int) -> None:
-        """Forget a thread's request, which an interrupt may have kept from releasing its memory."""
+        """Free the memory of a thread's request, which an interrupt may have kept from doing it."""
         _shared.pop(thread, None)
+        for method in self._free.pop(thread, ()):
+            free = method()
+            if free is not None:
+                free()
         self._held.pop(thread, None)
 
-    def hold(self, thread: int, size: int) -> None:
-        """Let a request hold at least `size` bytes. Raises MemoryExhausted."""
+    def hold(self, thread: int, size: int, free: "weakref.WeakMethod[Any] | None") -> None:
+        """Let a request hold at least `size` bytes, and call `free` at its end. Raises MemoryExhausted."""
+        if free is not None:
+            self._free.setdefault(thread, set()).add(free)
         with self._lock:
             own, shared = self._held[thread], size - self._each
             if shared <= own:
@@ -367,12 +380,15 @@ _shared: dict[int, SharedMemory] = {}
 """Shared memory by the thread of a request."""
 
 
-def hold_memory(size: int) -> None:
-    """Reserve `size` bytes for a message of the calling thread's request. Raises MemoryExhausted."""
+def hold_memory(size: int, free: "weakref.WeakMethod[Any] | None" = None) -> None:
+    """Reserve `size` bytes for a message of the calling thread's request. Raises MemoryExhausted.
+
+    `free` is called at the end of a request that shares its memory.
+    """
     thread = request_thread()
     shared = _shared.get(thread)
     if shared is not None:
-        shared.hold(thread, size)
+        shared.hold(thread, size, free)
 
 
 SECONDS: Final = 0.002
@@ -469,15 +485,21 @@ def compile_seconds(thread: int) -> float:
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+CACHES: "Final[weakref.WeakSet[BoundedCache[Any, Any]]]" = weakref.WeakSet()
+"""All caches of this process."""
+
 
 class BoundedCache(Generic[K, V]):
     """An LRU cache of values with sizes. Its lock is held during lookups, not while a value is computed."""
 
-    __slots__ = ("_entries", "_free", "_limit", "_lock")
+    __slots__ = ("__weakref__", "_entries", "_free", "_limit", "_lock", "hits", "misses", "name")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, name: str) -> None:
         """Create a cache; `limit` is the maximum total size, in the unit of the sizes."""
         self._limit = self._free = limit
+        self.name = name
+        self.hits = self.misses = 0
+        CACHES.add(self)
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -489,7 +511,9 @@ class BoundedCache(Generic[K, V]):
         with self._lock:
             found = self._entries.get(key)
             if found is None:
+                self.misses += 1
                 return None
+            self.hits += 1
             self._entries.move_to_end(key)
             return found[0]
 

@@ -79,6 +79,17 @@ _QUERY_TIME = "Time limit of a read-only request, such as a call or an estimate.
 _TIME = 5.0
 """Time limit of a query in seconds, unless the network is a fork of an Ethereum network."""
 _TRACE_TIME = "Time limit of a request for a trace."
+_TOKENS = "File with bearer tokens and their rights, a line TOKEN RIGHT NAME each; others may only read."
+_CLIENT_QUERIES = "Concurrent queries and traces of a client (a token, or else an address); further ones wait."
+_CLIENT_RATE = "Requests per second of a client."
+_BATCH_TIME = "Time after which the rest of a client's batch is refused."
+_FORWARDED = "Take the addresses of clients from X-Forwarded-For, which a proxy sets."
+_LOG_LEVEL = (
+    "Log with time stamps from this level on: debug, info, warning, error; for one area: requests, or a package of "
+    "localnet, such as rpc; repeatable."
+)
+_LOG_FORMAT = "Log with time stamps, as text or json."
+_QUERY_MEMORY = "Memory that all queries and traces share (default: a quarter of the machine's, at most 1024)."
 _PARALLEL = "Number of processes that execute a block's messages. Results do not depend on it."
 _OPEN_FILES = 10_240
 """Maximum number of open files that macOS accepts."""
@@ -104,6 +115,18 @@ def node(
     trace_time: Annotated[
         float, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_TRACE_TIME)
     ] = 30.0,
+    token_file: Annotated[Path | None, _server_option(metavar="FILE", help=_TOKENS)] = None,
+    client_queries: Annotated[int | None, _server_option(min=1, metavar="N", help=_CLIENT_QUERIES)] = None,
+    client_rate: Annotated[
+        float | None, _server_option(min=0.001, callback=refuse_nan, metavar="N", help=_CLIENT_RATE)
+    ] = None,
+    batch_time: Annotated[
+        float | None, _server_option(min=0.001, callback=refuse_nan, metavar="SECONDS", help=_BATCH_TIME)
+    ] = None,
+    trust_forwarded: Annotated[bool, _server_option("--trust-forwarded", help=_FORWARDED)] = False,
+    log_level: Annotated[list[str] | None, _server_option(metavar="[AREA=]LEVEL", help=_LOG_LEVEL)] = None,
+    log_format: Annotated[str | None, _server_option(metavar="FORMAT", help=_LOG_FORMAT)] = None,
+    query_memory: Annotated[int | None, _server_option(min=1, metavar="MIB", help=_QUERY_MEMORY)] = None,
     no_cors: Annotated[bool, _server_option("--no-cors", help="Allow no other CORS origin (default).")] = False,
     config_out: Annotated[
         Path | None, _server_option(metavar="FILE", help="Write accounts and keys to this file as JSON.")
@@ -239,10 +262,13 @@ def node(
     from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.ledger.records import MAX_GAS_LIMIT
     from localnet.network import Network
-    from localnet.rpc.node import FORK_QUERY_TIME, BlockTimer, NodeLimits
+    from localnet.rpc.node import FORK_QUERY_TIME, BlockTimer, NodeLimits, default_query_memory
+    from localnet.rpc.server.access import ClientLimits
     from localnet.rpc.server.clients import Access
+    from localnet.rpc.server.logs import configure
     from localnet.rpc.server.server import Server, is_external
     from localnet.rpc.server.server import ready_file as write_ready_file
+    from localnet.rpc.tokens import Tokens
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} needs blocks at intervals: pass --block-time too")
@@ -266,7 +292,11 @@ def node(
         ready_file.unlink()  # delete the file of a killed node, so that no client reads it before this node is ready
     if actor_logs and not silent:
         _print_actor_logs()
-    if silent:
+    if log_format not in (None, "text", "json"):
+        raise InvalidInput(f"--log-format {log_format}: expected text or json")
+    if log_level or log_format:
+        configure(log_level or (), log_format == "json")
+    elif silent:
         logging.disable(logging.WARNING)  # silence warnings about malformed HTTP requests; errors are still logged
     with nullcontext() if silent else status_line("starting (modules without a cached compilation are compiled first)"):
         opened = Network(
@@ -326,7 +356,11 @@ def node(
         server = Server(
             opened,
             port,
-            NodeLimits(query=query_time or default_time, trace=trace_time),
+            NodeLimits(
+                query=query_time or default_time,
+                trace=trace_time,
+                memory=query_memory << 20 if query_memory else default_query_memory(),
+            ),
             # clients use the listening address as the Host header
             access=Access((*(allow_host or ()), host), tuple(allow_origin or ())),
             interval=interval,
@@ -337,6 +371,9 @@ def node(
             throws_on_failure=throw_on_transaction_failures,
             pages=verification.wrap(None if no_explorer else pages),
             addresses=AddressIndex(None if state is None else state / FILE) if index else None,
+            tokens=None if token_file is None else Tokens(token_file),
+            client_limits=ClientLimits(client_queries, client_rate, batch_time),
+            trusts_forwarded=trust_forwarded,
         )
         with closing(verification), write_ready_file(ready_file, server.url) as write_url:
 

@@ -67,6 +67,8 @@ def plan_upgrades(chain: Chain, plan: UpgradePlan, streams: StreamSettings | Non
 
 _LOG = logging.getLogger(__name__)
 
+MAX_SNAPSHOTS: Final = 1_000
+"""Maximum number of snapshots, each of which holds the states before and after its block."""
 MAX_MINED: Final = 10_000_000
 """Maximum number of blocks, and of null rounds before each, that one call mines: 9.5 years of 30-second epochs."""
 
@@ -355,8 +357,13 @@ class BlockProduction(NetworkReader):
     # --- going back -------------------------------------------------------------------------------------------
 
     def snapshot(self) -> int:
-        """Take a snapshot of the chain and return its number for `revert`, which no other snapshot gets."""
+        """Take a snapshot of the chain and return its number for `revert`, which no other snapshot gets.
+
+        Above `MAX_SNAPSHOTS`, the oldest one is deleted.
+        """
         self.chain.states.hold(self.head)
+        if len(self._snapshots) == MAX_SNAPSHOTS:
+            self.chain.states.release(self._snapshots.pop(0).tipset)
         self._last_snapshot += 1
         self._snapshots.append(
             _Snapshot(self._last_snapshot, self.head, self.chain.record.upgrades, self.producer, self._clock.travel)

@@ -49,7 +49,7 @@ from localnet.ledger.records import (
 from localnet.ledger.upgrades import Upgrade, Upgrades, bundle_pins, rehearse_upgrades
 from localnet.rules.parts import rules_of
 from store.blocks.memory import BufferedStore, MemoryStore
-from store.blockstore import Blockstore
+from store.blockstore import Blockstore, StoreError, StoreIOError, StoreReadOnly
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class Chain(ChainReader):
         """Parallel executor for blocks produced here; None executes them serially."""
         self.rewritten = 0
         """Number of reorgs and manual state edits so far."""
+        self.write_failure = ""
+        """Why the store refused the last change; empty if it took it."""
         self.making_took = 0.0
         """Production time of the head in seconds, if this process produced it."""
         self.states = window or StateWindow()
@@ -150,8 +152,8 @@ class Chain(ChainReader):
         before = self.machine.snapshot(), self.head, self.record, self.producer
         try:
             tipset = make()
-        except BaseException:
-            self._restore(before)
+        except BaseException as error:
+            self._restore(before, error)
             raise
         self.making_took = time.monotonic() - started
         for watcher in tuple(self.watchers):
@@ -164,11 +166,23 @@ class Chain(ChainReader):
         point = before, self.head, self.record, self.producer
         try:
             yield
-        except BaseException:
-            self._restore(point)
+        except BaseException as error:
+            self._restore(point, error)
             raise
 
-    def _restore(self, point: tuple[Snapshot, Tipset, NetworkRecord, Address]) -> None:
+    def check_writes(self) -> str:
+        """Return why the last change of the store failed, and still does; empty if the store takes changes."""
+        if self.write_failure:
+            try:
+                self.machine.base.commit((), {})
+                self.write_failure = ""
+            except StoreError as error:
+                self.write_failure = str(error)
+        return self.write_failure
+
+    def _restore(self, point: tuple[Snapshot, Tipset, NetworkRecord, Address], error: BaseException) -> None:
+        if isinstance(error, StoreIOError | StoreReadOnly):
+            self.write_failure = str(error)
         before, self.head, self.record, self.producer = point
         self.index.head = self.head.height
         self.machine.restore(before)
@@ -256,6 +270,7 @@ class Chain(ChainReader):
         if block.sidecars:
             entries.update(blob_entries(block.sidecars))
         self.machine.flush(blocks.pending.items(), entries)
+        self.write_failure = ""
         if retained:
             self.index.refresh_retained()
         self.states.add(tipset, bool(retained))

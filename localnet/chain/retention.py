@@ -114,6 +114,8 @@ class FolderCollector:
         if states is not None:
             check_states(states)
         self._network, self._store, self._states = network, store, states
+        self.backup = store.backup
+        """Writes a copy of the folder (`store.rocks.database`)."""
         self._forgetting: Iterator[None] | None = None
         self._collector: GarbageCollector | None = None
         self._compaction: _Compaction | None = None

@@ -55,7 +55,7 @@ class LogCache:
     """A cache of logs by tipset; evicts the oldest first."""
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
-        self._cache = BoundedCache[_Name, tuple[FoundLog, ...]](limit)
+        self._cache = BoundedCache[_Name, tuple[FoundLog, ...]](limit, "logs")
 
     def get(self, tipset: Tipset) -> tuple[FoundLog, ...] | None:
         """Return the logs of a tipset, None if they are not cached."""
@@ -112,8 +112,10 @@ class ChainIndex:
         self._retained = 0
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
-        self._decoded: _Decoded = _Decoded(MAX_DECODED) if shared is None else shared._decoded
-        self._executions: _Executions = _Executions(MAX_EXECUTION_BYTES) if shared is None else shared._executions
+        self._decoded: _Decoded = _Decoded(MAX_DECODED, "decoded_entries") if shared is None else shared._decoded
+        self._executions: _Executions = (
+            _Executions(MAX_EXECUTION_BYTES, "executions") if shared is None else shared._executions
+        )
         """Executions of new heads with their entries, since clients request the receipt of what they have just sent."""
         self._logs = LogCache()
         if shared is None:

@@ -52,7 +52,7 @@ class _Slots:
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine = machine
-        self._cache = BoundedCache[Cid, Mapping[int, int] | str](_MAX_CACHED_WORDS)
+        self._cache = BoundedCache[Cid, Mapping[int, int] | str](_MAX_CACHED_WORDS, "words")
         """Slots of a contract's state, or the reason why they are unknown, by state CID."""
 
     def are_of(self, conflict: Conflict) -> bool:

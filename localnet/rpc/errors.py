@@ -51,9 +51,6 @@ EIP-1474's -32005 is not used, because alloy (cast, forge) and viem treat it as 
 """
 
 
-_RESTART: Final = "restart the node"
-
-
 class RpcError(Exception):
     """An error in a response; `data` is any JSON value."""
 
@@ -101,12 +98,6 @@ def no_private_key(owner: bytes) -> RpcError:
     return RpcError(SERVER_ERROR, text)
 
 
-def _disk_error(error: StoreIOError) -> str:
-    """Return the text of a disk's error, with the remedy for a node: RocksDB refuses writes until it is reopened."""
-    text = str(error)
-    return text if _RESTART in text else f"{text}; {_RESTART} to reopen its folder"
-
-
 def from_exception(error: Exception) -> RpcError:
     """Return the JSON-RPC error of an exception; the details of an internal defect are not included."""
     match error:
@@ -137,9 +128,7 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case RemoteUnavailable() | RemoteHashMismatch():  # the forked node, under Filecoin's rules
             return RpcError(SERVER_ERROR, str(error))
-        case StoreIOError():  # the disk is full, removed or failing
-            return RpcError(SERVER_ERROR, _disk_error(error))
-        case StoreReadOnly():  # its text has the remedy: a store opened for reading stays read-only after a restart
+        case StoreIOError() | StoreReadOnly():  # the disk is full, removed, failing or read-only
             return RpcError(SERVER_ERROR, str(error))
         case HypervisorError() | StoreError():
             return RpcError(INTERNAL_ERROR, f"internal error: {error}")

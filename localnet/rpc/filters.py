@@ -92,6 +92,9 @@ class Filters:
         self._turn = 0
         """Number of reorgs so far; the logs of the last ones are in `_reverted`."""
 
+    def __len__(self) -> int:
+        return len(self._filters)
+
     def add(self, new: InstalledFilter) -> int:
         """Add a filter, replacing others at the limit; return its ID, a number of 256 bits."""
         filter_id = int.from_bytes(new_id(), "big")

@@ -21,6 +21,7 @@ Handler = Callable[..., Any]
 class QueryKind(Enum):
     """Kinds of queries with different time limits; the value is the display name."""
 
+    PREPARATION = "the preparation of a transaction"
     QUERY = "a query"
     TRACE = "a trace"
 

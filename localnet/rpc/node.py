@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import secrets
 import time
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from localnet.calls.side_states import SideStates
     from localnet.chain.retention import FolderCollector
     from localnet.ledger.address_index import AddressIndex
+    from localnet.rpc.tokens import Tokens
 
 _LOG = logging.getLogger(__name__)
 _MAX_SECONDS: Final = 1 << 31
@@ -115,12 +117,20 @@ def new_instance() -> str:
     return secrets.token_hex(32)
 
 
+_MAX_MEMORY: Final = 1 << 30
+
+
+def default_query_memory() -> int:
+    """Return the default memory in bytes that all queries share: a quarter of the machine's, at most 1 GiB."""
+    return min(_MAX_MEMORY, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
     """Limits of a request or a client. Sizes in bytes, spans in blocks, times in seconds.
 
-    - `query`, `trace`: execution time of a query, and of a trace. `wait`: time that a request may wait for a block
-      (`Filecoin.StateWaitMsg`).
+    - `query`, `trace`: execution time of a query, and of a trace. `memory`: size of the memory that they share.
+    - `wait`: time that a request may wait for a block (`Filecoin.StateWaitMsg`).
     - `clients`: connections at a time; fewer if the process may not open that many files.
     - `silence`: maximum time between two bytes of a request, and during which a client reads none of a response. A
       request must be complete within twice this time.
@@ -150,6 +160,7 @@ class NodeLimits:
     wait: float = 120.0
     query: float = 5.0
     trace: float = 30.0
+    memory: int = field(default_factory=default_query_memory)
 
     def of(self, kind: QueryKind) -> float:
         """Return the time limit of a query in seconds."""
@@ -268,6 +279,8 @@ class Node(NodeReader):
     keep_states: int | None = None
     """Number of blocks whose states a folder keeps; older ones are collected (None: all are kept)."""
     addresses: AddressIndex | None = None
+    tokens: Tokens | None = None
+    """Tokens of clients; without them, all clients have all rights."""
     instance: str = field(default_factory=new_instance)
     initial_mining: tuple[bool, float] = field(init=False)
     """Automine, and the seconds between timed blocks, at the node's start."""

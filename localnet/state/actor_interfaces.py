@@ -33,7 +33,7 @@ MAX_LINKS: Final = 16
 """Maximum number of top-level links of a state that are read in search of a schema."""
 
 _MAX_CACHED: Final = 1 << 22
-_linked: Final[BoundedCache[Cid, KnownSchema]] = BoundedCache(_MAX_CACHED)
+_linked: Final[BoundedCache[Cid, KnownSchema]] = BoundedCache(_MAX_CACHED, "actor_interfaces")
 """Schemas by the CIDs of their blocks."""
 
 

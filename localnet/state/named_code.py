@@ -39,7 +39,7 @@ class KnownSchema:
 
 
 _MAX_CACHED: Final = 1 << 22
-_in_code: Final[BoundedCache[Cid, KnownSchema]] = BoundedCache(_MAX_CACHED)
+_in_code: Final[BoundedCache[Cid, KnownSchema]] = BoundedCache(_MAX_CACHED, "named_code")
 """Schemas in code by code CID, which determines them."""
 
 

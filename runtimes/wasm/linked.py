@@ -95,7 +95,7 @@ class LinkedModules(GuestModules):
     def __init__(self, cache: ModuleCache) -> None:
         super().__init__(guest_engine().spare, cache)
         self._programs = _Programs(64 << 20)
-        self._parsed: BoundedCache[Cid, LinkableModule] = BoundedCache(64 << 20)
+        self._parsed: BoundedCache[Cid, LinkableModule] = BoundedCache(64 << 20, "linked_modules")
         self._counters = Part(self._engine.compile(COUNTERS), ())
         self._raw_boundaries: dict[str, RawBoundary] = {}
         self._raw_lock = threading.Lock()

@@ -63,7 +63,7 @@ class GuestModules:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary
-        self._compiled: BoundedCache[bytes, _CompiledEntry] = BoundedCache(cache_bytes)
+        self._compiled: BoundedCache[bytes, _CompiledEntry] = BoundedCache(cache_bytes, "wasm_modules")
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}

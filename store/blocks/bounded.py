@@ -271,13 +271,15 @@ _MIN_STEPS: Final = 500
 _STEPS_PER_BLOCK: Final = 40
 _MIN_ADDED: Final = 10_000
 """Minimum number of blocks between two collections (a few MB)."""
+_SWEPT_PER_STEP: Final = 8
+"""Number of blocks that a sweep looks up in the time in which one is marked."""
 
 
 class HeldStates:
     """Blocks of states by CID. `find` looks up blocks in another store.
 
-    A collection begins when the blocks have doubled. It marks the blocks of held states, a few at each call of
-    `collect`, and then removes the others.
+    A collection begins when the blocks have doubled. It marks the blocks of held states, and then removes the others, a
+    few at each call of `collect`. States that are held meanwhile are marked first.
     """
 
     def __init__(self, find: Callable[[Cid], bytes | None]) -> None:
@@ -294,6 +296,8 @@ class HeldStates:
         """Links that it could not follow, because their blocks are nowhere."""
         self._todo: list[Cid] = []
         """Blocks that it has still to follow."""
+        self._unswept: list[Cid] | None = None
+        """Blocks that it has still to remove unless they are marked, once all are."""
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -356,10 +360,17 @@ class HeldStates:
             links = _links(cid, data)
             left -= len(links)
             todo += links
-        if not todo:
-            for cid in self.blocks.keys() - marked:
+        if todo or left <= 0:
+            return
+        if self._unswept is None:
+            self._unswept = list(self.blocks)
+        unswept = self._unswept
+        for _ in range(min(_SWEPT_PER_STEP * left, len(unswept))):
+            cid = unswept.pop()
+            if cid not in marked:
                 del self.blocks[cid]
-            self._marked = None
+        if not unswept:
+            self._marked = self._unswept = None
             absent.clear()
 
 

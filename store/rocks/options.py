@@ -122,20 +122,18 @@ def store_error(error: Exception, folder: Path) -> StoreError:
     if isinstance(error, DbClosedError):
         return StoreClosed(f"the store in {folder} is closed")
     if any(part in text for part in _NO_SPACE):
-        return StoreFull(
-            f"no space left for the store in {folder}: {text}; free space and reopen it; no commit is lost"
-        )
+        return StoreFull(f"no space left for the store in {folder}: {text}; free space; no commit is lost")
     if any(part in text for part in _READ_ONLY):
         return StoreReadOnly(
-            f"the store in {folder} is on a read-only file system: {text}; remount it and reopen the store, "
+            f"the store in {folder} is on a read-only file system: {text}; remount it, "
             "or only read it: Network(read_only=True)"
         )
     if any(part in text for part in _DENIED):
         return StoreDenied(f"the store in {folder}: {text}; check the permissions of the folder and its files")
     if _NO_DESCRIPTORS in text:
         return StoreIOError(
-            f"the process has too many open files for the store in {folder}: {text}; raise the limit (`ulimit -n`) and "
-            "reopen it; no commit is lost"
+            f"the process has too many open files for the store in {folder}: {text}; raise the limit (`ulimit -n`); "
+            "no commit is lost"
         )
     if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
@@ -147,7 +145,7 @@ def store_error(error: Exception, folder: Path) -> StoreError:
     if text.startswith("Invalid argument"):
         return StoreFormatError(f"{folder} contains a database of another program: {text}")
     if is_io_error or text.startswith("IO error"):
-        return StoreIOError(f"the store in {folder}: {text}; check the disk and reopen it; no commit is lost")
+        return StoreIOError(f"the store in {folder}: {text}; check the disk; no commit is lost")
     if isinstance(error, OSError):
         return StoreIOError(f"the store in {folder}: {text}")
     return StoreError(f"the store in {folder}: {text}")

@@ -7,6 +7,7 @@
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from bridge.ethereum import rlp
@@ -336,7 +337,8 @@ def apply(machine: Hypervisor, signed: SignedTransaction, options: StructLogOpti
     machine.tracer = logger
     EthereumExecutor(machine).apply_transaction(signed.transaction, signed.sender())
     machine.tracer = None
-    return logger.logs
+    logs: list[dict[str, Any]] = json.loads(logger.logs)
+    return logs
 
 
 @pytest.fixture
@@ -415,14 +417,14 @@ def test_sload_word_belongs_to_the_reading_contract() -> None:
         CallEnded(0, b"", 0, 0),
     )  # fmt: skip
     words = {word: f"0x{word:064x}" for word in (0, 1, 2, 7, 9)}
-    assert [log.get("storage") for log in logger.logs] == [
+    assert [log.get("storage") for log in json.loads(logger.logs)] == [
         {words[1]: words[7]},
         {words[1]: words[9]},
         None,
         {words[1]: words[7], words[2]: words[0]},
         None,
     ]
-    assert [log["depth"] for log in logger.logs] == [1, 2, 2, 1, 1]
+    assert [log["depth"] for log in json.loads(logger.logs)] == [1, 2, 2, 1, 1]
 
 
 def test_creation_by_address_manager_has_depth_one() -> None:
@@ -430,14 +432,14 @@ def test_creation_by_address_manager_has_depth_one() -> None:
         StructLogOptions(), enter(USER, ActorID(10)), enter(ActorID(10), ActorID(1)), enter(ActorID(1), SECOND),
         step(0, 0x00, "STOP"),
     )  # fmt: skip
-    assert [log["depth"] for log in logger.logs] == [1]
+    assert [log["depth"] for log in json.loads(logger.logs)] == [1]
 
 
 def test_failing_instruction_has_geth_error_text() -> None:
     logger = listen(
         StructLogOptions(), enter(USER, FIRST), step(0, 0x01, "ADD", 1), EvmCost(3), EvmFault("InsufficientStack")
     )
-    assert logger.logs == [
+    assert json.loads(logger.logs) == [
         {"pc": 0, "op": "ADD", "gas": 1000, "gasCost": 3, "depth": 1, "stack": ["0x1"], "error": "stack underflow"}
     ]
 
@@ -445,9 +447,9 @@ def test_failing_instruction_has_geth_error_text() -> None:
 def test_disabled_struct_log_fields_are_omitted() -> None:
     options = StructLogOptions(disable_stack=True, disable_storage=True)
     stream = (enter(USER, FIRST), step(0, 0x55, "SSTORE", 7, 1, memory=bytes(32), returned=b"\1"))
-    (log,) = listen(options, *stream).logs
+    (log,) = json.loads(listen(options, *stream).logs)
     assert set(log) == {"pc", "op", "gas", "gasCost", "depth"}
-    (log,) = listen(StructLogOptions(enable_memory=True, enable_return_data=True), *stream).logs
+    (log,) = json.loads(listen(StructLogOptions(enable_memory=True, enable_return_data=True), *stream).logs)
     assert (log["memory"], log["returnData"]) == (["0x" + "00" * 32], "0x01")
 
 
@@ -461,6 +463,6 @@ def test_limits_of_log_end_the_execution() -> None:
 
 
 def test_struct_log_result_has_gas_failure_and_return_value() -> None:
-    assert struct_log_trace([], 1234, 33, b"\xab") == {
+    assert json.loads(orjson.dumps(struct_log_trace(b"[]", 1234, 33, b"\xab"))) == {
         "gas": 1234, "failed": True, "returnValue": "0xab", "structLogs": []
     }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
 from hypervisor.messages.address import Address
@@ -20,6 +20,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
+from localnet.rpc.tokens import Tokens
 from store.cid import show
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
@@ -28,7 +29,7 @@ from tests.localnet.solstice import Life
 DUAL_TOKEN: Final = Path(__file__).resolve().parent.parent.parent / "examples" / "dual-token" / "DualToken.json"
 _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
 """Methods called on a network of version 28: upgrades, and DataCap before it is frozen."""
-_IN_FOLDER: Final = ("hypervisor_collectGarbage",)
+_IN_FOLDER: Final = ("hypervisor_collectGarbage", "hypervisor_backup")
 """Methods called on a network in a folder."""
 _AFTER_FINALITY: Final = (
     "Filecoin.MinerGetBaseInfo", "Filecoin.MinerCreateBlock", "Filecoin.StateSectorPartition",
@@ -179,6 +180,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
     "hypervisor_setProducer": ["$MINER"],
     "hypervisor_collectGarbage": [100],
+    "hypervisor_backup": [],
     "hypervisor_beginState": [0],
     "hypervisor_callPrecompile": [
         "0xfe00000000000000000000000000000000000001",
@@ -252,6 +254,8 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "Filecoin.MpoolCheckPendingMessages": ["$F1_ALICE"],
     "Filecoin.MpoolCheckReplaceMessages": [[_MESSAGE]],
     "Filecoin.NodeStatus": [True],
+    "Filecoin.AuthVerify": ["eyJhbGciOiJIUzI1NiJ9"],
+    "Filecoin.AuthNew": [["read"]],
     "Filecoin.MsigGetVested": ["$MULTISIG", None, None],
     "Filecoin.MsigGetVestingSchedule": ["$MULTISIG", None],
     "Filecoin.StateDecodeParams": ["$MULTISIG", 3, "ggBA", None],
@@ -346,6 +350,13 @@ class Examples:
         if method in _IN_FOLDER:
             with TemporaryDirectory() as folder, Network(folder, clock=lambda: START) as kept:
                 return Examples(kept)._ask(method, params)
+        if method == "Filecoin.AuthNew":
+            with NamedTemporaryFile() as file:
+                self._node.tokens = Tokens(Path(file.name))
+                try:
+                    return self._ask(method, params)
+                finally:
+                    self._node.tokens = None
         snapshot, automine = self.network.snapshot(), self.network.automine
         try:
             return self._ask(method, params)

@@ -550,7 +550,7 @@ def test_check_between_executions_stops_them_at_the_time_limit(clock: Clock) -> 
 
 def test_concurrently_made_value_is_the_first_and_counted_once() -> None:
     """Both miss; the second one offers its value after the first has cached its own."""
-    cache: BoundedCache[str, object] = BoundedCache(250)
+    cache: BoundedCache[str, object] = BoundedCache(250, "test")
     first, second, other = object(), object(), object()
     assert cache.get("shared") is None
     assert cache.get("shared") is None
@@ -562,7 +562,7 @@ def test_concurrently_made_value_is_the_first_and_counted_once() -> None:
 
 
 def test_newest_entry_stays_and_least_recently_used_is_evicted() -> None:
-    cache: BoundedCache[str, str] = BoundedCache(100)
+    cache: BoundedCache[str, str] = BoundedCache(100, "test")
     for name in ("a", "b"):
         cache.setdefault(name, name, 50)
     assert cache.get("a") == "a"
@@ -573,7 +573,7 @@ def test_newest_entry_stays_and_least_recently_used_is_evicted() -> None:
 
 
 def test_put_replaces_a_value_and_drops_one_above_the_limit() -> None:
-    cache: BoundedCache[str, int] = BoundedCache(100)
+    cache: BoundedCache[str, int] = BoundedCache(100, "test")
     cache.put("a", 1, 60)
     cache.put("a", 2, 40)  # in the place of the first, not beside it
     cache.put("b", 3, 60)

@@ -28,6 +28,9 @@ class Load:
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     slowest: float = 0.0
+    sends: list[float] = field(default_factory=list)
+    """Times of sent transactions in seconds."""
+    notes: dict[str, float] = field(default_factory=dict)
 
 
 class Client:
@@ -87,7 +90,9 @@ class Client:
             DYNAMIC_FEE, DEVNET_CHAIN_ID, self._nonce, _TARGET, value, b"", 5_000_000, 10**9, 10**5
         )
         self._load.counts["sent"] += 1
-        sent = await self.request("eth_sendRawTransaction", as_data(self._account.sign(transaction).raw()))
+        raw, began = as_data(self._account.sign(transaction).raw()), time.monotonic()
+        sent = await self.request("eth_sendRawTransaction", raw)
+        self._load.sends.append(time.monotonic() - began)
         receipt = await self.request("eth_getTransactionReceipt", sent)
         if receipt is None or receipt["status"] != "0x1":
             raise RuntimeError(f"transaction {sent} was taken and has the receipt {receipt}")

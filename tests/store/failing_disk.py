@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from store.blockstore import StoreError
@@ -30,12 +31,15 @@ def commit(store: RocksStore, number: int) -> bool:
     return True
 
 
-def commit_until_it_fails(folder: Path) -> None:
-    """Commit until an error occurs, then once more on the same store, then read."""
+def commit_until_it_fails(folder: Path, free: Callable[[], object]) -> None:
+    """Commit until an error occurs, then once more on the same store, then read; the same after `free`."""
     with RocksStore.open(folder) as store:
         number = 1
         while commit(store, number):
             number += 1
+        commit(store, number)
+        read(store)
+        free()
         commit(store, number)
         read(store)
 
@@ -63,19 +67,18 @@ def files_too_large(folder: Path) -> None:
     """Limit the file size to 150,000 bytes, then lift the limit."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
-    commit_until_it_fails(folder)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    commit_until_it_fails(folder, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, unlimited))
     attempt(folder, read_only=False)
 
 
 def disk(folder: Path) -> None:
-    """Fill a disk of 8 MB that is three quarters full, free space, then remount it read-only."""
-    _run("mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder))
+    """Fill a disk of 18 MB that is nine tenths full, free space, then remount it read-only."""
+    _run("mount", "-t", "tmpfs", "-o", "size=18m", "none", str(folder))
     ballast = folder / "ballast"
-    ballast.write_bytes(bytes(6 << 20))
-    commit_until_it_fails(folder / "store")
+    ballast.write_bytes(bytes(16 << 20))
+    commit_until_it_fails(folder / "store", ballast.unlink)
     attempt(folder / "store", read_only=True)
-    ballast.unlink()
     attempt(folder / "store", read_only=False)
     _run("mount", "-o", "remount,ro", str(folder))
     for read_only in (False, True):

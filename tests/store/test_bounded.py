@@ -56,7 +56,7 @@ def begin_collection(store: BoundedStore) -> None:
 def test_store_holds_exactly_blocks_reachable_from_held_roots(steps: list[tuple[str, int, int]]) -> None:
     """Compare with a plain walk over a store without collection; the trees share nodes, and collections take long."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_MIN_ADDED", "_MIN_STEPS", "_STEPS_PER_BLOCK"):
+        for name in ("_MIN_ADDED", "_MIN_STEPS", "_STEPS_PER_BLOCK", "_SWEPT_PER_STEP"):
             patch.setattr(f"store.blocks.bounded.{name}", 1)
         _check(steps)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from rocksdict import Cache, Options, Rdict
+from rocksdict import Cache, Options, Rdict, WriteOptions
 
-from store.blockstore import BlockCorrupt, StoreCorrupt, StoreReadOnly
+from store.blockstore import BlockCorrupt, StoreCorrupt, StoreIOError, StoreReadOnly
 from store.cid import BLAKE2B_256, DAG_CBOR, IDENTITY, RAW, SHA2_256, Cid, cid_of, show
-from store.rocks.database import BLOCKS, RocksStore
+from store.rocks.database import BLOCKS, METADATA, RocksStore
 from store.rocks.folder import COMMITS_FILE, FORMAT_FILE, marker
-from store.rocks.options import database_options, family_options, pieces
+from store.rocks.options import Batch, database_options, family_options, pieces
 from store.trees.hamt import Hamt
 from tests.store.stores import copy_live
 
@@ -200,8 +200,8 @@ def test_file_size_limit_is_full_disk_and_last_commit_survives(tmp_path: Path) -
     last = said.index("StoreFull") - 1
     number = int(said[last].removeprefix("committed "))
     assert number >= 3
-    # the failed store rejects further commits until it is reopened
-    assert said[last + 1 :] == ["StoreFull", "StoreFull", *[f"found {number}"] * 2, f"committed {number + 1}"]
+    again = [f"committed {number + 1}", f"found {number + 1}"]  # in another log, which has room
+    assert said[last + 1 :] == ["StoreFull", *again, *continued(number)]
 
 
 @pytest.mark.slow
@@ -213,11 +213,62 @@ def test_a_full_and_then_read_only_disk(tmp_path: Path) -> None:
     last = said.index("StoreFull") - 1
     number = int(said[last].removeprefix("committed "))
     assert said[last + 1 :] == [
-        *("StoreFull", "StoreFull"),
-        *[f"found {number}"] * 3,  # by the failed store, by a reader, by a writer after space was freed
-        f"committed {number + 1}",
-        *("StoreReadOnly", f"found {number + 1}", "StoreReadOnly"),  # on writing, reading and creating
+        *("StoreFull", "StoreFull", f"found {number}"),
+        *continued(number)[:2],
+        *continued(number)[1:],  # by a reader, then by another writer
+        *("StoreReadOnly", f"found {number + 2}", "StoreReadOnly"),  # on writing, reading and creating
     ]
+
+
+def continued(number: int) -> list[str]:
+    """Return the lines of a store with `number` commits that has room again, and of the next writer."""
+    return [f"committed {number + 1}", *[f"found {number + 1}"] * 2, f"committed {number + 2}"]
+
+
+def test_failed_commit_that_is_stored_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed sync may leave a commit in the log, which the next connection reads."""
+    write = Batch.write
+
+    def fail(_: Batch, __: WriteOptions) -> None:
+        raise OSError("IO error: Input/output error")
+
+    with RocksStore.open(tmp_path) as store:
+        commit(store, 1)
+        with monkeypatch.context() as failing:
+            failing.setattr(Batch, "write", fail)
+            with pytest.raises(StoreIOError):
+                commit(store, 2)
+            connect = store._connect
+
+            def connect_with_commit() -> Rdict:
+                database = connect()
+                database.get_column_family(METADATA).put(b"number", b"2")
+                database.put(b"commits", (store.commits + 1).to_bytes(8, "big"))
+                failing.setattr(Batch, "write", write)
+                return database
+
+            failing.setattr(store, "_connect", connect_with_commit)
+            store.commit((), {b"other": b""})
+        assert store.metadata(b"number") == b"1"
+        commit(store, 3)
+    with RocksStore.open(tmp_path) as store:
+        assert (store.metadata(b"number"), store.metadata(b"other")) == (b"3", b"")
+
+
+def test_backup_of_an_open_store_is_a_store_of_its_own(tmp_path: Path) -> None:
+    with RocksStore.open(tmp_path / "chain") as store:
+        commit(store, 1)
+        (tmp_path / "chain" / "backups" / "2").mkdir(parents=True)  # of a process that was killed
+        commit(store, 2)
+        copy = store.backup()
+        assert store.backup() == copy
+        commit(store, 3)
+        with RocksStore.open(copy) as other:
+            assert other.metadata(b"number") == b"2"
+            commit(other, 4)
+        assert store.metadata(b"number") == b"3"
+    with RocksStore.open(tmp_path / "chain") as store:
+        assert store.metadata(b"number") == b"3"
 
 
 @pytest.mark.slow

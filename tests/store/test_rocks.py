@@ -457,15 +457,19 @@ def test_filters_of_large_files_stay_in_the_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "kind", "remedy"),
     [
-        ("IO error: No space left on device: While appending", StoreFull, "free space and reopen it"),
-        ("IO error: While fdatasync: 000026.log: Input/output error", StoreIOError, "check the disk and reopen it"),
-        ("Input/output error (os error 5)", StoreIOError, "check the disk and reopen it"),
+        ("IO error: No space left on device: While appending", StoreFull, "free space; no commit is lost"),
+        (
+            "IO error: While fdatasync: 000026.log: Input/output error",
+            StoreIOError,
+            "check the disk; no commit is lost",
+        ),
+        ("Input/output error (os error 5)", StoreIOError, "check the disk; no commit is lost"),
         ("IO error: While renaming a file to CURRENT: Input/output error", StoreIOError, "check the disk"),
         ("IO error: While open a file: 000017.sst: Too many open files", StoreIOError, "ulimit -n"),
         (
             "IO error: While open a file: Read-only file system",
             StoreReadOnly,
-            "remount it and reopen the store, or only read it: Network(read_only=True)",
+            "remount it, or only read it: Network(read_only=True)",
         ),
         ("Corruption: checksum mismatch", StoreCorrupt, "is corrupt"),
         ("Corruption: may be corrupted.", StoreCorrupt, "corrupted; restore the folder from a copy"),

@@ -7,8 +7,16 @@ from typing import Final
 from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.fork_access import undo_reverted
-from hypervisor_tools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, CallGas, GasMeter, StateSnapshot
+from hypervisor_tools.soltest.cheatcodes.state import (
+    FAILED_SLOT,
+    VM_ADDRESS,
+    ActorSnapshot,
+    CallGas,
+    GasMeter,
+    StateSnapshot,
+)
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
+from runtimes.evm.revm import Snapshot
 
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
@@ -170,10 +178,11 @@ def _snapshot(context: Context) -> int:
     state = context.state
     number = state.next_snapshot
     state.next_snapshot += 1
-    journal = {} if context.run is not None else context.calls.journal.image()
-    with context.written_tree() as tree:
-        warmth = b"" if context.run is None else context.run.warmth()
-        state.snapshots[number] = StateSnapshot(tree.image(), journal, context.machine.context, state.block, warmth)
+    if context.run is not None:
+        held: Snapshot | ActorSnapshot = context.run.snapshot()
+    else:
+        held = ActorSnapshot(context.calls.tree.image(), context.calls.journal.image())
+    state.snapshots = *state.snapshots, (number, StateSnapshot(held, context.machine.context, state.block))
     return number
 
 
@@ -185,37 +194,36 @@ def _revert(context: Context, number: int) -> bool:
 @cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
 def _revert_and_delete(context: Context, number: int) -> bool:
     found = _restore(context, number)
-    context.state.snapshots.pop(number, None)
+    _delete(context, number)
     return found
 
 
 @cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
 def _delete(context: Context, number: int) -> bool:
-    return context.state.snapshots.pop(number, None) is not None
+    before = context.state.snapshots
+    context.state.snapshots = tuple(each for each in before if each[0] != number)
+    return len(context.state.snapshots) < len(before)
 
 
 @cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
 def _delete_all(context: Context) -> None:
-    context.state.snapshots.clear()
+    context.state.snapshots = ()
 
 
 def _restore(context: Context, number: int) -> bool:
-    saved = context.state.snapshots.get(number)
+    saved = dict(context.state.snapshots).get(number)
     if saved is None:
         return False
-    context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
-    if context.run is not None:
-        with context.run.exchange() as tree:
-            tree.restore_image(saved.tree)
-            context.run.set_warmth(saved.warmth)
+    state, machine, held = context.state, context.machine, saved.held
+    state.has_failed |= state.may_have_failed and context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
+    if isinstance(held, Snapshot):
+        context.require_ethereum("snapshot of a session").restore(held)
         undo_reverted(context.cheats, context.run)
-        context.machine.context, context.state.block = saved.context, saved.block
+    else:
+        context.calls.tree.restore_image(held.tree)
+        undo_reverted(context.cheats, context.calls)
+        context.calls.journal.restore_image(held.journal)
+    if machine.context is not saved.context or state.block is not saved.block:
+        machine.context, state.block = saved.context, saved.block
         context.renew()
-        return True
-    calls = context.calls
-    calls.tree.restore_image(saved.tree)
-    undo_reverted(context.cheats, calls)
-    calls.journal.restore_image(saved.journal)
-    context.machine.context, context.state.block = saved.context, saved.block
-    context.cheats.renew(calls)
     return True

@@ -16,7 +16,7 @@ from hypervisor.context import MachineContext
 from hypervisor.state.state_tree import TreeImage
 from hypervisor_tools.soltest.forks.records import ForkRecords
 from runtimes.evm import CallKind
-from runtimes.evm.revm import ALL_DEPTHS
+from runtimes.evm.revm import ALL_DEPTHS, Snapshot
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
@@ -299,14 +299,19 @@ class MappingSlots:
             slot = parent
 
 
-class StateSnapshot(NamedTuple):
-    """A snapshot by `snapshotState`: the actors, the message's journal, or what is warm in a session, and the block."""
+class ActorSnapshot(NamedTuple):
+    """The actors under Filecoin's rules, and the message's journal."""
 
     tree: TreeImage
     journal: Mapping[Any, Any]
+
+
+class StateSnapshot(NamedTuple):
+    """A snapshot by `snapshotState`: the actors, or the accounts of a session, and the block."""
+
+    held: ActorSnapshot | Snapshot
     context: MachineContext
     block: BlockValues
-    warmth: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +379,8 @@ class State:
     """True if `FAILED_SLOT` was written."""
     has_failed: bool = False
     """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
-    snapshots: dict[int, StateSnapshot] = field(default_factory=dict)
+    snapshots: tuple[tuple[int, StateSnapshot], ...] = ()
+    """Snapshots by number; a tuple, since each call of a test may make a copy of the state."""
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)

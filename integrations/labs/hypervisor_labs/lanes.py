@@ -79,7 +79,7 @@ class LaneBuilding:
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = tuple(lanes)
-        self._infos = BoundedCache[Cid, frozenset[Address]](_CACHED_INFOS)
+        self._infos = BoundedCache[Cid, frozenset[Address]](_CACHED_INFOS, "lanes")
 
     def pool_class(self, machine: Hypervisor, candidate: Candidate, default: int) -> tuple[int, int]:
         """Return the lane of a message and its pool limit: the default for users, a share of it for other lanes."""

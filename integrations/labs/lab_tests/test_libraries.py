@@ -543,7 +543,7 @@ def reopened_with(library: bytes) -> Hypervisor:
     """Return a machine of a process without cached links, with a library installed."""
     machine = Hypervisor.open(rules="lab:libraries")
     machine.install(library)
-    linked.linked_modules(default_folder())._parsed = BoundedCache(1 << 20)
+    linked.linked_modules(default_folder())._parsed = BoundedCache(1 << 20, "linked_modules")
     return machine
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from localnet.rpc.filecoin import chain, deals, events, messages, miners, mpool, multisig, network, sectors, state
+from localnet.rpc.filecoin import auth, chain, deals, events, messages, miners, mpool, multisig, network, sectors, state
 
 METHODS: Final = (
+    *auth.METHODS,
     *chain.METHODS,
     *deals.METHODS,
     *state.METHODS,

@@ -11,11 +11,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from time import perf_counter
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -40,12 +41,17 @@ from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, Preparation, QueryKind
 from localnet.rpc.node import Node, NodeReader, NotInline
 from localnet.rpc.requests import transaction as transaction_request
+from localnet.rpc.server.access import ANYBODY, Client
 from localnet.rpc.server.clients import REQUESTING_CLIENT
+from localnet.rpc.server.logs import REQUESTS, log_request
+from localnet.rpc.server.metrics import Requests
 from localnet.rpc.server.worker import Done
 from localnet.rpc.socket_methods import RequestOrder, SocketSession
 from localnet.rpc.values import as_data, as_json, data, format_value
 from store.blockstore import StoreError
 
+Origin = tuple[Client, float]
+"""The client of a request, and its arrival in seconds of `time.perf_counter`."""
 RunOnChain = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the chain's thread."""
 CallOnChain = Callable[[Callable[[], bytes], Done], None]
@@ -84,12 +90,13 @@ class Dispatcher:
         admit_inline: AdmitInline | None = None,
     ) -> None:
         self._node = node
-        self._on_chain = on_chain
+        self.on_chain = on_chain
         self._run_query = run_query
         self._inline = inline
         self._call_on_chain = call_on_chain
         self._admit_inline = admit_inline
         self.methods = MethodTable()
+        self.requests = Requests(self.methods)
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """Lock of each sender, while one of its HTTP requests is processed."""
         self._batched = 0
@@ -101,23 +108,28 @@ class Dispatcher:
         other.methods = methods
         return other
 
-    async def dispatch(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
-        """Return the response to a request body; empty for notifications only. `session` is the WebSocket's."""
+    async def dispatch(
+        self, body: bytes | bytearray, session: SocketSession | None = None, client: Client = ANYBODY
+    ) -> bytes:
+        """Return the response to a client's request; empty for notifications only. `session` is the WebSocket's."""
+        origin = client, perf_counter()
         if session is None:
-            return await self._decode_and_respond(body, None)
+            return await self._decode_and_respond(body, None, origin)
         async with session.turn:
             await session.turn.enter_async_context(session.order.start)
-            return await self._decode_and_respond(body, session)
+            return await self._decode_and_respond(body, session, origin)
 
-    async def _decode_and_respond(self, body: bytes | bytearray, session: SocketSession | None) -> bytes:
+    async def _decode_and_respond(
+        self, body: bytes | bytearray, session: SocketSession | None, origin: Origin
+    ) -> bytes:
         try:
             request = _with_exact_ids(orjson.loads(body), body)
         except ValueError as error:
             return _unreadable(error)
-        return await self._respond(request, session)
+        return await self._respond(request, session, origin)
 
-    def respond(self, body: bytes) -> bytes | Change | Coroutine[Any, Any, bytes]:
-        """Return the response to a small HTTP request, or a change or coroutine that produces it.
+    def respond(self, body: bytes, client: Client = ANYBODY) -> bytes | Change | Coroutine[Any, Any, bytes]:
+        """Return the response to a client's small HTTP request, or a change or coroutine that produces it.
 
         docs/architecture.md has the ways to serve a request, with their costs.
         """
@@ -127,10 +139,11 @@ class Dispatcher:
                 request = _with_exact_ids(request, body)
         except ValueError as error:
             return _unreadable(error)
-        direct = self._without_task(request)
-        return self._respond(request, None, tries_inline=False) if direct is None else direct
+        origin = client, perf_counter()
+        direct = self._without_task(request, origin)
+        return self._respond(request, None, origin, tries_inline=False) if direct is None else direct
 
-    def _without_task(self, request: Any) -> bytes | Change | None:
+    def _without_task(self, request: Any, origin: Origin) -> bytes | Change | None:
         """Return the response to a request, or its change; None for one that needs a task, and for invalid ones."""
         method = self._method(request)
         if method is None or method.on_socket:
@@ -138,12 +151,15 @@ class Dispatcher:
         inline = self._inline if method.short or method.short_alone else None
         if inline is None and method.name in HANDLERS and has_history(self._node):
             return None
+        client = origin[0]
+        if not client.may(method) or client.limits.rate is not None:
+            return None
         try:
             params = _read(request)[1]
             if inline is not None:
-                return self._answer(request, lambda: inline(partial(method.call, params=params)))
+                return self._answer(request, origin, lambda: inline(partial(method.call, params=params)))
             if method.inline:
-                return self._answer(request, lambda: method.call(self._node, params))
+                return self._answer(request, origin, lambda: method.call(self._node, params))
             if self._call_on_chain is None or method.reads or method.waits:
                 return None
             values = method.read(params)
@@ -151,34 +167,36 @@ class Dispatcher:
                 return None
         except (NotInline, RpcError):
             return None
-        execute = partial(self._answer, request, partial(method.handler, self._node, **values))
+        execute = partial(self._answer, request, origin, partial(method.handler, self._node, **values))
         if method.name == _SEND_RAW and self._admit_inline is not None and not self._node.network.automine:
             with suppress(NotInline):
                 return self._admit_inline(execute)
-        return Change(self._call_on_chain, execute, partial(self._encoded, request))
+        return Change(self._call_on_chain, execute, partial(self._encoded, request, origin))
 
-    def _answer(self, request: dict[str, Any], produce: Callable[[], Any]) -> bytes:
+    def _answer(self, request: dict[str, Any], origin: Origin, produce: Callable[[], Any]) -> bytes:
         """Return the encoded response with the result or the error of a function. Raises NotInline."""
         try:
-            return self._encoded(request, None, produce())
+            return self._encoded(request, origin, None, produce())
         except NotInline:
             raise
         except Exception as error:  # noqa: BLE001  # as in `_one`
-            return self._encoded(request, error)
+            return self._encoded(request, origin, error)
 
-    def _encoded(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> bytes:
+    def _encoded(self, request: dict[str, Any], origin: Origin, error: Exception | None, result: Any = None) -> bytes:
         """Return the encoded response with a result or an error; empty for a notification."""
-        response = self._response(request, error, result)
+        response = self._response(request, origin, error, result)
         if response is None:
             return b""
         encoded = _encode(response)
         return encoded if len(encoded) <= self._node.limits.response else self._within_limit(encoded, request)
 
-    async def _respond(self, request: Any, session: SocketSession | None, tries_inline: bool = True) -> bytes:
+    async def _respond(
+        self, request: Any, session: SocketSession | None, origin: Origin, tries_inline: bool = True
+    ) -> bytes:
         if not isinstance(request, list):
             if session is not None:
                 await session.turn.aclose()
-            response = await self._one(request, session, tries_inline)
+            response = await self._one(request, session, origin, tries_inline)
             return b"" if response is None else self._within_limit(_encode(response), request)
         if not request:
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
@@ -186,7 +204,7 @@ class Dispatcher:
         if len(request) > limit:
             message = f"batch of {len(request)} requests, at most {limit}: send smaller batches"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
-        return await self._batch(request, session)
+        return await self._batch(request, session, origin)
 
     def _method(self, request: Any) -> Method | None:
         """Return the method that a request names, None if there is none."""
@@ -198,7 +216,7 @@ class Dispatcher:
         method = self._method(request)
         return method is not None and not (method.reads or method.inline or method.waits)
 
-    async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
+    async def _batch(self, requests: list[Any], session: SocketSession | None, origin: Origin) -> bytes:
         answers: list[bytes] = []
         size = 0
         together: deque[dict[str, Any] | None] = deque()
@@ -213,13 +231,13 @@ class Dispatcher:
                 if time.monotonic() - began >= _BATCH_SLICE:
                     await asyncio.sleep(0)
                     began = time.monotonic()
-                full = self._without_room(size)
+                full = self._without_room(size) or _late(origin)
                 if not together and full is None:
-                    together.extend(await self._send_batch(requests, index, session))
+                    together.extend(await self._send_batch(requests, index, session, origin))
                 if together:
                     response = together.popleft()
                 elif full is None:
-                    response = await self._one(request, session)
+                    response = await self._one(request, session, (origin[0], perf_counter()))
                 else:  # reject without executing, so that a client may safely retry
                     is_notification = isinstance(request, dict) and "id" not in request
                     response = None if is_notification else _error_response(_id(request), full)
@@ -244,7 +262,7 @@ class Dispatcher:
         return None
 
     async def _send_batch(
-        self, requests: list[Any], index: int, session: SocketSession | None
+        self, requests: list[Any], index: int, session: SocketSession | None, origin: Origin
     ) -> list[dict[str, Any] | None]:
         """Return the responses to consecutive transactions from an index on, which may share blocks."""
         sent: list[bytes | Callable[[], bytes]] = []
@@ -252,25 +270,25 @@ class Dispatcher:
             return []
         for request in islice(requests, index, None):
             transaction = _sent_transaction(self._node, request)
-            if transaction is None:
+            if transaction is None or not (origin[0].limits.rate is None and origin[0].may_send):
                 break
             sent.append(transaction)
         if len(sent) < 2:
             return []
         order = RequestOrder() if session is None else session.order
         try:
-            answers = await order.run(lambda: self._on_chain(lambda: self._node.network.submit_together(sent)))
+            answers = await order.run(lambda: self.on_chain(lambda: self._node.network.submit_together(sent)))
         except Exception as error:  # noqa: BLE001  # reported to each of them
             answers = [error] * len(sent)
         return [
-            self._response(request, answer)
+            self._response(request, origin, answer)
             if isinstance(answer, Exception)
-            else self._response(request, None, as_data(answer))
+            else self._response(request, origin, None, as_data(answer))
             for request, answer in zip(islice(requests, index, None), answers, strict=False)
         ]
 
     async def _one(
-        self, request: Any, session: SocketSession | None, tries_inline: bool = True
+        self, request: Any, session: SocketSession | None, origin: Origin, tries_inline: bool = True
     ) -> dict[str, Any] | None:
         """Return the response to one request, None for a notification."""
         try:
@@ -280,13 +298,19 @@ class Dispatcher:
         if session is not None:
             session.request = request.get("id")
         try:
-            result = await self._run(name, params, session, tries_inline)
+            origin[0].count()
+            result = await self._run(name, params, session, origin[0], tries_inline)
         except Exception as error:  # noqa: BLE001  # the client gets an error response and the node continues
-            return self._response(request, error)
-        return self._response(request, None, result)
+            return self._response(request, origin, error)
+        return self._response(request, origin, None, result)
 
-    def _response(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> dict[str, Any] | None:
+    def _response(
+        self, request: dict[str, Any], origin: Origin, error: Exception | None, result: Any = None
+    ) -> dict[str, Any] | None:
         """Return the response with a result or an error; None for a notification."""
+        self.requests.observe(request["method"], origin[1], error is not None)
+        if REQUESTS.isEnabledFor(logging.WARNING):
+            log_request(request, origin[0].name, origin[1], error)
         if error is not None:
             known = from_exception(error)
             if known.message.startswith("internal error"):
@@ -296,15 +320,19 @@ class Dispatcher:
             return None if "id" not in request else _error_response(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
-    async def _run(self, name: str, params: list[Any], session: SocketSession | None, tries_inline: bool) -> Any:
+    async def _run(
+        self, name: str, params: list[Any], session: SocketSession | None, client: Client, tries_inline: bool
+    ) -> Any:
         method = self.methods[name]
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"the method {format_value(name)} does not exist or is not available")
         if method.on_socket and session is None:
             raise RpcError(METHOD_NOT_FOUND, f"{name}: notifications are not supported over HTTP: use a WebSocket")
+        client.check(method)
         target = session if method.on_socket else self._node
         if method.name in HANDLERS and has_history(self._node):
-            answer = await self._history(method, params)
+            async with client.queries or nullcontext():
+                answer = await self._history(method, params)
             if answer is not PASS:
                 return answer
         if method.inline:
@@ -313,7 +341,8 @@ class Dispatcher:
             with suppress(NotInline):
                 return self._inline(partial(method.call, params=params))
         if method.reads and self._run_query is not None:
-            return await self._run_query(lambda reader: method.call(reader, params), method.kind)
+            async with client.queries or nullcontext():
+                return await self._run_query(lambda reader: method.call(reader, params), method.kind)
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:
@@ -334,7 +363,7 @@ class Dispatcher:
         """Query a fork's history; PASS if the network itself has to respond."""
         values, handler = method.read(params), HANDLERS[method.name]
         if self._run_query is None:
-            return await self._on_chain(lambda: handler(self._node, values, params))
+            return await self.on_chain(lambda: handler(self._node, values, params))
         return await self._run_query(lambda reader: handler(reader, values, params), method.kind)
 
     async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
@@ -348,8 +377,8 @@ class Dispatcher:
             return await self._prepared_change(method, preparation, values, target, session)
         change = partial(method.handler, target, **values)
         if session is None:
-            return await self._on_chain(change)
-        return await session.order.run(lambda: self._on_chain(change))
+            return await self.on_chain(change)
+        return await session.order.run(lambda: self.on_chain(change))
 
     async def _prepared_change(
         self,
@@ -370,10 +399,10 @@ class Dispatcher:
             if query is not None:
                 client = REQUESTING_CLIENT.set(None)
                 try:
-                    values[method.parameters[0]] = await self._run_query(query, method.kind)
+                    values[method.parameters[0]] = await self._run_query(query, QueryKind.PREPARATION)
                 finally:
                     REQUESTING_CLIENT.reset(client)
-            return await self._on_chain(lambda: method.handler(target, **values))
+            return await self.on_chain(lambda: method.handler(target, **values))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         limit = self._node.limits.response
@@ -402,6 +431,14 @@ class Change:
             self.call_on_chain(self.execute, done)
         except RuntimeError as error:  # the thread is stopping (`SerialThread.put`)
             respond(self.fail(error))
+
+
+def _late(origin: Origin) -> RpcError | None:
+    """Return an error if a client's batch has taken longer than its limit, else None."""
+    limit = origin[0].limits.batch
+    if limit is None or perf_counter() - origin[1] < limit:
+        return None
+    return RpcError(LIMIT_EXCEEDED, f"the batch has taken {limit:g} s, the limit of a client: send smaller batches")
 
 
 def _too_large(limit: int) -> RpcError:

@@ -1,7 +1,7 @@
 """JSON-RPC over HTTP: an ASGI application.
 
 - POST at `/` and at Lotus' paths: JSON-RPC.
-- `GET /healthz`: the health check.
+- GET at the paths of `localnet.rpc.server.status`.
 - OPTIONS: preflight requests of browsers.
 - WebSockets at the same paths: `localnet.rpc.server.websocket`.
 - Everything else: the explorer's pages, if there are any.
@@ -11,19 +11,21 @@ A request that `localnet.rpc.server.clients` refuses gets status 403.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server.access import ANYBODY, CLIENT, Clients
 from localnet.rpc.server.clients import Access, cancel_on_disconnect
 from localnet.rpc.server.dispatch import Dispatcher
+from localnet.rpc.server.status import status_routes
 from localnet.rpc.server.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
@@ -38,17 +40,18 @@ MAKE_ROOM: Final = "hypervisor.room"
 
 
 def application(
-    node: Node, dispatcher: Dispatcher, access: Access | None = None, pages: ASGIApp | None = None
+    node: Node,
+    dispatcher: Dispatcher,
+    access: Access | None = None,
+    pages: ASGIApp | None = None,
+    metrics: Callable[[], bytes] | None = None,
+    clients: Clients | None = None,
 ) -> ASGIApp:
     """Return the application over a node, for this machine and the hosts in `access`; `pages` handle other paths."""
-
-    async def health(_: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok", "block": node.network.block_number})
-
     rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
     routes: list[BaseRoute] = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route(VERSION_2, _Version2(dispatcher, node.limits), methods=["POST"]))
-    routes.append(Route("/healthz", health, methods=["GET"]))
+    routes += status_routes(node, dispatcher.on_chain, metrics)
     if pages is not None:
         routes.append(Mount("/", pages))
     others = Starlette(routes=routes)
@@ -61,7 +64,7 @@ def application(
         straight = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS
         await (rpc if straight else others)(scope, receive, send)
 
-    return _Guard(routed, access or Access())
+    return _Guard(routed, access or Access(), clients or Clients())
 
 
 def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
@@ -74,11 +77,11 @@ def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
 
 
 class _Guard:
-    """Middleware that rejects other hosts and origins, and responds to preflight requests."""
+    """Middleware that rejects other hosts, origins and unknown tokens, and responds to preflight requests."""
 
-    def __init__(self, inner: ASGIApp, access: Access) -> None:
+    def __init__(self, inner: ASGIApp, access: Access, clients: Clients) -> None:
         self._inner = inner
-        self._access = access
+        self._access, self._clients = access, clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,8 +91,19 @@ class _Guard:
         origin = _header(scope, b"origin")
         refusals = (self._access.refusal(host, origin) for host in hosts or [""])
         refusal = next((refusal for refusal in refusals if refusal is not None), None)
+        address = scope.get("client")
+        client = self._clients.find(address[0] if address else "", scope["headers"], scope.get("query_string", b""))
+        scope[CLIENT] = client
         if refusal is not None:
             await JSONResponse({"error": f"refused: {refusal}"}, status_code=403)(scope, receive, send)
+        elif client is None:
+            await JSONResponse({"error": "unknown token: pass one of the node's"}, status_code=401)(
+                scope, receive, send
+            )
+        elif not client.may_send and scope.get("method", "GET") == "POST" and scope["path"] not in (*PATHS, VERSION_2):
+            await JSONResponse({"error": "this requires the right 'write': pass a token"}, status_code=403)(
+                scope, receive, send
+            )
         elif origin is None or scope["type"] == "websocket":
             await self._inner(scope, receive, send)
         elif scope["method"] == "OPTIONS":
@@ -128,7 +142,12 @@ class _RpcEndpoint:
         try:
             refusal = await self._read(body, scope, receive)
             if refusal is None:
-                response, status = await cancel_on_disconnect(receive, self._dispatcher.dispatch(body)), 200
+                response, status = (
+                    await cancel_on_disconnect(
+                        receive, self._dispatcher.dispatch(body, client=scope.get(CLIENT, ANYBODY))
+                    ),
+                    200,
+                )
             else:
                 status, error = refusal
                 response = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()})

@@ -28,12 +28,13 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localnet.rpc.node import NodeLimits
+from localnet.rpc.server.access import Client, Clients
 from localnet.rpc.server.clients import REQUESTING_CLIENT, Access, RequestingClient, UnreadResponses
 from localnet.rpc.server.dispatch import Change
 from localnet.rpc.server.http import MAKE_ROOM, PATHS
 
-Respond = Callable[[bytes], bytes | Change | Awaitable[bytes]]
-"""Function from a request body to its response, or to a change or an awaitable that returns it."""
+Respond = Callable[[bytes, Client], bytes | Change | Awaitable[bytes]]
+"""Function from a request body and its client to the response, or to a change or an awaitable that returns it."""
 
 _PATHS: Final = frozenset(path.encode() for path in PATHS)
 _SMALL: Final = 4096
@@ -69,10 +70,10 @@ _MAX_FRAMING: Final = 8
 
 
 def http_protocol(
-    respond: Respond, access: Access, limits: NodeLimits, unread: UnreadResponses
+    respond: Respond, access: Access, clients: Clients, limits: NodeLimits, unread: UnreadResponses
 ) -> Callable[..., HttpProtocol]:
     """Return the factory of each connection's protocol, for uvicorn."""
-    return partial(HttpProtocol, respond, access, limits, unread, _ConnectionLimits())
+    return partial(HttpProtocol, respond, access, clients, limits, unread, _ConnectionLimits())
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -82,6 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
         self,
         respond: Respond,
         access: Access,
+        clients: Clients,
         limits: NodeLimits,
         unread: UnreadResponses,
         connection_limits: _ConnectionLimits,
@@ -90,7 +92,9 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._respond = respond
-        self._access = access
+        self._access, self._clients = access, clients
+        self._client: Client
+        """Client of a plain request."""
         self._limits = limits
         self._unread = unread
         self._connection_limits = connection_limits
@@ -222,7 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._plain:
             super().on_message_complete()
             return
-        response = self._respond(self._body)
+        response = self._respond(self._body, self._client)
         if isinstance(response, bytes):
             self.transport.write(_HEAD % (len(response), response))
             self.on_response_complete()
@@ -271,7 +275,12 @@ class HttpProtocol(HttpToolsProtocol):
                 host = value.decode("latin-1")
             elif name == b"content-length":
                 length = value
-        return length.isdigit() and int(length) <= self._small and self._access.refusal(host, None) is None
+        if not length.isdigit() or int(length) > self._small or self._access.refusal(host, None) is not None:
+            return False
+        client = self._clients.find(self.client[0] if self.client else "", self.headers)
+        if client is not None:
+            self._client = client
+        return client is not None
 
     def _begin(self) -> None:
         """Create the objects that uvicorn creates at the start of a request."""

@@ -9,15 +9,18 @@ queries (`localnet.calls.pace`). Threads are used because another process could 
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from traceback import clear_frames
 from typing import Any, Final
 
 from hypervisor.errors import MemoryExhausted
@@ -28,6 +31,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeReader, NodeView
 from localnet.rpc.server.clients import REQUESTING_CLIENT
+from localnet.rpc.server.metrics import Durations
 from localnet.rpc.server.worker import RequestThread
 
 _GONE: Final = "the client is gone"
@@ -46,15 +50,18 @@ class ReaderQuery:
     spent: float = 0.0
 
 
-MAX_THREADS: Final = 16
-"""Maximum number of concurrent queries, including cancelled ones that have not stopped yet."""
+MAX_QUERIES: Final = 16
+"""Maximum number of concurrent queries and traces, including cancelled ones that have not stopped yet."""
+MAX_THREADS: Final = MAX_QUERIES + 2
+"""Maximum number of threads: the remaining ones prepare transactions."""
 MAX_TRACES: Final = 10
 """Maximum number of concurrent traces; the remaining threads stay available for other queries."""
 
 
-MAX_MEMORY: Final = 2 << 30
-"""Maximum bytes of memory of all queries' actors together: what the network allows one message."""
-OWN_MEMORY: Final = 16 << 20
+MIN_IDLE: Final = 2
+"""Number of idle threads that are kept with their caches; others end after `IDLE_TIME` seconds."""
+IDLE_TIME: Final = 5.0
+OWN_MEMORY: Final = 8 << 20
 """Bytes of memory of each query that do not count, so that large queries do not end the others."""
 
 
@@ -77,6 +84,7 @@ class QueryThread:
         """Start time of the current query."""
         self.due = inf
         """Deadline of the current query. The time to compile modules delays it."""
+        self.idle_since = inf
 
     @property
     def is_busy(self) -> bool:
@@ -112,7 +120,7 @@ class QueryThread:
 
     def release(self) -> None:
         """Mark the query as completed."""
-        self._response, self.since, self.due = None, None, inf
+        self._response, self.since, self.due, self.idle_since = None, None, inf, time.monotonic()
 
     def _execute(self, query: ReaderQuery) -> Any:
         """Execute a query on this thread. Raises its errors, and those of `NodeView.run`."""
@@ -126,12 +134,25 @@ class QueryThread:
         pace.began = time.monotonic()
         try:
             with self._memory.request():
-                return self._view.run(query.read, query.plan)
+                return self._run(self._view, query)
         except MemoryExhausted as error:
-            raise RpcError(SERVER_ERROR, f"execution aborted: {error}; repeat it later") from None
+            remedy = "repeat it later, or give the node more by --query-memory MIB"
+            raise RpcError(SERVER_ERROR, f"execution aborted: {error}; {remedy}") from None
         finally:
             if pace.has_turn:
                 pace.pass_on()
+
+    @staticmethod
+    def _run(view: NodeView, query: ReaderQuery) -> Any:
+        """Run a query. Free the frames of a failed one, whose actors would occupy memory until the error is sent."""
+        try:
+            return view.run(query.read, query.plan)
+        except BaseException as error:
+            failure: BaseException | None = error
+            while failure is not None:
+                clear_frames(failure.__traceback__)
+                failure = failure.__context__
+            raise
 
     def interrupt(self) -> None:
         """Abort running queries, and accept no more."""
@@ -145,6 +166,7 @@ class QueryThread:
         def leave() -> None:
             self._pace.pass_on()  # the interrupt may have arrived during cleanup
             self._memory.release(self._number)
+            self._view = None
             then()
 
         self._thread.give_up(leave)
@@ -160,12 +182,15 @@ class QueryPool:
     def __init__(self, node: Node, busy: Callable[[], bool]) -> None:
         self._node, self._busy = node, busy
         self._turns = Turns(self._others_wait)
-        self._memory = SharedMemory(MAX_MEMORY, "contracts and actors in all queries", OWN_MEMORY)
+        self.memory = SharedMemory(node.limits.memory, "contracts and actors in all queries", OWN_MEMORY)
         self._lock = threading.Lock()
         self.threads: set[QueryThread] = set()
         self._idle: list[QueryThread] = []
-        self._traces = 0
+        self.running = dict.fromkeys(QueryKind, 0)
+        """Number of running queries, including cancelled ones that have not stopped yet."""
+        self.runs, self.waits = ({kind: Durations() for kind in QueryKind} for _ in range(2))
         self._timer: asyncio.TimerHandle | None = None
+        self._retiring: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """Handle of the timer."""
         self._waiting: dict[QueryKind, deque[Future[QueryThread]]] = {kind: deque() for kind in QueryKind}
@@ -175,7 +200,7 @@ class QueryPool:
 
         Raises the errors of the query and of `NodeView.run`, and RpcError -32000 if the query was cancelled.
         """
-        kind = query.kind
+        kind, asked = query.kind, time.monotonic()
         with self._lock:
             thread = None if self._waiting[kind] else self._take(kind)
         if thread is None:
@@ -186,6 +211,7 @@ class QueryPool:
             raise RpcError(SERVER_ERROR, _GONE)
         try:
             response = thread.start(query)
+            self.waits[kind].observe(time.monotonic() - asked)
             if client is not None:
                 client.give_up = partial(thread.refuse, _GONE)
             if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
@@ -195,11 +221,18 @@ class QueryPool:
             if client is not None:
                 client.give_up = None
             if thread.since is not None:
+                self.runs[kind].observe(time.monotonic() - thread.since)
                 query.spent += thread.elapsed(time.monotonic())
             if thread.is_busy:
                 thread.give_up(lambda: self._forget(thread, kind))
+                self._schedule_retirement()
             else:
                 self._release(thread, kind)
+
+    @property
+    def waiting(self) -> dict[QueryKind, int]:
+        """Number of queries that wait for a thread."""
+        return {kind: len(waiting) for kind, waiting in self._waiting.items()}
 
     async def wait(self, query: ReaderQuery, planned: asyncio.Future[Any]) -> Any:
         """Wait for the chain's thread on behalf of a query, within its time limit and while its client is connected.
@@ -259,16 +292,18 @@ class QueryPool:
 
     def _take(self, kind: QueryKind) -> QueryThread | None:
         """Return an idle thread, or a new one below the limit. The lock is held."""
-        if kind is QueryKind.TRACE and self._traces >= MAX_TRACES:
+        if kind is QueryKind.TRACE and self.running[kind] >= MAX_TRACES:
+            return None
+        if kind is not QueryKind.PREPARATION and sum(self.running.values()) >= MAX_QUERIES:
             return None
         if self._idle:
             thread = self._idle.pop()  # the most recently used thread, whose caches are warm
         elif len(self.threads) < MAX_THREADS:
-            thread = QueryThread(self._node, self._turns, self._memory)
+            thread = QueryThread(self._node, self._turns, self.memory)
             self.threads.add(thread)
         else:
             return None
-        self._traces += kind is QueryKind.TRACE
+        self.running[kind] += 1
         return thread
 
     async def _next_thread(self, kind: QueryKind) -> QueryThread:
@@ -284,7 +319,7 @@ class QueryPool:
             raise
 
     def _hand_out(self) -> None:
-        """Assign free threads to waiting queries, calls before traces."""
+        """Assign free threads to waiting queries, by the order of their kinds."""
         with self._lock:
             for kind, waiting in self._waiting.items():
                 while waiting and (thread := self._take(kind)) is not None:
@@ -300,16 +335,46 @@ class QueryPool:
             self._put_back(thread, kind)
         if any(self._waiting.values()):
             self._hand_out()
+        elif len(self._idle) > MIN_IDLE:
+            self._schedule_retirement()
+
+    def _schedule_retirement(self) -> None:
+        if self._retiring is None:
+            self._retiring = asyncio.get_running_loop().call_later(IDLE_TIME, self._retire)
+
+    def _retire(self) -> None:
+        """End threads that are idle for some time, and free the caches and engines of all that have ended."""
+        self._retiring, end = None, time.monotonic() - IDLE_TIME
+        with self._lock:
+            ended = [thread for thread in self._idle[:-MIN_IDLE] if thread.idle_since <= end]
+            self._idle = [thread for thread in self._idle if thread not in ended]
+            self.threads.difference_update(ended)
+        for thread in ended:
+            thread.give_up(_do_nothing)
+        asyncio.get_running_loop().run_in_executor(None, _free_memory)
+        if len(self._idle) > MIN_IDLE:
+            self._schedule_retirement()
 
     def _put_back(self, thread: QueryThread, kind: QueryKind) -> None:
         self._idle.append(thread)
-        self._traces -= kind is QueryKind.TRACE
+        self.running[kind] -= 1
 
     def _forget(self, thread: QueryThread, kind: QueryKind) -> None:
         with self._lock:
             self.threads.discard(thread)
-            self._traces -= kind is QueryKind.TRACE
+            self.running[kind] -= 1
         self._hand_out()
+
+
+def _free_memory() -> None:
+    """Free views that have ended, which have reference cycles, and return free memory to the system."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # of glibc only
+
+
+def _do_nothing() -> None:
+    """Do nothing, as the last work of a thread."""
 
 
 def _cancel(planned: asyncio.Future[Any]) -> None:

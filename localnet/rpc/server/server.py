@@ -36,15 +36,18 @@ from localnet.ledger.index import ChainIndex
 from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.node import BlockTimer, Node, NodeConsole, NodeLimits
+from localnet.rpc.server.access import ClientLimits, Clients
 from localnet.rpc.server.clients import Access, UnreadResponses
 from localnet.rpc.server.executors import Executors, RunQuery
 from localnet.rpc.server.http import application
 from localnet.rpc.server.http_protocol import http_protocol
+from localnet.rpc.server.metrics import Blocks
 from localnet.rpc.server.websocket import SocketProtocol
 from store.blockstore import StoreError
 
 if TYPE_CHECKING:
-    from localnet.ledger.address_index import AddressIndex
+    from localnet.rpc.server.prometheus import NodeMetrics
+    from localnet.rpc.tokens import Tokens
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE: Final = 50
@@ -157,13 +160,17 @@ class Server:
         throws_on_failure: bool = False,
         pages: MakePages | None = None,
         addresses: AddressIndex | None = None,
+        tokens: Tokens | None = None,
+        client_limits: ClientLimits | None = None,
+        trusts_forwarded: bool = False,
     ) -> None:
         """Bind the port. `access` allows clients on other machines; `interval` is the timing of blocks.
 
         `host` is the listening address; if other machines can reach it (`is_external`), the node signs only with
         `signs`. With `keep_states`, states of older blocks are collected. With `impersonates`, the node sends from any
         address without a key. With `throws_on_failure`, sending a transaction that fails is an error. `pages` creates
-        the explorer (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. Raises
+        the explorer (`localnet.explorer`). The index `addresses` follows the chain and is closed at the end. The last
+        three arguments are rights and limits of clients (`localnet.rpc.server.access`). Raises
         InvalidInput if the port is in use, or if `keep_states` is set without a folder.
         """
         self.network = network
@@ -181,17 +188,20 @@ class Server:
             throws_on_failure=throws_on_failure,
             addresses=addresses,
         )
-        self._follower = None if addresses is None else _follower(node, addresses)
+        self._follower = None if addresses is None else IndexFollower(node, addresses)
         if keep_states is not None:
             node.folder_collector.turn(0)  # report invalid settings before serving requests
         self._executors, access = Executors(node), access or Access()
+        self._blocks = Blocks(network.chain)
+        node.tokens, clients = tokens, Clients(tokens, client_limits, trusts_forwarded)
+        self._metrics: NodeMetrics | None = None
         dispatcher, unread = self._executors.dispatcher, UnreadResponses(node.limits.held, node.limits.silence)
         shown = None if pages is None else pages(node, self._executors.query)
         self._server = _Uvicorn(
             uvicorn.Config(
-                application(node, dispatcher, access, shown),
+                application(node, dispatcher, access, shown, self._render_metrics, clients),
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
-                    dispatcher.respond, access, _within_open_files(node.limits), unread
+                    dispatcher.respond, access, clients, _within_open_files(node.limits), unread
                 ),
                 ws=partial(SocketProtocol, unread),  # type: ignore[arg-type]  # a factory, too
                 ws_max_size=node.limits.body,
@@ -232,6 +242,7 @@ class Server:
             self._executors.stop()
             if self._follower is not None:
                 self._follower.stop()
+            self._blocks.stop()
             self._node.close()
             self._socket.close()
 
@@ -271,6 +282,13 @@ class Server:
 
     async def _mine(self, null_rounds: int) -> None:
         await self._executors.chain.run(lambda: self.network.mine(null_rounds=null_rounds))
+
+    def _render_metrics(self) -> bytes:
+        from localnet.rpc.server.prometheus import NodeMetrics
+
+        if self._metrics is None:
+            self._metrics = NodeMetrics(self._node, self._executors, self._blocks)
+        return self._metrics.render()
 
     def attach(self, console: NodeConsole) -> None:
         """Attach a console, which also prints calls and estimates, and works after the requests."""
@@ -419,13 +437,6 @@ class _Uvicorn(uvicorn.Server):
             overdue.cancel()
         for task in state.tasks:
             task.cancel(msg="the node is stopping")
-
-
-def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:
-    """Return the follower that updates the address index; imported only for a node that has one."""
-    from localnet.rpc.server.server import IndexFollower
-
-    return IndexFollower(node, addresses)
 
 
 def is_external(host: str) -> bool:

@@ -24,6 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 from localnet.rpc.node import Node
+from localnet.rpc.server.access import ANYBODY, CLIENT, Client
 from localnet.rpc.server.clients import UnreadResponses
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.socket_methods import RequestOrder, SocketSession
@@ -48,9 +49,9 @@ class Connection:
     `notify` and `give_up` are thread-safe; all other methods must be called on the event loop's thread.
     """
 
-    def __init__(self, limit: int) -> None:
-        """Create the queue; at most `limit` bytes wait to be sent."""
-        self._limit = limit
+    def __init__(self, limit: int, client: Client = ANYBODY) -> None:
+        """Create the queue of a client; at most `limit` bytes wait to be sent."""
+        self._limit, self.client = limit, client
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._unsent: deque[bytes] = deque()
@@ -156,7 +157,7 @@ class Sockets:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection until it closes."""
         self._open += 1
-        connection = Connection(self._node.limits.unsent)
+        connection = Connection(self._node.limits.unsent, scope.get(CLIENT, ANYBODY))
         closing = scope.get("extensions", {}).get(CLOSE_NOW)
         if closing is not None:
             closing["unsent"](lambda: connection.size)
@@ -205,7 +206,7 @@ class Sockets:
 
     async def _respond(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
         session = SocketSession(self._node, connection, order)
-        response = await self._dispatcher.dispatch(body, session)
+        response = await self._dispatcher.dispatch(body, session, connection.client)
         connection.respond(response, session.opened)
 
 

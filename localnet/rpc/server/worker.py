@@ -124,6 +124,8 @@ class RequestThread:
         self._ending = self._stopping = False
         self._in_background = False
         """True if the current work is background work."""
+        self.seconds = 0.0
+        """Time of all work."""
         self._waiting = 0
         """Requests that are not answered yet."""
         self._counting = threading.Lock()
@@ -206,6 +208,11 @@ class RequestThread:
     def is_busy(self) -> bool:
         """True if a request is unfinished, even if its client has disconnected."""
         return bool(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that are not answered yet."""
+        return self._waiting
 
     def later(self, work: Callable[[], None]) -> None:
         """Queue background work for when no request waits. If it raises Preempted, it is restarted later.
@@ -302,10 +309,12 @@ class RequestThread:
     def _do(self, work: Callable[[], T]) -> T:
         if self._ending:
             raise KeyboardInterrupt
+        began = time.monotonic()
         try:
             self._working = threading.get_ident()
             return work()
         finally:
+            self.seconds += time.monotonic() - began
             try:
                 with self._raising:
                     self._working = None

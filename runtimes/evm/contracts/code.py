@@ -52,7 +52,7 @@ class CodeCache:
     """
 
     def __init__(self, max_bytes: int = 16 << 20) -> None:
-        self._recent: BoundedCache[Cid, Code] = BoundedCache(max_bytes)
+        self._recent: BoundedCache[Cid, Code] = BoundedCache(max_bytes, "evm_codes")
 
     def cached(self, cid: Cid) -> Code | None:
         """Return the cached analysis of the block `cid`, or None."""

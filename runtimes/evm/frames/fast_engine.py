@@ -60,7 +60,7 @@ class FastTable:
 class FastEngine:
     """Executes one frame."""
 
-    __slots__ = ("_code", "_frame", "_host", "_instance", "_kind", "_shown_next", "_table")
+    __slots__ = ("_code", "_frame", "_host", "_instance", "_kind", "_passed", "_shown_next", "_table")
 
     def __init__(self, table: FastTable) -> None:
         self._table = table
@@ -69,6 +69,8 @@ class FastEngine:
         self._code = b""
         self._frame: int | None = None
         self._kind: CallKind | None = None
+        self._passed = 0
+        """Bytes of data passed to the pending call."""
         self._shown_next = 1
         """The number of the next instruction to report to a pausing tracer."""
 
@@ -117,7 +119,7 @@ class FastEngine:
         pool = self._table.pool
         pool.reacquire(instance)
         try:
-            instance.remove_waiting()
+            instance.remove_waiting(self._passed)
             creates = self._kind is None
             output = b"" if creates and outcome.success else outcome.output
             instance.pass_in(output)
@@ -178,8 +180,8 @@ class FastEngine:
 
     def _read_subcall(self, instance: FastInstance, host: Host) -> CallInputs | CreateInputs:
         number, opcode, offset, size, *_ = instance.numbers
-        self._frame = number
-        instance.wait(ref(host.message))
+        self._frame, self._passed = number, size
+        instance.wait(ref(host.message), size)
         data = instance.read(offset, size)
         kind = self._kind = _CALLS.get(opcode)
         value = instance.word(2)
@@ -189,4 +191,4 @@ class FastEngine:
 
     def __del__(self) -> None:
         if self._frame is not None and self._instance is not None:
-            self._instance.orphans.append(self._frame)
+            self._table.pool.drop(self._instance, self._frame)

@@ -10,7 +10,7 @@ from typing import Final
 from bridge.evm_steps import EvmCost, EvmStep
 from hypervisor.errors import Fatal
 from runtimes.evm.contracts.engine import Host
-from runtimes.evm.frames.instance import FastInstance
+from runtimes.evm.frames.instance import MAX_REUSED_MEMORY, FastInstance
 
 _WORD: Final = 32
 
@@ -21,7 +21,9 @@ def _overdraw(guest: FastInstance, host: Host) -> None:
 
 
 def _grow(guest: FastInstance, host: Host) -> None:
-    guest.numbers[0] = host.grow_memory(guest.numbers[0])
+    wanted = guest.numbers[0] = host.grow_memory(guest.numbers[0])
+    if wanted > MAX_REUSED_MEMORY:
+        guest.hold(wanted)  # growing memory is copied
 
 
 def _get_storage(guest: FastInstance, host: Host) -> None:

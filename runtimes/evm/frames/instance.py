@@ -14,6 +14,7 @@ from weakref import ref
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import Fatal
+from hypervisor.threads import hold_memory
 from hypervisor.tracing import RuntimeEvent
 from runtimes.evm.contracts.engine import Host
 from runtimes.evm.contracts.rules import EvmRules
@@ -35,8 +36,12 @@ _CODE_BYTES: Final = 4 << 20
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
 """Size of the report of hot jumpdests: their count, and an entry for each (`Mailbox` in guests/frames/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
-MAX_REUSED_MEMORY: Final = 16 << 20
+MAX_REUSED_MEMORY: Final = 8 << 20
 """Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
+_LARGE: Final = 1 << 20
+"""Size in bytes from which data that is copied counts as memory of the request (`hypervisor.threads`)."""
+_COPIES: Final = 3
+"""Number of copies of data that leaves the guest: its bytes, a block, and a decoded block."""
 _MAX_REUSED_PAGES: Final = MAX_REUSED_MEMORY >> 16
 _PAGES: Final = 5
 """Index of the mailbox number that holds the memory size in pages at a frame's end."""
@@ -77,6 +82,8 @@ class FastInstance:
         self.owner: ref[object] | None = None
         """Message whose frames wait on this instance."""
         self.orphans: list[int] = []
+        self.copied = 0
+        """Bytes of data passed to the pending calls of waiting frames."""
         self.broken = False
         self._live = live
         self._instance = Instance(engine.lib, engine.pointer, _MEMORY, 1024, instances=MAX_INSTANCES)
@@ -112,8 +119,14 @@ class FastInstance:
         """True if its memory, which never shrinks, exceeds the limit for reuse; valid after a frame's end."""
         return self.numbers[_PAGES] > _MAX_REUSED_PAGES
 
+    def hold(self, more: int) -> None:
+        """Count the memory in use and `more` bytes for the thread's request. Raises MemoryExhausted."""
+        hold_memory(self._instance.memory()[1] + _COPIES * self.copied + more)
+
     def read(self, offset: int, size: int) -> bytes:
-        """Read bytes of the guest's memory."""
+        """Read bytes of the guest's memory. Raises MemoryExhausted."""
+        if size > _LARGE:
+            self.hold(_COPIES * size)
         if offset + size > self.size:
             self._follow()
         return self._view[offset : offset + size].tobytes()
@@ -159,6 +172,8 @@ class FastInstance:
         if size <= EXCHANGE:
             self._view[self._exchange : self._exchange + size] = data
             return
+        if size > _LARGE:
+            self.hold(_COPIES * size)
         self.numbers[0] = size
         self._instance.enter_alone(GuestCommand.RESERVE)
         self.write(self.numbers[0], data)
@@ -209,15 +224,18 @@ class FastInstance:
             self._instance.enter_alone(GuestCommand.DROP_FRAME)
             self.remove_waiting()
 
-    def wait(self, owner: "ref[object]") -> None:
-        """Register a waiting frame of a message."""
+    def wait(self, owner: "ref[object]", copied: int) -> None:
+        """Register a waiting frame of a message, whose call has `copied` bytes of data."""
         self.waiting += 1
         self.owner = owner
+        self.copied += copied
 
-    def remove_waiting(self) -> None:
+    def remove_waiting(self, copied: int = 0) -> None:
         self.waiting -= 1
+        self.copied -= copied
         if not self.waiting:
             self.owner = None
+            self.copied = 0
 
     # --- running ----------------------------------------------------------------------------------------------
 
@@ -270,6 +288,13 @@ class FastInstance:
         """Compile a code that is about to run, if compilation is forced."""
         if self.regions is not None:
             self.regions.compile_now(code, rules, self._instance.enter_alone, self._rule_sets[rules])
+
+    def drop(self, frame: int) -> bool:
+        """Mark a frame as never resumed. Return True if this leaves only memory that is not reused."""
+        self.orphans.append(frame)
+        if len(self.orphans) < self.waiting:
+            return False
+        return self.broken or self._instance.memory()[1] > MAX_REUSED_MEMORY
 
     def close(self) -> None:
         self._live.pop(self._instance.context, None)

@@ -97,6 +97,12 @@ class Pool:
             self.release(instance)
             raise Fatal("the EVM engine failed in another frame of this message")
 
+    def drop(self, instance: FastInstance, frame: int) -> None:
+        """Drop a frame that will never be resumed; close its instance if it is large and no other frame waits."""
+        if instance.drop(frame) and instance.lock.acquire(blocking=False):
+            instance.broken, instance.waiting = True, 0
+            self.release(instance)
+
     def release(self, instance: FastInstance) -> None:
         """Release an instance; one that failed, or is too large or full, is not reused."""
         regions = instance.regions

@@ -9,6 +9,7 @@ Read `session`, `requests` and `held` first.
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.kernel_calls import contract_outcome
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
@@ -41,6 +42,7 @@ __all__ = [
     "ObservedCall",
     "ObservedEnd",
     "SessionCall",
+    "Snapshot",
     "StateSession",
     "TransactionResult",
     "block_of",

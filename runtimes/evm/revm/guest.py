@@ -7,16 +7,17 @@ transaction that lacks a value stops with a request.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
+from weakref import WeakMethod
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.ethereum.transactions import DYNAMIC_FEE, Transaction, authority_of
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import Fatal, InvalidModule, RuntimeUnavailable
 from hypervisor.exit_codes import ExitCode
-from hypervisor.threads import once
+from hypervisor.threads import hold_memory, once
 from runtimes.evm.contracts.engine import CallKind, EngineRules, Status
 from runtimes.evm.regions.compiler import (
     MAX_CODES,
@@ -48,6 +49,8 @@ from runtimes.wasmtime.raw import Trap, WasmtimeUnusable
 
 ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "revm" / "revm.wasm"
 MAX_MEMORY: Final = (1 << 32) - (1 << 16)
+MAX_REUSED_MEMORY: Final = 16 << 20
+"""Maximum memory in bytes of a guest that another query uses."""
 """Bytes of memory that a guest may have; a transaction that needs more ends the session."""
 _ADDRESS_SPACE: Final = 1 << 32
 
@@ -79,8 +82,12 @@ class Guest:
         self._view = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(base)).cast("B")
         self._mailbox = self._instance.enter_alone(Command.MAILBOX)
         self._capacity = self._input = 0
+        self.ended = 0
+        """Number of calls of the batch that had ended before the running one when it last wrote something."""
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
+        self.release: WeakMethod[Callable[[], None]] | None = None
+        """Method of its owner that closes it at the end of a query, if it is large."""
         self.is_full = False
         """True if it cannot hold further regions."""
         self._reserve(1 << 12)
@@ -149,16 +156,12 @@ class Guest:
             raise GuestFailure(str(trap)) from trap
 
     def output(self) -> bytes:
-        """Return what the last command has written."""
-        pages, _, at, size, _ = MAILBOX.unpack_from(self._view, self._mailbox)
+        """Return what the last command has written. Raises MemoryExhausted."""
+        pages, _, at, size, self.ended = MAILBOX.unpack_from(self._view, self._mailbox)
         self.memory_bytes = pages << 16
+        if self.memory_bytes > MAX_REUSED_MEMORY:
+            hold_memory(self.memory_bytes, self.release)
         return self._view[at : at + size].tobytes()
-
-    @property
-    def ended(self) -> int:
-        """Number of calls of the batch that ended before the running one."""
-        *_, ended = MAILBOX.unpack_from(self._view, self._mailbox)
-        return int(ended)
 
     def close(self) -> None:
         self._view.release()

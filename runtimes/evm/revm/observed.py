@@ -4,8 +4,8 @@ The observer sees calls of the addresses that it watches, and calls by frames at
 each with a result, or enters it and sees its end. Meanwhile it reads and writes accounts; like the frame's own changes,
 its writes are undone if the frame that made the call fails. Its logs are all logs, also those of frames that fail.
 
-The call's changes are kept only by `ObservedCall.keep`, or at its end if the observer sees nothing of it. Then other
-calls may follow it in the guest, up to one that stops, or whose check fails.
+The call's changes are kept only by `ObservedCall.keep`, or at its end if the observer need not see that. Then other
+calls may follow it in the guest, up to one that leaves something to do in Python, or whose check fails.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from runtimes.evm.revm.guest import (
     read_logs,
     transaction_message,
 )
+from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd, SessionCall
 from runtimes.evm.revm.operations import Operations
@@ -123,8 +124,15 @@ class CallObserver(Protocol):
         0 for none. With `at_once`, the whole call is kept or discarded at its end, if nothing stops before.
         """
 
-    def begin_call(self, to: EthAddress) -> None:
-        """Begin a following call: one that stops, has logs, or is the last one."""
+    @property
+    def may_have_set(self) -> bool:
+        """True if what the observer has set in the running call may be something else than before."""
+
+    def begin_call(self, to: EthAddress, kept: bool) -> None:
+        """Begin a following call: one that stops, has logs, or is the last one.
+
+        Those before it were kept, or discarded.
+        """
 
     def undo(self) -> None:
         """Undo what the observer has done in the call that has stopped."""
@@ -179,7 +187,7 @@ class ObservedCall(Operations):
     _next_warmth: bytes | None = None
     _mode = 0
     """Modes of the call."""
-    _watch = 0
+    _watch = _first_watch = 0
     _random: frozenset[EthAddress] = frozenset()
     _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
@@ -242,6 +250,7 @@ class ObservedCall(Operations):
         jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
         self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
         self._set_watch(observer.watch)
+        self._first_watch = self._watch
         self._random, self._hooked = observer.random, self._hooks()
         self._requests.on_stop = self._stopped
         self._requests.answers |= {
@@ -266,8 +275,8 @@ class ObservedCall(Operations):
         except CannotObserve:
             if not (self.is_running and self._guest.ended):
                 raise
-            observer.undo()
             self._begin_stopped()
+            observer.undo()
             session.held.abandon(self._guest)
             self.state = CallState.CLOSED
             return self._ends
@@ -347,8 +356,14 @@ class ObservedCall(Operations):
             self.state = CallState.CLOSED
         if kept and self._mode & Mode.KEEP:
             self._session.held.note_kept(kept)
-        if is_last and self._passed is not None:
+        if self._passed is not None:
             self._end_unseen(self._passed)
+        if self._ended < len(ends) - is_last:  # others have followed the call that has stopped
+            end = ends[self._ended]
+            is_changed = end.is_changed or (self._mode & Mode.KEEP != 0 and self._observer.may_have_set)
+            if self.touched or is_changed != end.is_changed:
+                ends[self._ended] = end._replace(is_changed=is_changed, touched=[*end.touched, *self.touched])
+                self.touched.clear()
         for number, logs in observed:
             self._begin(number)
             for emitter, log in logs:
@@ -425,16 +440,17 @@ class ObservedCall(Operations):
         if number != self._ended:
             self._ended = number
             self.origin, self.to, _, _ = self._following[number - 1]
-            self._observer.begin_call(self.to)
+            self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP))
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
         return self._packed(self._observer.interest())
 
     def _packed(self, interest: Interest) -> bytes:
-        calls, ends, at_once = interest
+        calls, ends, at_once, goes_on = interest
         at_once = at_once and not (self._mode & Mode.RECORD or self._exchanges or self._native)
-        return INTEREST.pack_values(calls, ends, at_once)
+        is_same = not self._is_renewed and self._watch == self._first_watch  # for the calls that follow
+        return INTEREST.pack_values(calls, ends, at_once, goes_on and is_same)
 
     def _hooks(self) -> frozenset[EthAddress]:
         """Return the contracts with storage hooks, which frames outside the guest do not call."""
@@ -628,6 +644,29 @@ class ObservedCall(Operations):
             yield self._session.machine.state_tree
         finally:
             self._exchanges.undo_after(count)
+
+    def snapshot(self) -> Snapshot:
+        """Take a snapshot of the state, to `restore` in this call or in a later one."""
+        if self._native is None:
+            return self._session.held.snapshots.take(self._operate)
+        with self.written() as tree:
+            return Snapshot(tree.image(), self.warmth())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore a snapshot; that is undone if the frame that has made the requested call fails.
+
+        Raises CannotObserve.
+        """
+        snapshots = self._session.held.snapshots
+        copy = None if self._native else snapshots.copy_of(snapshot)
+        if copy is not None:
+            self._operate(Operation.RESTORE, ZERO_ADDRESS, COUNT.pack_values(copy))
+            self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
+            return
+        self._drive(lambda: snapshots.write(snapshot))
+        with self.exchange() as tree:
+            tree.restore_image(snapshot.image)
+            self.set_warmth(snapshot.warmth)
 
     def set_warmth(self, warmth: bytes) -> None:
         """Set what the call has beside the state after the exchange that is going on."""

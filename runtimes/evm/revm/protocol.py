@@ -42,6 +42,7 @@ class Command:
     TAKE_JUMPS: Final = 16  # output the jumps since the last time
     TAKE_ENDS: Final = 17  # output the ends of the calls before the running one
     ADD_REGION: Final = 18  # `Region`; list of u32
+    READ_SNAPSHOT: Final = 19
 
 
 class Exit:
@@ -129,6 +130,8 @@ class Operation:
     LOAD_OPEN: Final = 37  # load the accounts of frames after `EXCHANGE`
     EXCHANGES: Final = 38  # `Count` of exchanges that the transaction still has
     CREATIONS: Final = 39  # addresses of created contracts
+    SNAPSHOT: Final = 40  # list of the numbers of snapshots that are forgotten; take one: its number
+    RESTORE: Final = 41  # number of a snapshot
 
 
 class CallScheme:
@@ -489,8 +492,8 @@ CallResult = NamedTuple("CallResult", [
 ])
 CALL_RESULT: Final = Layout(CallResult, "<IIQQI")
 
-Interest = NamedTuple("Interest", [("calls", int), ("ends", int), ("at_once", int)])
-INTEREST: Final = Layout(Interest, "<III")
+Interest = NamedTuple("Interest", [("calls", int), ("ends", int), ("at_once", int), ("goes_on", int)])
+INTEREST: Final = Layout(Interest, "<IIII")
 
 Check = NamedTuple("Check", [("always", int), ("size", int)])
 CHECK: Final = Layout(Check, "<II")

@@ -347,6 +347,7 @@ class StateSession:
         if guest is not None:
             if is_worn(guest):
                 machine.state_tree.settle()
+                held.snapshots.write_all()
                 held.release()
             elif self._context is machine.context and self._externs is machine.externs and held.is_current:
                 return guest

@@ -164,6 +164,12 @@ def test_genesis_state_remains_for_reset(network: Network) -> None:
 
 
 @pytest.mark.slow
+def test_oldest_snapshot_is_deleted_above_the_limit(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.chain.block_production.MAX_SNAPSHOTS", 2)
+    first, second, _ = (network.snapshot() for _ in range(3))
+    assert [network.revert(first), network.revert(second)] == [False, True]
+
+
 def test_used_snapshots_retain_no_state(network: Network) -> None:
     pay(network, 20)
     before = len(settle(network))

@@ -344,7 +344,7 @@ def test_module_cache_keeps_most_recently_used_modules() -> None:
 @pytest.mark.slow
 def test_a_module_that_runs_outlives_its_place_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     # The address manager calls the init actor, which calls a constructor: each takes the only place from its caller.
-    monkeypatch.setattr(modules_module, "BoundedCache", lambda _room: BoundedCache(1))
+    monkeypatch.setattr(modules_module, "BoundedCache", lambda _room, name: BoundedCache(1, name))
     monkeypatch.setattr(runtime_module, "_modules", runtime_module._modules.__wrapped__)  # not those that are loaded
     with Network() as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")

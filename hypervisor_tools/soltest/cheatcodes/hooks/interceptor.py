@@ -487,7 +487,7 @@ class Cheatcodes:
 
 
 def _outcome_cache() -> BoundedCache[bytes, SubcallOutcome]:
-    return BoundedCache(_MAX_REMEMBERED)
+    return BoundedCache(_MAX_REMEMBERED, "hooks")
 
 
 def _unknown_cheatcode(selector: bytes) -> str:

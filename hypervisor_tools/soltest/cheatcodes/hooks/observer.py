@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 
 
-_NO_STOPS: Final = Interest(0, 0, at_once=True)
-_END: Final = Interest(0, 0, at_once=False)
+_NO_STOPS: Final = Interest(0, 0, at_once=True, goes_on=True)
+_LAST: Final = _NO_STOPS._replace(goes_on=False)
+_END: Final = Interest(0, 0, at_once=False, goes_on=False)
 
 
 class TestObserver:
@@ -44,8 +45,11 @@ class TestObserver:
 
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
+        self._begin()
+
+    def _begin(self) -> None:
+        cheats, state = self._cheats, self._cheats.state
         self._mark_output()
-        state = cheats.state
         self._was_idle = self.is_idle = state.is_idle and not cheats.settings.uses_deployer
         """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
         watches = state.recording or state.pauses_gas
@@ -124,15 +128,19 @@ class TestObserver:
     def interest(self) -> Interest:
         state, settings = self._cheats.state, self._cheats.settings
         if self.is_idle or (state.is_idle and not settings.uses_deployer):
-            return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
+            if state.may_have_failed and not self.is_idle:
+                return _END
+            return _LAST if self.has_written else _NO_STOPS
         deals = state.deals  # what was set in a failed call is set again at its end
         seen = max(state.seen_depth, int(settings.isolates or settings.uses_deployer))
         ends = max(deal.depth for deal in deals.values()) - 1 if deals else 0
-        return Interest(seen, ALL_DEPTHS if state.forks.changes else ends, False)
+        return Interest(seen, ALL_DEPTHS if state.forks.changes else ends, at_once=False, goes_on=False)
 
-    def begin_call(self, to: EthAddress) -> None:
+    def begin_call(self, to: EthAddress, kept: bool) -> None:
+        if not kept:
+            self.restore_state()
         self._cheats.begin_test(to_filecoin(to))
-        self._mark_output()
+        self._begin()
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         take_accesses(self._cheats.state, run)
@@ -157,7 +165,7 @@ class TestObserver:
             return self.intercept(run, request)
         sender = apply_prank(state, request, run.touch, run.set_origin)
         left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
-        interest = Interest(max(left, default=0), 0, not (left or state.may_have_failed))
+        interest = Interest(max(left, default=0), 0, at_once=not (left or state.may_have_failed), goes_on=False)
         run.pass_on(sender, interest, self._isolates(request))
         return None
 

@@ -72,7 +72,7 @@ def run_libraries(data: bytes) -> bool:
     machine.restore(start)
     programs = linked._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
     kept = linked.linked_modules(default_folder())
-    with patch.multiple(kept, _programs=programs, _compiled=BoundedCache(8 << 20)):
+    with patch.multiple(kept, _programs=programs, _compiled=BoundedCache(8 << 20, "wasm_modules")):
         return _run_modules(machine, start, modules)
 
 

@@ -204,7 +204,7 @@ def test_a_method_that_breaks_is_answered_and_the_next_one_too(
     assert rpc("eth_chainId") == "0x1df5e76"
 
 
-FULL = "no space left for the store in chain; restart the node to reopen its folder"
+FULL = "no space left for the store in chain"
 
 
 def test_full_disk_is_reported_in_one_line_without_traceback(

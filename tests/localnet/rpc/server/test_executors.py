@@ -36,7 +36,7 @@ from localnet.rpc.eth import state
 from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.server.executors import Executors
-from localnet.rpc.server.queries import MAX_THREADS
+from localnet.rpc.server.queries import MAX_QUERIES
 from localnet.rpc.server.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.facts import CallRequest
@@ -149,7 +149,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
         return go_on.wait(SOON)
 
     async def beside() -> list[Any]:
-        asked = [asyncio.create_task(executors.query(endless)) for _ in range(MAX_THREADS - 1)]
+        asked = [asyncio.create_task(executors.query(endless)) for _ in range(MAX_QUERIES - 1)]
         for _ in asked:
             assert await asyncio.to_thread(begun.acquire, timeout=SOON)
         responses = [

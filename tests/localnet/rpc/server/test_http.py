@@ -27,6 +27,7 @@ from localnet.rpc.server.clients import Access, is_own_host, is_own_origin
 from localnet.rpc.server.dispatch import Dispatcher
 from localnet.rpc.server.http import application
 from localnet.rpc.server.server import Server, ready_file, serving
+from store.blockstore import StoreFull
 from tests.localnet.conftest import ARTIFACTS
 from tests.patience import ENDLESS, slowness
 
@@ -74,6 +75,21 @@ def test_other_methods_and_paths_are_refused(url: str) -> None:
     assert request(url, "POST", "/elsewhere", CHAIN_ID)[0] == 404
     status, _, body = request(url, "GET", "/healthz")
     assert (status, json.loads(body)) == (200, {"status": "ok", "block": 0})
+
+
+def test_node_is_ready_again_when_the_store_takes_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreFull("no space left for the store in chain")
+
+    with Network() as network, serving(network) as url:
+        assert request(url, "GET", "/readyz")[0] == 200
+        with monkeypatch.context() as full:
+            full.setattr(network.machine.base, "commit", refuse)
+            assert b"no space left" in request(url, "POST", "/", CHAIN_ID.replace(b"eth_chainId", b"evm_mine"))[2]
+            for path, status in (("/readyz", 503), ("/healthz", 200)):
+                assert request(url, "GET", path)[0] == status
+            assert json.loads(request(url, "GET", "/readyz")[2])["reason"] == "no space left for the store in chain"
+        assert request(url, "GET", "/readyz")[0] == 200
 
 
 @pytest.mark.slow

@@ -33,13 +33,16 @@ from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeLimits, NodeReader
 from localnet.rpc.server.clients import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server.executors import Executors
-from localnet.rpc.server.queries import MAX_MEMORY, MAX_THREADS, MAX_TRACES, OWN_MEMORY
+from localnet.rpc.server.queries import MAX_QUERIES, MAX_TRACES, OWN_MEMORY
 from localnet.rpc.server.server import Server
+from runtimes.evm.frames.instance import MAX_REUSED_MEMORY
+from runtimes.evm.frames.pool import TIERED, pool
 from tests.hypervisor.world import IgnoringTracer
 from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 from tests.localnet.rpc.executing import HASHING, SOON, request_object, running
 from tests.patience import slowness
 
+_MEMORY = 1 << 30
 SHORT = NodeLimits(query=0.3, trace=0.3)
 SPINS = "0x60005b600101600256"
 """Endless loop: PUSH1 0, then JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
@@ -137,11 +140,10 @@ def test_time_to_compile_modules_does_not_count(executors: Executors) -> None:
     assert asyncio.run(executors.query(query))
 
 
-def test_queries_share_a_limit_of_memory(monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr("localnet.rpc.server.queries.MAX_MEMORY", 64 << 20)
+def test_queries_share_a_limit_of_memory() -> None:
     grows = "0x60016302625a0053"  # MSTORE8 at 40,000,000
     recurses = grows + "5f5f5f5f5f305af1"
-    with served(NodeLimits(query=60)) as server, NodeClient(server.url) as client:
+    with served(NodeLimits(query=60, memory=64 << 20)) as server, NodeClient(server.url) as client:
 
         def call(code: str) -> Any:
             return client.request("eth_call", {"to": NOBODY}, "latest", {NOBODY: {"code": code}})
@@ -150,6 +152,7 @@ def test_queries_share_a_limit_of_memory(monkeypatch: MonkeyPatch) -> None:
             NodeError, match="exceeds the 64 MiB of memory that contracts and actors in all queries share"
         ):
             call(recurses)
+        assert all(each._instance.memory()[1] <= MAX_REUSED_MEMORY for each in pool(TIERED)._instances)
         assert [call(grows) for _ in range(2)] == ["0x", "0x"]
 
 
@@ -158,7 +161,7 @@ def test_large_query_does_not_end_small_ones() -> None:
     held, done = threading.Event(), threading.Event()
 
     def large(_: NodeReader) -> bool:
-        hold_memory(MAX_MEMORY + OWN_MEMORY)
+        hold_memory(_MEMORY + OWN_MEMORY)
         held.set()
         return done.wait(60)
 
@@ -170,10 +173,10 @@ def test_large_query_does_not_end_small_ones() -> None:
             await executors.query(lambda _: hold_memory(OWN_MEMORY + 1))
         done.set()
         assert await running
-        await executors.query(lambda _: hold_memory(MAX_MEMORY))
+        await executors.query(lambda _: hold_memory(_MEMORY))
 
     with Network() as network:
-        executors = Executors(Node(network, NodeLimits(query=60)))
+        executors = Executors(Node(network, NodeLimits(query=60, memory=_MEMORY)))
         asyncio.run(ask(executors))
         executors.stop()
 
@@ -313,7 +316,7 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
         traces = [endless(QueryKind.TRACE) for _ in range(MAX_TRACES + 5)]
         for _ in range(MAX_TRACES):
             assert await asyncio.to_thread(begun[QueryKind.TRACE].acquire, timeout=SOON)
-        calls = [endless(QueryKind.QUERY) for _ in range(MAX_THREADS - MAX_TRACES)]
+        calls = [endless(QueryKind.QUERY) for _ in range(MAX_QUERIES - MAX_TRACES)]
         for _ in calls:
             assert await asyncio.to_thread(begun[QueryKind.QUERY].acquire, timeout=SOON)
         assert not begun[QueryKind.TRACE].acquire(blocking=False)
@@ -326,9 +329,9 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
         assert all(await asyncio.gather(*traces, *calls))
 
     asyncio.run(beside())
-    assert len(executors.queries.threads) == MAX_THREADS
-    assert len(executors.queries._idle) == MAX_THREADS
-    assert executors.queries._traces == 0
+    assert len(executors.queries.threads) == MAX_QUERIES
+    assert len(executors.queries._idle) == MAX_QUERIES
+    assert executors.queries.running[QueryKind.TRACE] == 0
 
 
 @pytest.mark.slow
@@ -418,7 +421,7 @@ def test_interrupted_trace_releases_its_turn(where: str, monkeypatch: MonkeyPatc
         assert until(lambda: not executing_queries(server))
         server._executors.dispatcher._node.limits = NodeLimits()
         assert client.request(*trace)
-        assert until(lambda: not server._executors.queries._traces)
+        assert until(lambda: not server._executors.queries.running[QueryKind.TRACE])
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def test_batch_of_short_queries_pauses_after_a_time(
 ) -> None:
     monkeypatch.setattr("localnet.rpc.server.dispatch._BATCH_SLICE", seconds)
     monkeypatch.setattr(ethereum.dispatcher, "_run_query", None)  # no query may wait for another thread
-    monkeypatch.setattr(ethereum.dispatcher, "_on_chain", None)
+    monkeypatch.setattr(ethereum.dispatcher, "on_chain", None)
     requests = [request_object("eth_getBalance", ALICE, "latest")] * 50
 
     async def turns_of_others() -> int:

@@ -28,7 +28,7 @@ from localnet.ledger.address_index import FILE, AddressIndex, message_key
 from localnet.rpc.errors import RpcError
 from localnet.rpc.node import Node
 from localnet.rpc.server.executors import Executors
-from localnet.rpc.server.queries import MAX_MEMORY, QueryThread
+from localnet.rpc.server.queries import QueryThread
 from localnet.rpc.server.server import Server, serving
 from localnet.rpc.server.worker import MAX_LATER, RequestThread, SerialThread
 from localnet.traces.trace import trace
@@ -288,7 +288,7 @@ def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: Mo
         def fails() -> None:
             raise TypeError("as a number that is none")
 
-        memory = SharedMemory(MAX_MEMORY, "queries")
+        memory = SharedMemory(1 << 30, "queries")
         threads = [QueryThread(executors.dispatcher._node, Turns(lambda: False), memory) for _ in range(2)]
         executors.queries.threads.update(threads)
         monkeypatch.setattr(threads[0], "interrupt", fails)

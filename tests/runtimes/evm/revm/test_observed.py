@@ -51,6 +51,7 @@ class Recorder:
 
     def __init__(self, answer: Answer, depth: int = 0, ends: int = 0, at_once: bool = False) -> None:
         self.answer, self.depth, self.last, self.at_once = answer, depth, ends, at_once
+        self.goes_on = True
         self.seen: list[InterceptedCall] = []
         self.ended: list[tuple[int, SubcallOutcome]] = []
         self.logs: list[tuple[EthAddress, bytes]] = []
@@ -64,7 +65,7 @@ class Recorder:
         return frozenset({WATCHED})
 
     def interest(self) -> Interest:
-        return Interest(self.depth, self.last, self.at_once)
+        return Interest(self.depth, self.last, self.at_once, self.goes_on)
 
     def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
         self.seen.append(request)
@@ -75,7 +76,9 @@ class Recorder:
         assert outcome is not None
         return outcome
 
-    def begin_call(self, to: EthAddress) -> None:
+    may_have_set = False
+
+    def begin_call(self, to: EthAddress, kept: bool) -> None:
         self.begun.append(to)
 
     def undo(self) -> None:
@@ -245,13 +248,13 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
 
 def pass_on(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome | None:
     run.touch(OTHER)
-    run.pass_on(OTHER, Interest(0, 0, at_once=False))
+    run.pass_on(OTHER, Interest(0, 0, at_once=False, goes_on=False))
     return None
 
 
 def test_a_call_is_kept_at_once_after_a_call_that_is_passed_on(machine: Hypervisor) -> None:
     def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        run.pass_on(None, Interest(0, 0, at_once=True))
+        run.pass_on(None, Interest(0, 0, at_once=True, goes_on=False))
         running.append(run)
         return None
 
@@ -380,11 +383,20 @@ def test_calls_that_are_not_kept_begin_in_the_same_state(machine: Hypervisor) ->
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_call_that_stops_is_the_last_one(machine: Hypervisor, keep: bool) -> None:
+def test_calls_follow_one_that_stops_unless_the_observer_has_set_something(machine: Hypervisor, keep: bool) -> None:
+    codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} {COUNTS}"}
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
-    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(WATCHED)} {COUNTS}"}, [TO, OTHER, TO], keep)
-    assert (len(ends), [request.caller for request in recorder.seen], recorder.begun) == (3, [OTHER], [OTHER])
-    assert (slot_of(machine, TO, 1) or 0, slot_of(machine, OTHER, 1) or 0) == ((2, 1) if keep else (0, 0))
+    ends = sequence(machine, recorder, codes, [TO, OTHER, TO], keep)
+    assert (len(ends), [request.caller for request in recorder.seen], recorder.begun) == (4, [OTHER], [OTHER, TO])
+    assert (slot_of(machine, TO, 1) or 0, slot_of(machine, OTHER, 1) or 0) == ((3, 1) if keep else (0, 0))
+    recorder.goes_on, recorder.begun = False, []
+    assert (len(sequence(machine, recorder, codes, [TO, OTHER, TO], keep)), recorder.begun) == (3, [OTHER])
+
+
+def test_no_call_follows_one_that_stops_and_fails(machine: Hypervisor) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
+    codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} 0 0 REVERT"}
+    assert len(sequence(machine, recorder, codes, [TO, OTHER, TO])) == 3
 
 
 def test_earlier_calls_stay_if_the_session_cannot_run_one_that_follows(machine: Hypervisor) -> None:

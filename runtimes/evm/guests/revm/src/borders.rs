@@ -32,6 +32,8 @@ pub struct Borders {
     end_depth: usize,
     /// The transaction is kept or discarded at its end, if it does not stop before.
     pub at_once: bool,
+    /// Others of the batch follow the call if it succeeds, as after one that has not stopped.
+    pub goes_on: bool,
     /// The held call has stopped already, and is made now.
     pub is_entering: bool,
     /// Depths of the calls that were entered, whose ends stop.
@@ -75,7 +77,7 @@ impl Borders {
 
     /// Begin another call, which meets nothing but the watched addresses, and is kept or discarded at its end.
     pub fn begin_again(&mut self, cheats: Cheats) {
-        *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, cheats, ..Self::default() };
+        *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, goes_on: true, cheats, ..Self::default() };
     }
 
     /// Stop at calls and ends of calls by frames down to these depths, and at the transaction's end unless `at_once`.
@@ -83,6 +85,7 @@ impl Borders {
         self.call_depth = interest.calls as usize;
         self.end_depth = interest.ends as usize;
         self.at_once = interest.at_once;
+        self.goes_on = interest.goes_on;
     }
 
     pub fn is_watched(&self, address: &Address) -> bool {
@@ -485,6 +488,8 @@ impl Session {
             operation::LOAD_OPEN => self.load_open(output)?,
             operation::EXCHANGES => self.write_exchanges(output),
             operation::CREATIONS => self.write_creations(output),
+            operation::SNAPSHOT => self.take_snapshot(read, output),
+            operation::RESTORE => self.restore_snapshot(read.get()),
             operation::SET_RANDOM => context.chain.accesses.random = read.list::<Address>().into_iter().collect(),
             operation::IS_WARM => {
                 let slot: U256 = read.get();

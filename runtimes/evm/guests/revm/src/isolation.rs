@@ -84,6 +84,11 @@ fn remove(inner: &mut JournalInner<JournalEntry>) -> Result<(), Exit> {
 }
 
 impl Isolation {
+    /// The largest of the sizes of the journal.
+    pub fn position(&self) -> usize {
+        self.cold_start.max(self.noted).max(self.start)
+    }
+
     /// Return a number for a transaction that none had.
     fn next(&mut self, id: TransactionId) -> TransactionId {
         self.highest = self.highest.max(id);

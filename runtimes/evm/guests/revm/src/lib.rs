@@ -27,6 +27,7 @@ mod protocol;
 mod record;
 mod regions;
 mod session;
+mod snapshots;
 mod wire;
 
 use protocol::{Mailbox, command};
@@ -91,6 +92,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::TAKE_JUMPS => session.take_jumps(&mut guest.output),
         command::TAKE_ENDS => session.results(&mut guest.output),
         command::ADD_REGION => session.add_region(input),
+        command::READ_SNAPSHOT => session.read_snapshot(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };
     guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;

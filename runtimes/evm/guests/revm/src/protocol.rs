@@ -16,7 +16,7 @@ pub const DEPTH_BITS: u32 = 16;
 
 numbers! { Command command:
     MAILBOX, RESERVE, RULES, BLOCK, TRANSACT, ANSWER, ABANDON, KEEP, UNDO, DRAIN, DRAINED, RESET, READ, PEEK, OPERATE,
-    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION,
+    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION, READ_SNAPSHOT,
 }
 numbers! { Exit exit:
     DONE, INVALID, LEAVE, ACCOUNT, SLOT, CODE, BLOCK_HASH, PRECOMPILE, PAUSE, RECORD_IS_LARGE, FRAME, NATIVE,
@@ -30,7 +30,7 @@ numbers! { Operation operation:
     ACCOUNT, CODE, SET_BALANCE, SET_NONCE, SET_CODE, LOAD, STORE, TOUCH, LOOK_UP, IS_WARM, COOL, MAKE_COLD, SET_ORIGIN,
     SET_PRICES, WATCH, SET_RANDOM, SET_HOOKED, ACCESSES, GAS, RESET_GAS, ENDED_GAS, SET_CALLEE, CREATE, CREATED, CALL,
     CALLED, BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH,
-    EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS,
+    EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS, SNAPSHOT, RESTORE,
 }
 numbers! { CallScheme call_scheme: CALL, STATICCALL, DELEGATECALL, CALLCODE, CREATE, CREATE2 }
 numbers! { AccessKind access_kind: READ, WRITE, HASH, ACCOUNT }
@@ -99,7 +99,7 @@ layouts! {
     }
     CallEnd { depth: u32, result: u32, creates: bool, created: Address, size: u32 }
     CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
-    Interest { calls: u32, ends: u32, at_once: bool }
+    Interest { calls: u32, ends: u32, at_once: bool, goes_on: bool }
     Check { always: bool, size: u32 }
     BorderAnswer { answer: u32, size: u32 }
     Enter { flags: u32, sender: Address }

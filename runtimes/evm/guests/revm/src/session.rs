@@ -11,6 +11,7 @@ use crate::native::Native;
 use crate::precompiles::Precompiles;
 use crate::protocol::{self, Exit, NO_LIMIT, SAME_LOGS, account_flag, answer, drain_flag, end_event, mode};
 use crate::record::{self, Detail, Record};
+use crate::snapshots::Snapshot;
 use crate::wire::{Reader, Write, flag, overwrite, write_logs};
 use revm::context::result::{EVMError, InvalidTransaction, ResultGas};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
@@ -57,6 +58,8 @@ struct Kept {
     removed: Vec<(Address, Account)>,
     /// Accounts whose slots it has cleared.
     cleared: Vec<Address>,
+    /// What was held before it has restored a snapshot for the first time.
+    exchanged: Option<Exchanged>,
 }
 
 /// The transaction in execution.
@@ -111,6 +114,9 @@ pub struct Session {
     /// Accounts that the transaction has created or destroyed before the newest exchange.
     pub statuses: Vec<(Address, u32)>,
     history: Vec<Kept>,
+    /// Snapshots by number, and the number of the last one.
+    pub snapshots: HashMap<u32, Snapshot>,
+    pub last_snapshot: u32,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
     /// What the transaction has accessed that was kept last.
@@ -145,6 +151,8 @@ impl Default for Session {
             originals: Vec::new(),
             statuses: Vec::new(),
             history: Vec::new(),
+            snapshots: HashMap::default(),
+            last_snapshot: 0,
             sent: HashSet::default(),
             accessed: Vec::new(),
         }
@@ -165,6 +173,7 @@ impl Session {
         self.changes.clear();
         self.positions = 0;
         self.history.clear();
+        self.snapshots.clear();
         self.sent.clear();
         let chain = &mut self.evm.ctx.chain;
         chain.jumps = Default::default();
@@ -175,19 +184,22 @@ impl Session {
     /// Undo transactions until this number of them is left. Changes that were not drained are forgotten.
     pub fn undo(&mut self, input: &[u8]) -> u32 {
         let left = Reader(input).get::<protocol::Count>().count as usize;
-        let journal = &mut self.evm.ctx.journaled_state;
-        let (inner, database) = (&mut journal.inner, &mut journal.database);
-        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        for kept in self.history.drain(left..).rev() {
-            kept.cleared.into_iter().for_each(|address| database.restore_slots(address));
-            for (address, account) in kept.removed.into_iter().rev() {
-                inner.state.insert(address, account);
+        let clears = self.evm.ctx.journaled_state.inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        for mut kept in self.history.split_off(left).into_iter().rev() {
+            if let Some(before) = kept.exchanged {
+                self.restore(before);
+                kept.journal = mem::take(&mut self.evm.ctx.journaled_state.inner.journal);
+                kept.removed.clear();
+                kept.cleared.clear();
             }
+            let journal = &mut self.evm.ctx.journaled_state;
+            kept.cleared.into_iter().for_each(|address| journal.database.restore_slots(address));
+            journal.inner.state.extend(kept.removed.into_iter().rev());
             for entry in kept.journal.into_iter().rev() {
-                entry.revert(&mut inner.state, None, clears);
+                entry.revert(&mut journal.inner.state, None, clears);
             }
         }
-        inner.transaction_id.increment();
+        self.evm.ctx.journaled_state.inner.commit_tx();
         self.changes.clear();
         self.positions = 0;
         0
@@ -944,7 +956,8 @@ impl Session {
             touched.iter().for_each(|address| output.put(*address));
         }
         let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
-        self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && leaves_nothing;
+        let is_followed = !self.borders.has_stopped || (self.borders.goes_on && result.is_ok());
+        self.batch.goes_on = self.borders.at_once && is_followed && leaves_nothing;
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
@@ -1075,9 +1088,11 @@ impl Session {
             if self.running.mode & mode::ACCESS_LIST != 0 { self.accesses(id, &removed) } else { Vec::new() };
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
-        let has_exchanged = !mem::take(&mut self.exchanged).is_empty();
-        if self.running.mode & mode::UNDOABLE != 0 && !has_exchanged {
-            self.history.push(Kept { journal: mem::take(&mut inner.journal), removed, cleared });
+        let exchanged = mem::take(&mut self.exchanged);
+        let has_exchanged = !exchanged.is_empty();
+        if self.running.mode & mode::UNDOABLE != 0 && !exchanged.iter().any(Exchanged::is_of_tree) {
+            let (journal, exchanged) = (mem::take(&mut inner.journal), exchanged.into_iter().next());
+            self.history.push(Kept { journal, removed, cleared, exchanged });
         } else {
             self.history.clear();
         }
