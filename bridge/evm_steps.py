@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
-from hypervisor.tracing import BeforeCall, CallEnded, CallNode, CallStarted, RuntimeEvent, TraceEvent
+from hypervisor.tracing import BeforeCall, CallEnded, CallNode, CallStarted, Detail, RuntimeEvent, TraceEvent, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,14 @@ class EvmFault(RuntimeEvent):
     """The frame's last step failed, which ends the frame."""
 
     reason: str
+
+
+def forward_step(tracer: Tracer, event: RuntimeEvent) -> None:
+    """Give a tracer an instruction, or only its program counter if it needs no more."""
+    if tracer.detail is not Detail.COUNTERS:
+        tracer.step(event)
+    elif isinstance(event, EvmStep):
+        tracer.visit(event.pc)
 
 
 def evm_frame(call: CallNode) -> EvmFrame | None:

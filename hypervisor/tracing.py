@@ -1,4 +1,4 @@
-"""Trace events of an execution, and the protocols of tracers.
+"""Trace events of an execution, and tracers.
 
 `CallTrees` records the calls of both runtimes as trees of `CallNode`; the formats of other tools are functions of these
 trees. Without a tracer, no event objects are created.
@@ -7,7 +7,8 @@ trees. Without a tracer, no event objects are created.
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, cast, get_args, runtime_checkable
+from enum import IntEnum
+from typing import Final, NamedTuple, Protocol, get_args
 
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.messages.address import Address
@@ -277,79 +278,62 @@ for _kind in get_args(TraceEvent):
         _kind.__eq__, _kind.__ne__ = _equals, object.__ne__
 
 
-class Tracer(Protocol):
-    """A receiver of trace events."""
+class Detail(IntEnum):
+    """Instructions that a tracer receives."""
+
+    NONE = 0
+    COUNTERS = 1
+    """The program counter of each, by `Tracer.visit` or `visit_all`, which is much cheaper than `STEPS`."""
+    PAUSES = 2
+    """Selected ones, by `Tracer.pause`; the others run at full speed. py-evm reports all, by `Tracer.step`."""
+    STEPS = 3
+    """Each, by `Tracer.step`: many times more events than all others together."""
+
+
+class Tracer:
+    """Base class of receivers of trace events; they declare what they need."""
+
+    detail = Detail.NONE
+    """Instructions that the tracer receives."""
+    takes_record = False
+    """True if the tracer accepts a record of a message's events, which takes much less time.
+
+    It gets the events in large parts, some time after they have happened, without some details
+    (`runtimes.evm.revm.record`). All others get each event when it happens.
+    """
 
     def event(self, event: TraceEvent, /) -> None:
         """Receive an event, in the order of execution."""
 
-
-@runtime_checkable
-class StepTracer(Tracer, Protocol):
-    """A tracer that also receives every instruction: many times more events than all others together."""
-
     def step(self, event: RuntimeEvent, /) -> None:
-        """Receive the event of an instruction, in order with those of `event`."""
-
-
-@runtime_checkable
-class CounterTracer(StepTracer, Protocol):
-    """A tracer that needs only the program counter of each instruction, which is much cheaper than `step`.
-
-    Engines that support it call `visit` or `visit_all` instead of `step`, so all must be implemented.
-    """
+        """Receive the event of an instruction, in order with those of `event`; of `Detail.PAUSES` also a fault."""
 
     def visit(self, counter: int, /) -> None:
         """Receive the program counter of an instruction of the innermost frame that is about to run."""
 
     def visit_all(self, counters: "array[int]", /) -> None:
         """Receive the program counters of consecutive instructions of the innermost frame."""
-
-
-@runtime_checkable
-class PausingTracer(StepTracer, Protocol):
-    """A tracer of selected instructions: the first one of each frame, and then those that it requests.
-
-    Engines that support it call `pause` instead of `step`, except for a faulting instruction; skipped instructions run
-    at full speed. Engines without support call `step` for every instruction.
-    """
+        for counter in counters:
+            self.visit(counter)
 
     def pause(self, number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
         """Receive the number (from 1) and program counter of an instruction that is about to run.
 
-        `read_step` returns the event of the instruction. Return the number of instructions of this frame to skip; the
-        instruction after a call is never skipped.
+        It is the first one of a frame, or one that was asked for. `read_step` returns the event of the instruction.
+        Return the number of instructions of this frame to skip; the instruction after a call is never skipped.
         """
+        return 0
 
     def frame_stopped(self, number: int, counter: int, /) -> None:
         """Receive the count and last program counter of a frame's instructions when it ends or makes a call."""
 
 
-def takes_record(tracer: Tracer) -> bool:
-    """Return True if a tracer accepts a record of a message's events, which takes much less time.
-
-    Such a tracer has a true attribute `takes_record`. It gets the events in large parts, some time after they have
-    happened, without some details (`runtimes.evm.revm.record`). All others get each event when it happens.
-    """
-    return bool(getattr(tracer, "takes_record", False))
+def with_steps(tracer: Tracer | None) -> Tracer | None:
+    """Return a tracer if it receives instructions."""
+    return tracer if tracer is not None and tracer.detail else None
 
 
-def step_tracer(tracer: Tracer | None) -> StepTracer | None:
-    """Return a tracer if it is a `StepTracer`, decided by one method: `isinstance` with a protocol takes 30 us."""
-    return cast(StepTracer, tracer) if hasattr(tracer, "step") else None
-
-
-def counter_tracer(tracer: Tracer | None) -> CounterTracer | None:
-    """Return a tracer if it is a `CounterTracer`, as `step_tracer` does."""
-    return cast(CounterTracer, tracer) if hasattr(tracer, "visit_all") else None
-
-
-def pausing_tracer(tracer: Tracer | None) -> PausingTracer | None:
-    """Return a tracer if it is a `PausingTracer`, as `step_tracer` does."""
-    return cast(PausingTracer, tracer) if hasattr(tracer, "pause") else None
-
-
-class Recorder:
+class Recorder(Tracer):
     """A tracer that records all events except instructions in `events`, in the order of execution.
 
     Gas is in milligas. Events are kept until the recorder is dropped, so attach one only for the messages of interest.
@@ -378,6 +362,7 @@ class StepRecorder(Recorder):
     """A tracer that records instructions, too, but not all charges of gas (`takes_record`)."""
 
     takes_record = True
+    detail = Detail.STEPS
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the event."""
@@ -515,7 +500,7 @@ def _notes(node: CallNode) -> Iterator[str]:
         yield node.end.message
 
 
-class CallTrees:
+class CallTrees(Tracer):
     """A tracer that records only the call trees, one for each top-level call.
 
     Records the first MAX_LOGGED log messages of actors.
@@ -527,6 +512,7 @@ class CallTrees:
         Those before a top-level call are items of that call.
         """
         self._details = details
+        self.takes_record = not details
         self.roots: list[CallNode] = []
         self.ended: list[MessageEnded] = []
         """The ends of messages; only the executor knows the exit code of a call that could not be made."""
@@ -535,11 +521,6 @@ class CallTrees:
         """Items of the next call."""
         self._number = 0
         self._logged = 0
-
-    @property
-    def takes_record(self) -> bool:
-        """True unless further events are recorded (`hypervisor.tracing.takes_record`)."""
-        return not self._details
 
     def event(self, event: TraceEvent, /) -> None:
         """Add an event to the trees."""

@@ -17,7 +17,7 @@ from bridge.evm_steps import CodeDeployed, EvmFault, EvmStep, runs_no_code
 from bridge.traces.frames import EthereumFrame
 from bridge.traces.tracers import limit_steps
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallTrees, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallTrees, Detail, RuntimeEvent, TraceEvent
 from store.keccak import keccak
 
 _KECCAK, _GAS, _ISZERO, _EXTCODESIZE = 0x20, 0x5A, 0x15, 0x3B
@@ -51,6 +51,8 @@ class AccessTracer(CallTrees):
     `remaining` is the number of bytes that preimages may still have. Raises LogTooLong if they have more, and after a
     million instructions.
     """
+
+    detail = Detail.STEPS
 
     def __init__(self, ignored: frozenset[int], remaining: int) -> None:
         super().__init__()

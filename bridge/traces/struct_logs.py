@@ -20,7 +20,7 @@ from bridge.evm_steps import EvmCost, EvmFault, EvmStep, SlotWritten, runs_no_co
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, Detail, RuntimeEvent, TraceEvent
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, ActorID
 
 _WORD: Final = 32
@@ -56,6 +56,8 @@ class StructLogger(CallTrees):
 
     Ends the execution with LogLimitReached or LogTooLong, which propagate to the end of the message.
     """
+
+    detail = Detail.STEPS
 
     def __init__(self, options: StructLogOptions, remaining: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ from bridge.evm_steps import CreationCollision, EvmFault, EvmStep, FundsMissing
 from bridge.traces.frames import SELFDESTRUCT, Directory, EthereumFrame, FrameLog
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode, exit_name
 from hypervisor.messages.address import Address
-from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, walk
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, Detail, RuntimeEvent, walk
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID
 
 _PANICS: Final = {
@@ -260,6 +260,8 @@ def limit_steps(steps: int) -> None:
 
 class TouchedAccounts(CallTrees):
     """A tracer that collects accessed accounts and slots. Raises LogTooLong after a million instructions."""
+
+    detail = Detail.STEPS
 
     def __init__(self) -> None:
         super().__init__()

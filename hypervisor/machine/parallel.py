@@ -46,7 +46,7 @@ from hypervisor.machine.speculation import (
 )
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateTree
-from hypervisor.tracing import Recorder, StepTracer, SyscallEntered, TraceEvent
+from hypervisor.tracing import Recorder, SyscallEntered, TraceEvent, with_steps
 from hypervisor.types import INIT_ACTOR, ActorID, whole_number
 from store.cid import Cid
 
@@ -199,7 +199,7 @@ def can_run_in_parallel(machine: MachineState) -> bool:
     rules = machine.context.network.rules
     return (
         machine.context.rules != ETHEREUM
-        and not isinstance(machine.tracer, StepTracer)
+        and with_steps(machine.tracer) is None
         and machine.interceptor is None
         and not machine.actor_debugging
         and machine.state_tree.origin is None

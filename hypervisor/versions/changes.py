@@ -53,6 +53,7 @@ _CHARGE_PRICES: Final[Mapping[str, str]] = MappingProxyType({
     "wasm_table_init": "wasm_memory_per_byte actors", "OnEvmNode": "wasm_instruction actors",
     "OnEvmMemory": "wasm_memory_per_byte actors", "OnEvmPrecompile": "wasm_instruction BLS12_381 P256 actors",
     "OnEvmFrame": "wasm_memory_per_byte wasm_instruction syscall actors",
+    "OnEvmCall": "wasm_instruction actors",
     "OnEvmCode": "wasm_instruction MCOPY TRANSIENT CLZ actors",
 })  # fmt: skip
 """Prices and rules that a charge depends on, by the charge's name."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hypervisor.errors import InvalidInput
+from hypervisor.installation import OFFICIAL_EVM
 from hypervisor_tools.cli.options import in_panel, parsed_network
 from store.cid import show
 
@@ -335,6 +336,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
             *_mismatch(network),
             *_origin(network),
             f"Contracts:       run by {network.machine.registry.options['evm']}",
+            *_gas(network),
             f"Base fee:        {network.base_fee} attoFIL",
         ]),
     ]  # fmt: skip
@@ -354,6 +356,19 @@ def _actors(network: Network) -> str:
     root = network.machine.manifest.root
     release = release_of(root)
     return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
+
+
+def _gas(network: Network) -> list[str]:
+    """Return how close gas is to the network's, and how it is exact, if an engine of this project runs contracts."""
+    from hypervisor.bundles.bundle_library import release_of
+    from hypervisor.versions.network_versions import network_version_row
+
+    if network.rules.hardfork or network.machine.registry.options["evm"] == OFFICIAL_EVM:
+        return []
+    actors = f"v{network_version_row(network.version, network.overlay).actors}"
+    official = release_of(network.machine.manifest.root) is not None
+    exact = "--evm official" if official else f"--bundle {actors}, after `hypervisor bundle fetch {actors}`"
+    return [f"Gas:             an estimate, within a tenth for usual transactions; exact with {exact}"]
 
 
 def _mismatch(network: Network) -> list[str]:

@@ -26,6 +26,7 @@ from hypervisor.tracing import (
     CallNode,
     CallTrees,
     DebugLog,
+    Detail,
     GasCharged,
     RuntimeEvent,
     SyscallEntered,
@@ -238,13 +239,14 @@ class Plan(Protocol):
 class StepListener(CallTrees):
     """A tracer of one execution, which records its calls. `wait` is called on the executing thread."""
 
-    takes_record = False
+    detail = Detail.PAUSES
 
     def __init__(
         self, plan: Plan, wait: Callable[[StopSite, str], Plan], rate: int, record: MarkRecord | None = None
     ) -> None:
         """Create the tracer. `rate` is milligas per engine gas; `record` holds earlier marks and is extended."""
         super().__init__()
+        self.takes_record = False
         self.plan = plan
         self._rate = rate
         self.record = record or MarkRecord()

@@ -62,29 +62,6 @@ def load(data: bytes) -> Any:
     return pickle.loads(data)  # noqa: S301
 
 
-Drive = Callable[["WorkerPool", "Work[Any, Any]", bytes], bytes]
-"""Function that a thread calls for a job: it drives a worker process, and returns the pickled result."""
-
-
-def _call(pool: WorkerPool, work: Work[Any, Any], item: bytes) -> bytes:
-    return pool.call(work, item)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Work(Generic[T, R]):
-    """A function with all that its calls share, as bytes with their digest."""
-
-    digest: str
-    data: bytes
-    drive: Drive = _call
-
-    @classmethod
-    def of(cls, function: Callable[[T], R], drive: Drive = _call) -> Work[T, R]:
-        """Return the work of a function, which must be picklable."""
-        data = dump(function)
-        return cls(sha256(data).hexdigest(), data, drive)
-
-
 def load_nothing() -> None:
     """Load nothing in advance."""
 
@@ -260,6 +237,25 @@ class WorkerPool:
         for worker in idle:
             worker.end(is_idle=True)
             worker.close()
+
+
+Drive = Callable[[WorkerPool, "Work[Any, Any]", bytes], bytes]
+"""Function that a thread calls for a job: it drives a worker process, and returns the pickled result."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work(Generic[T, R]):
+    """A function with all that its calls share, as bytes with their digest."""
+
+    digest: str
+    data: bytes
+    drive: Drive = WorkerPool.call
+
+    @classmethod
+    def of(cls, function: Callable[[T], R], drive: Drive = WorkerPool.call) -> Work[T, R]:
+        """Return the work of a function, which must be picklable."""
+        data = dump(function)
+        return cls(sha256(data).hexdigest(), data, drive)
 
 
 _events: Connection | None = None

@@ -17,7 +17,7 @@ from typing import Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer, takes_record
+from hypervisor.tracing import CallEnded, Detail, RuntimeEvent, TraceEvent, Tracer
 from localnet.rules.parts import rules_of
 
 _STEPS: Final = 64
@@ -134,7 +134,7 @@ def with_pace(machine: Hypervisor, tracer: Tracer) -> Tracer:
     pace, tracer = _local.pace, rules_of(machine).calls.adapt_tracer(tracer)
     if pace is None:
         return tracer
-    return _PacedSteps(pace, tracer) if isinstance(tracer, StepTracer) else _PacedTracer(pace, tracer)
+    return _PacedTracer(pace, tracer)
 
 
 def traced(machine: Hypervisor, tracer: Tracer | None) -> AbstractContextManager[None]:
@@ -142,26 +142,17 @@ def traced(machine: Hypervisor, tracer: Tracer | None) -> AbstractContextManager
     return machine.traced(None if tracer is None else with_pace(machine, tracer))
 
 
-class _PacedTracer:
+class _PacedTracer(Tracer):
     def __init__(self, pace: Pace, tracer: Tracer) -> None:
         self._checkpoint, self._tracer = pace.checkpoint, tracer
-
-    @property
-    def takes_record(self) -> bool:
-        """True if the tracer accepts a record (`hypervisor.tracing.takes_record`)."""
-        return takes_record(self._tracer)
+        self.takes_record = tracer.takes_record
+        self.detail = Detail.STEPS if tracer.detail else Detail.NONE
 
     def event(self, event: TraceEvent, /) -> None:
         self._tracer.event(event)
         if not isinstance(event, CallEnded):  # calls also end when the pace aborts them
             self._checkpoint()
 
-
-class _PacedSteps(_PacedTracer):
-    def __init__(self, pace: Pace, tracer: StepTracer) -> None:
-        super().__init__(pace, tracer)
-        self._steps = tracer
-
     def step(self, event: RuntimeEvent, /) -> None:
-        self._steps.step(event)
+        self._tracer.step(event)
         self._checkpoint()

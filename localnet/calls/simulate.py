@@ -18,7 +18,7 @@ from bridge.ethereum.transactions import GAS_PER_BLOB
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import Tracer
+from hypervisor.tracing import CallTrees, Tracer, walk
 from hypervisor.types import Gas, TokenAmount
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.pace import traced
@@ -102,6 +102,8 @@ def estimate(
         limit = _with_margin(rules, first.result.gas_used, highest)
         if limit == highest or _suffices(machine, request, limit):
             return limit
+        if not rules.hardfork:
+            _require_out_of_gas(machine, request, limit)
         return _with_margin(rules, _search(machine, request, limit, highest), highest)
 
 
@@ -111,10 +113,21 @@ def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -
     high = Gas(min(2 * low, highest))
     while high < highest and not _suffices(machine, request, high):
         low, high = high, Gas(min(2 * high, highest))
-    while high - low > max(1, high // accuracy):
+    middle = high
+    while high - low > max(1, middle // accuracy):
         middle = Gas((low + high) // 2)
         low, high = (low, middle) if _suffices(machine, request, middle) else (middle, high)
     return high
+
+
+def _require_out_of_gas(machine: Hypervisor, request: CallRequest, limit: Gas) -> None:
+    """Raise CallFailed for a message that fails with a gas limit although no call has run out of gas, as in Lotus."""
+    trees = CallTrees()
+    with traced(machine, trees):
+        failed = _trial_run(machine, request, limit)
+    ends = (node.end for node in walk(trees.roots))
+    if all(end is None or end.exit_code != ExitCode.SYS_OUT_OF_GAS for end in ends):
+        output_of(rules_of(machine), failed)
 
 
 def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from hypervisor.errors import HypervisorError
-from hypervisor.tracing import CallEnded, TraceEvent, Tracer, takes_record
+from hypervisor.tracing import CallEnded, TraceEvent, Tracer
 from localnet.chain.watching import Preempted
 
 SHORTEST: Final = 1.0
@@ -80,14 +80,10 @@ class TimeLimit:
         return _TimedTracer(self, tracer)
 
 
-class _TimedTracer:
+class _TimedTracer(Tracer):
     def __init__(self, limit: TimeLimit, tracer: Tracer | None) -> None:
         self._limit, self._tracer = limit, tracer
-
-    @property
-    def takes_record(self) -> bool:
-        """True if the tracer accepts a record (`hypervisor.tracing.takes_record`)."""
-        return self._tracer is None or takes_record(self._tracer)
+        self.takes_record = tracer is None or tracer.takes_record
 
     def event(self, event: TraceEvent, /) -> None:
         if self._tracer is not None:

@@ -12,6 +12,7 @@ actor or a Filecoin precompile, are measured in milligas of Filecoin; every othe
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from operator import attrgetter
@@ -54,12 +55,9 @@ from hypervisor.tracing import (
     Dispatched,
     GasCharged,
     KernelSend,
-    PausingTracer,
     RuntimeEvent,
-    StepTracer,
     TraceEvent,
     Tracer,
-    takes_record,
 )
 from hypervisor.types import MAX_BALANCE, ActorID, Gas, TokenAmount
 from hypervisor.versions.network_versions import NetworkVersion
@@ -78,19 +76,15 @@ _OF_ETHEREUM: Final = frozenset(
 """Names of charges in Ethereum gas while a contract runs."""
 
 
-class ThousandthsTracer:
+class ThousandthsTracer(Tracer):
     """A tracer that forwards events to another one, with gas in thousandths of Ethereum gas."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
+        self.takes_record, self.detail = tracer.takes_record, tracer.detail
         self._sent = False
         self._open: list[tuple[bool, bool]] = []
         """For each open call: True if the kernel sent it, and True if a native actor runs."""
-
-    @property
-    def takes_record(self) -> bool:
-        """True if the other tracer accepts a record (`hypervisor.tracing.takes_record`)."""
-        return takes_record(self._tracer)
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""
@@ -114,33 +108,25 @@ class ThousandthsTracer:
                 pass
         self._tracer.event(event)
 
-
-class ThousandthsStepTracer(ThousandthsTracer):
-    """A `GasTracer` that also forwards instructions, whose gas is already Ethereum's."""
-
-    def __init__(self, tracer: StepTracer) -> None:
-        super().__init__(tracer)
-        self._steps = tracer
-
     def step(self, event: RuntimeEvent, /) -> None:
-        """Forward an instruction."""
-        self._steps.step(event)
+        """Forward an instruction, whose gas is already Ethereum's."""
+        self._tracer.step(event)
 
+    def visit_all(self, counters: array[int], /) -> None:
+        """Forward program counters."""
+        self._tracer.visit_all(counters)
 
-class ThousandthsPausingTracer(ThousandthsStepTracer):
-    """A forwarding tracer for one that pauses at instructions."""
-
-    def __init__(self, tracer: PausingTracer) -> None:
-        super().__init__(tracer)
-        self._pausing = tracer
+    def visit(self, counter: int, /) -> None:
+        """Forward a program counter."""
+        self._tracer.visit(counter)
 
     def pause(self, number: int, counter: int, read_step: Callable[[], RuntimeEvent], /) -> int:
         """Forward an instruction and return the response."""
-        return self._pausing.pause(number, counter, read_step)
+        return self._tracer.pause(number, counter, read_step)
 
     def frame_stopped(self, number: int, counter: int, /) -> None:
         """Forward the end of a frame."""
-        self._pausing.frame_stopped(number, counter)
+        self._tracer.frame_stopped(number, counter)
 
 
 def _thousandths(gas: int, is_milligas: bool) -> int:
@@ -483,9 +469,7 @@ class EthereumStateCalls:
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """Return a tracer that gives the tracer gas in thousandths of Ethereum gas."""
-        if isinstance(tracer, PausingTracer):
-            return ThousandthsPausingTracer(tracer)
-        return ThousandthsStepTracer(tracer) if isinstance(tracer, StepTracer) else ThousandthsTracer(tracer)
+        return ThousandthsTracer(tracer)
 
 
 class EthereumViews:

@@ -23,7 +23,7 @@ from hypervisor.installation import OFFICIAL_EVM, OWN_EVM
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.opening import registry_factory
 from hypervisor.machine.registry import Registry
-from hypervisor.tracing import CallEnded, CallNode, CallTrees, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, CallTrees, Detail, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit
@@ -74,6 +74,8 @@ _MAX_COUNTERS: Final = 4_096
 
 class Counters(CallTrees):
     """A tracer that records each call with the program counters of its instructions. Raises the errors of its limit."""
+
+    detail = Detail.STEPS
 
     def __init__(self, limit: TimeLimit) -> None:
         super().__init__()

@@ -313,7 +313,7 @@ def _bytes(data: bytes) -> str:
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
     "code and memory": "wasm_memory_init wasm_table_init wasm_link OnEvmFrame OnEvmCode OnEvmMemory",
-    "calls": "OnSyscall OnMethodInvocation OnReturnValue OnChainReturnValue OnValueTransfer OnFacade",
+    "calls": "OnSyscall OnMethodInvocation OnReturnValue OnChainReturnValue OnValueTransfer OnEvmCall OnFacade",
     "actors": "OnActorLookup OnActorUpdate OnCreateActor OnInstallActor",
     "blocks": "OnActorGetRoot OnActorSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink"
     " OnScanIpldLinks OnEvmNode",

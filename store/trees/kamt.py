@@ -134,6 +134,8 @@ class Kamt:
         self._store = store
         self.loaded_nodes = 0
         """Number of nodes loaded or written, an upper bound of the nodes in memory."""
+        self.compared_bits = 0
+        """Number of bits of slots that `get` has compared with the paths of links."""
         self._root = _KamtNode(0, [], None) if root is None else self._load(root, 0)
 
     @property
@@ -157,8 +159,10 @@ class Kamt:
                 return pointer[1] if pointer[0] == slot else 0
             assert type(pointer) is _Link
             start = PATH_BITS - shift + pointer.length
-            if pointer.length and _bits(slot, start, pointer.length) != pointer.path:
-                return 0
+            if pointer.length:
+                self.compared_bits += pointer.length
+                if _bits(slot, start, pointer.length) != pointer.path:
+                    return 0
             target = pointer.target
             node = target if type(target) is _KamtNode else self._child(pointer, start)
 

@@ -24,7 +24,7 @@ import pytest
 from hypervisor.bundles.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import MessageEnded, TraceEvent
+from hypervisor.tracing import MessageEnded, TraceEvent, Tracer
 from hypervisor_tools.laboratory.vectors.fevm import ALL_GROUPS, CaseRunner, load_cases
 from hypervisor_tools.laboratory.vectors.statetest import find_files, run_file, run_test
 from store.blockstore import Store
@@ -128,7 +128,7 @@ def test_message_gas_is_close_to_official_evm_actor(group: str) -> None:
     assert ratios[-1 - tenth] < 1.1
 
 
-class _Metered(CaseRunner):
+class _Metered(CaseRunner, Tracer):
     """Records the gas of its cases' messages."""
 
     def __init__(self, bundle: Bundle, evm: str) -> None:

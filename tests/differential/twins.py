@@ -22,7 +22,7 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
-from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallStarted, Detail, Recorder, RuntimeEvent, TraceEvent, Tracer
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.network_versions import LATEST, NetworkVersion
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
@@ -210,8 +210,10 @@ def _direct(call: CallOf) -> Message:
     return Message(to_filecoin(call.to), sender, method=MethodNumber(call.method), params=call.data)
 
 
-class _GasReader:
+class _GasReader(Tracer):
     """Detects GAS opcodes that are not followed by a call."""
+
+    detail = Detail.STEPS
 
     def __init__(self) -> None:
         self.found = False

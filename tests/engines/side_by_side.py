@@ -20,7 +20,7 @@ from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
 from hypervisor.gas import GasTracker
 from hypervisor.machine import opening
-from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
+from hypervisor.tracing import Detail, RuntimeEvent, TraceEvent, Tracer
 from runtimes.evm.contracts.engine import (
     Engine,
     EngineFactory,
@@ -118,10 +118,12 @@ class _EngineStop:
         return f"{self.step} with {self.left} gas left"
 
 
-class _StepRecorder:
+class _StepRecorder(Tracer):
     """Records the instructions traced by an engine and forwards them."""
 
-    def __init__(self, listener: StepTracer | None = None) -> None:
+    detail = Detail.STEPS
+
+    def __init__(self, listener: Tracer | None = None) -> None:
         self.events: list[RuntimeEvent] = []
         self._listener = listener
 

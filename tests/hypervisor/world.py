@@ -112,7 +112,7 @@ class ForwardingRuntime:
         return self.behind.invoke(kernel, code, params)
 
 
-class IgnoringTracer:
+class IgnoringTracer(Tracer):
     """A tracer that ignores all events; with a tracer, EVM engines run frame by frame."""
 
     def event(self, event: TraceEvent, /) -> None:

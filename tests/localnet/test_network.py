@@ -23,6 +23,7 @@ from store.cid import cid_of
 from tests.conftest import data_file
 from tests.localnet.chain.test_failing_commits import ReorgRecorder
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock, _restored
+from tests.runtimes.evm.assembler import assemble, deployer
 
 COUNTER = ARTIFACTS / "Counter.json"
 INBOX = ARTIFACTS / "Inbox.json"
@@ -44,15 +45,15 @@ def test_the_zero_address_is_an_ethereum_account(either: Network) -> None:
 
 
 def test_a_contract_is_deployed_called_and_changed(either: Network) -> None:
-    deployer = either.accounts[3]
-    counter = either.deploy(COUNTER, sender=deployer)
-    assert counter.address == create_address(deployer.address, 0)
+    third = either.accounts[3]
+    counter = either.deploy(COUNTER, sender=third)
+    assert counter.address == create_address(third.address, 0)
     assert counter.call("number") == 0
     receipt = counter.send("increment", sender=either.accounts[4])
     assert receipt.succeeded
     assert counter.call("number") == 1
     assert either.contract(str(counter), COUNTER).call("number") == 1
-    assert (either.nonce(deployer), either.nonce(either.accounts[4]), either.nonce(counter)) == (1, 1, 1)
+    assert (either.nonce(third), either.nonce(either.accounts[4]), either.nonce(counter)) == (1, 1, 1)
 
 
 def test_every_transaction_has_a_block_of_its_own(network: Network) -> None:
@@ -240,14 +241,23 @@ def test_estimates_suffice_and_are_not_wasteful(either: Network) -> None:
     assert receipt.gas_used <= limit <= 2 * receipt.gas_used
 
 
+NEEDS_GAS = "500000000 GAS GT @ok JUMPI {} ok: STOP"
+
+
 def test_estimate_is_searched_when_gas_used_is_insufficient(either: Network) -> None:
-    # Reverts unless 500,000,000 gas are left: GAS, PUSH4, LT, PUSH1 13, JUMPI, PUSH0, PUSH0, REVERT, JUMPDEST, STOP.
-    runtime = bytes.fromhex("5a631dcd650010600d575f5ffd5b00")
-    address = either.send(None, 0, b"\x6e" + runtime + bytes.fromhex("5f52600f6011f3")).contract_address
+    address = either.send(None, 0, deployer(assemble(NEEDS_GAS.format("again: @again JUMP")))).contract_address
     assert address is not None
     limit = either.estimate_gas(address)
     assert 500_000_000 < limit < 1_300_000_000
     assert either.send(address, gas_limit=limit).gas_used < 20_000_000
+
+
+def test_estimate_fails_if_less_gas_reverts(either: Network) -> None:
+    """Source: lotus node/impl/eth/gas.go `ethGasSearch`, which searches only if a call has run out of gas."""
+    address = either.send(None, 0, deployer(assemble(NEEDS_GAS.format("0 0 REVERT")))).contract_address
+    assert address is not None
+    with pytest.raises(CallFailed, match="contract reverted"):
+        either.estimate_gas(address)
 
 
 def test_gas_estimate_of_failing_call_reports_reason(either: Network) -> None:

@@ -18,7 +18,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from hypervisor.errors import OutOfGas
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallEnded, CallNode, CallStarted, GasCharged, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, CallStarted, Detail, GasCharged, RuntimeEvent, TraceEvent
 from hypervisor.versions.changes import RuleChange
 from hypervisor_tools.laboratory.compare.tally import CostTracer, MessageCost, end_of
 from hypervisor_tools.soltest.trace.frames import address_of
@@ -62,6 +62,8 @@ class _Frame:
 
 class InstructionTracer(CostTracer):
     """A tracer that records the instructions of one call with their gas. Raises OutOfTime after MAX_STEPS."""
+
+    detail = Detail.STEPS
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,17 +11,15 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
-from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep
+from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep, forward_step
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,
-    PausingTracer,
+    Detail,
     RuntimeEvent,
     TraceEvent,
     Tracer,
-    counter_tracer,
-    step_tracer,
 )  # fmt: skip
 from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -108,13 +106,14 @@ class NeedsSteps(CannotObserve):  # not an error: the call begins again with a `
     """Raised if a cheatcode watches instructions of a call that has begun without."""
 
 
-class StepWatch:
+class StepWatch(Tracer):
     """The wrapping tracer of one call, which must see each instruction before it runs."""
+
+    detail = Detail.STEPS
 
     def __init__(self, cheats: StateOwner, before: Tracer | None) -> None:
         self._cheats = cheats
-        self.before: Tracer = before or _NullTracer()
-        self._counters, self._steps = counter_tracer(before), step_tracer(before)
+        self.before = before or Tracer()
         self._depth = 0
         self._contracts: dict[int, EthAddress] = {}
         """Address whose code the frame at each depth runs."""
@@ -138,11 +137,7 @@ class StepWatch:
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record and check an instruction, and forward it to the wrapped tracer if it accepts steps."""
-        if self._counters is not None:
-            if isinstance(event, EvmStep):
-                self._counters.visit(event.pc)
-        elif self._steps is not None:
-            self._steps.step(event)
+        forward_step(self.before, event)
         state = self._cheats.state
         if state.steps is not None:
             self._record(state.steps, event)
@@ -170,19 +165,12 @@ def _require_steps(context: Context, what: str) -> None:
     """Raise NeedsSteps if the call has no `StepWatch`, and CheatcodeFailure in the debugger, which traces it itself."""
     context.require_ethereum(what)
     tracer = context.machine.tracer
-    if isinstance(tracer, PausingTracer):
+    if tracer is not None and tracer.detail is Detail.PAUSES:
         raise CheatcodeFailure("instructions cannot be traced in the debugger: remove --debug")
     if context.state.hooks is not None:
         raise CheatcodeFailure(f"{what} does not go together with storage hooks")
     if not isinstance(tracer, StepWatch):
         raise NeedsSteps
-
-
-class _NullTracer:
-    """The tracer of a message that had none; running calls report their ends to it."""
-
-    def event(self, _: TraceEvent, /) -> None:
-        pass
 
 
 def _inputs() -> dict[int, int]:

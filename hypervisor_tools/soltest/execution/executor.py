@@ -43,7 +43,6 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState, TreeMark
-from hypervisor.tracing import takes_record
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME, UNSUPPORTED
@@ -424,7 +423,7 @@ class TestExecutor:
         if tracer is None:
             return False
         is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
-        return is_watched or not session_of(self.machine).runs_in_guest or not takes_record(tracer)
+        return is_watched or not session_of(self.machine).runs_in_guest or not tracer.takes_record
 
     @contextmanager
     def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.block import ETHEREUM
-from bridge.evm_steps import EvmStep
+from bridge.evm_steps import EvmStep, forward_step
 from bridge.filecoin.evm_state import EvmState
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
-from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent, Tracer, takes_record
+from hypervisor.tracing import Detail, RuntimeEvent, TraceEvent, Tracer
 from hypervisor.types import EAM_NAMESPACE
 from hypervisor_tools.soltest.cheatcodes.console import writes_logs
 from hypervisor_tools.soltest.cheatcodes.failures import (
@@ -56,28 +56,28 @@ _ADDRESS_AT: Final = {0x3B: -1, 0xF1: -2, 0xF2: -2, 0xF4: -2, 0xFA: -2}
 _SVM: Final = int.from_bytes(SVM, "big")
 
 
-class SetUpTracer:
+class SetUpTracer(Tracer):
     """Records the input of each KECCAK256 by its hash, so that slots of mappings can be related to their keys.
 
     Events are forwarded to `inner`.
     """
 
+    detail = Detail.STEPS
+
     def __init__(self, inner: Tracer | None) -> None:
-        self._inner = inner
+        self._inner = inner or Tracer()
         self.hashed: dict[int, bytes] = {}
         self.calls_svm = False
         """True if a contract has called halmos' cheatcodes, or checked that their account has code."""
-        self.takes_record = inner is None or takes_record(inner)
+        self.takes_record = inner is None or inner.takes_record
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""
-        if self._inner is not None:
-            self._inner.event(event)
+        self._inner.event(event)
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record an instruction, and forward it."""
-        if isinstance(self._inner, StepTracer):
-            self._inner.step(event)
+        forward_step(self._inner, event)
         if not isinstance(event, EvmStep) or len(event.stack) < 2:
             return
         address_at = _ADDRESS_AT.get(event.opcode)

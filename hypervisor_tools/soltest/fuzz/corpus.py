@@ -31,7 +31,7 @@ from hypervisor.installation import read_bounded
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.machine.profile import ProfileRecorder, cover_actors
 from hypervisor.text import printable
-from hypervisor.tracing import StepTracer
+from hypervisor.tracing import with_steps
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.execution.executor import RawCallResult, is_rejected
 from hypervisor_tools.soltest.execution.results import read_delay
@@ -99,10 +99,10 @@ class Corpus(Generic[Input]):
     ) -> Corpus[Input]:
         """Return an empty corpus for calls on an executor.
 
-        Jumps are recorded only in calls whose instructions are not traced: not with shown edges, or a `StepTracer`.
+        Jumps are recorded only in calls whose instructions are not traced: not with shown edges.
         """
         machine, contracts = executor.machine, executor.cheatcodes.settings.contracts
-        is_traced = settings.show_edge_coverage or isinstance(machine.tracer, StepTracer)
+        is_traced = settings.show_edge_coverage or with_steps(machine.tracer) is not None
         jumps = None if is_traced else JumpCoverage.of(machine, contracts)
         actors = None if settings.corpus_dir is None else cover_actors(machine, built_in=True)
         if actors is not None:

@@ -22,17 +22,14 @@ from itertools import pairwise
 from typing import Final
 
 from bridge.ethereum.block import ETHEREUM
-from bridge.evm_steps import EvmFrame, EvmStep
+from bridge.evm_steps import EvmFrame
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.tracing import (
     CallEnded,
     CallStarted,
-    CounterTracer,
-    RuntimeEvent,
-    StepTracer,
+    Detail,
     TraceEvent,
     Tracer,
-    takes_record,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR
 from runtimes.evm.revm import StateSession, session_of
@@ -53,11 +50,13 @@ ContractOf = Callable[[bytes, bool], Hashable | None]
 """Returns the contract that a code belongs to, or None if unknown. The second argument is True for init code."""
 
 
-class EdgeTracer:
-    """A `CounterTracer` that records edges; `take_edges` returns the edges recorded since it was last called.
+class EdgeTracer(Tracer):
+    """A tracer that records edges; `take_edges` returns the edges recorded since it was last called.
 
     Events are also forwarded to `other`.
     """
+
+    detail = Detail.COUNTERS
 
     def __init__(self, contract_of: ContractOf, other: Tracer | None = None) -> None:
         self._contract_of = contract_of
@@ -70,11 +69,8 @@ class EdgeTracer:
         self._open: list[tuple[bool, int, bytes]] = []
         """For each open call: True if it creates a contract, its code's number, and the code."""
         self._found: Edges = Counter()
-        self._other = other
-        self._steps = other if isinstance(other, StepTracer) else None
-        self._other_visit = other.visit if isinstance(other, CounterTracer) else None
-        self._other_visits = other.visit_all if isinstance(other, CounterTracer) else None
-        self.takes_record = other is None or takes_record(other)
+        self._other = other or Tracer()
+        self.takes_record = other is None or other.takes_record
 
     def event(self, event: TraceEvent, /) -> None:
         """Track the code that is being executed."""
@@ -92,29 +88,19 @@ class EdgeTracer:
                 self._begin(*(self._open[-1][1:] if self._open else (0, b"")))
             case _:
                 pass
-        if self._other is not None:
-            self._other.event(event)
+        self._other.event(event)
 
     def visit(self, counter: int, /) -> None:
         """Record the program counter of the next instruction."""
         self._note(counter)
-        if self._other_visit is not None:
-            self._other_visit(counter)
+        self._other.visit(counter)
 
     def visit_all(self, counters: array[int], /) -> None:
         """Record the program counters of the next instructions."""
         self._counters.extend(counters)
         if len(self._counters) >= MAX_COUNTERS:
             self._count()
-        if self._other_visits is not None:
-            self._other_visits(counters)
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Record the program counter of a step event, for engines that do not call `visit`."""
-        if isinstance(event, EvmStep):
-            self._note(event.pc)
-        if self._steps is not None:
-            self._steps.step(event)
+        self._other.visit_all(counters)
 
     def take_edges(self) -> Edges:
         """Return the edges of the calls since the last `take_edges`."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress
-from bridge.evm_steps import EvmFrame, EvmStep
+from bridge.evm_steps import EvmFrame
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallEnded, CallStarted, MessageEnded, MessageStarted, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallStarted, Detail, MessageEnded, MessageStarted, TraceEvent, Tracer
 from hypervisor_tools.soltest.execution.discovery import TestFunction
 from hypervisor_tools.soltest.trace.known_code import KnownCode
 from localnet.calls.time_limit import OutOfTime
@@ -101,10 +101,10 @@ _PAST_END: Final = 33
 """Program counters past a code's end: the implicit STOP follows the missing data of a PUSH32 at the latest."""
 
 
-class VisitTracer:
-    """A `CounterTracer` that counts executed instructions by code, up to `limit` in one call."""
+class VisitTracer(Tracer):
+    """A tracer that counts executed instructions by code, up to `limit` in one call."""
 
-    takes_record = True
+    detail, takes_record = Detail.COUNTERS, True
 
     def __init__(self, limit: int = MAX_COUNTED) -> None:
         self._limit = self._left = limit
@@ -149,11 +149,6 @@ class VisitTracer:
         if self._left < 0:
             self._open.clear()
             raise OutOfTime(f"after {self._limit} instructions")
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Count the instruction of a full step."""
-        if isinstance(event, EvmStep) and event.pc < len(self._here):
-            self._here[event.pc] += 1
 
 
 class CoverageCollector:
@@ -245,14 +240,14 @@ class NetworkVisits:
                     counts[counter] += count
 
 
-class _MessageTracer:
-    """A `CounterTracer` that reports the counts of each message when it ends.
+class _MessageTracer(Tracer):
+    """A tracer that reports the counts of each message when it ends.
 
     A gas estimate is only counted if it fails, because a successful one is followed by the transaction. After its first
     success, an estimate executes the message again with less gas; these attempts are not counted either.
     """
 
-    takes_record = True
+    detail, takes_record = Detail.COUNTERS, True
 
     def __init__(
         self, is_estimate: Callable[[], bool], add: Callable[[dict[tuple[bytes, bool], list[int]]], None]
@@ -287,10 +282,6 @@ class _MessageTracer:
     def visit_all(self, counters: array[int], /) -> None:
         """Count instructions."""
         self._visits.visit_all(counters)
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Count the instruction of a full step."""
-        self._visits.step(event)
 
 
 Spans = dict[str, set[tuple[int, int]]]

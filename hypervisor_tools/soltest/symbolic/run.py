@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import z3
 
@@ -16,7 +16,7 @@ from bridge.ethereum.addresses import EthAddress, checksummed, from_delegated, u
 from bridge.filecoin.evm_state import evm_state_at
 from hypervisor.errors import InvalidInput
 from hypervisor.messages.address import Address
-from hypervisor.tracing import Dispatched, TraceEvent
+from hypervisor.tracing import Dispatched, TraceEvent, Tracer
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from hypervisor_tools.soltest.cheatcodes.failures import (
     CHEATCODE_ERROR,
@@ -274,10 +274,10 @@ _IGNORED = frozenset((
 
 
 @dataclass(slots=True)
-class ContractCalls:
+class ContractCalls(Tracer):
     """A tracer that counts calls of contracts."""
 
-    takes_record: ClassVar = True
+    takes_record = True
     contract: Cid
     calls: int = 0
 

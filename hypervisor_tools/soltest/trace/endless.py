@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import CallEnded, CallNode, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, TraceEvent
 from hypervisor_tools.soltest.trace.frames import CounterFrameTracer, creates_others, is_native
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 
@@ -49,11 +49,6 @@ class LoopTracer(CounterFrameTracer):
         """Record program counters in the innermost frame. Raises OutOfTime."""
         for counter in counters:
             self.visit(counter)
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Record the instruction of a full step."""
-        super().step(event)
-        self._count()
 
     def _begin(self, frame: CallNode) -> None:
         super()._begin(frame)

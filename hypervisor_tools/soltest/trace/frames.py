@@ -46,9 +46,11 @@ from hypervisor.tracing import (
     CallSpan,
     CallStarted,
     CallTrees,
+    Detail,
     EventEmitted,
     RuntimeEvent,
     TraceEvent,
+    Tracer,
 )
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from localnet.calls.time_limit import TimeLimit
@@ -293,7 +295,7 @@ def frames_by_end(roots: Sequence[CallNode]) -> Iterator[CallNode]:
     return reversed(found)
 
 
-class _CallbackTracer:
+class _CallbackTracer(Tracer):
     """A tracer that calls a function."""
 
     def __init__(self, take: Callable[[TraceEvent], None]) -> None:
@@ -375,7 +377,9 @@ class FrameTracer(CallTrees):
 
 
 class CounterFrameTracer(FrameTracer):
-    """Also records every program counter (a `CounterTracer`)."""
+    """Also records every program counter."""
+
+    detail = Detail.COUNTERS
 
     def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
         super().__init__(rules, limit)
@@ -393,11 +397,6 @@ class CounterFrameTracer(FrameTracer):
         if self._open:
             self._open[-1].note_all(counters)
         self._check_time()
-
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Record the instruction of a full step, for engines that report no counters."""
-        if isinstance(event, EvmStep):
-            self.visit(event.pc)
 
     def _begin(self, node: CallNode) -> None:
         super()._begin(node)
@@ -434,6 +433,8 @@ _SLOAD, _SSTORE = 0x54, 0x55
 
 class StepFrameTracer(FrameTracer):
     """A frame tracer that also records every instruction."""
+
+    detail = Detail.STEPS
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record an instruction, or the cost or fault of the last one."""

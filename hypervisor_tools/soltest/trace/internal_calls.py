@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
-from hypervisor.tracing import CallEnded, CallNode, RuntimeEvent, TraceEvent
+from hypervisor.tracing import CallEnded, CallNode, Detail, RuntimeEvent, TraceEvent
 from hypervisor_tools.soltest.project.solidity_text import SourceTexts
 from hypervisor_tools.soltest.trace.frames import FrameTracer, InternalCall, TypedValue, code_of, creates, input_of
 from hypervisor_tools.soltest.trace.known_code import KnownCode, SourceSpan
@@ -271,10 +271,12 @@ _NOTHING: Final = _Walk()
 
 
 class FunctionFrameTracer(FrameTracer):
-    """Also records internal calls. A `PausingTracer`: the full state is read at few instructions only.
+    """Also records internal calls; the full state is read at few instructions only.
 
     Raises OutOfTime after the time limit.
     """
+
+    detail = Detail.PAUSES
 
     def __init__(
         self, rules: str, known: KnownCode, sources: SourceTexts, *, reverses: bool = False,
@@ -298,9 +300,6 @@ class FunctionFrameTracer(FrameTracer):
             self._open[-1].note(counter)
             self._walk(counter, read_step)
         return 0
-
-    def frame_stopped(self, _number: int, _counter: int, /) -> None:
-        """Ignore the end or suspension of a frame."""
 
     def step(self, event: RuntimeEvent, /) -> None:
         """Record the instruction of a full step."""

@@ -24,7 +24,7 @@ from unittest.mock import patch
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import DebugLog, TraceEvent
+from hypervisor.tracing import DebugLog, TraceEvent, Tracer
 from hypervisor.types import ActorID
 from lab_tests.random_programs import RandomPrograms, Shown
 from runtimes.wasm import linked, runtime
@@ -391,7 +391,7 @@ _BATCH: Final = 200
 """Number of programs per process, since machines cache compiled modules."""
 
 
-class _Calls:
+class _Calls(Tracer):
     """Counts the instructions that the third form of a program logs for its calls between modules."""
 
     def __init__(self) -> None:

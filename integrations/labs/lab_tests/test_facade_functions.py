@@ -28,7 +28,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.registry import NATIVE, Outcome, Runtime
-from hypervisor.tracing import GasCharged, TraceEvent
+from hypervisor.tracing import GasCharged, TraceEvent, Tracer
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from hypervisor_labs.facade import ERRORS, FacadeFunction, FacadeRefusal, SolidityTypes, facade
 from hypervisor_labs.facade_runtime import PRICE_PER_BYTE, enable_facade
@@ -309,7 +309,7 @@ def test_actor_effects_before_bad_answer_are_reverted(tokens: Tokens) -> None:
 def test_a_byte_of_abi_has_its_price() -> None:
     charged: list[GasCharged] = []
 
-    class Meter:
+    class Meter(Tracer):
         def event(self, event: TraceEvent) -> None:
             if isinstance(event, GasCharged) and event.name == "OnFacade":
                 charged.append(event)

@@ -15,7 +15,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.threads import BoundedCache
-from hypervisor.tracing import GasCharged, TraceEvent
+from hypervisor.tracing import GasCharged, TraceEvent, Tracer
 from hypervisor.types import INIT_ACTOR
 from hypervisor.versions.features import with_features
 from lab_tests.libraries import play
@@ -403,7 +403,7 @@ def install_by_message(machine: Hypervisor, module: bytes) -> ApplyResult:
     return call(machine, Address.id(INIT_ACTOR), encode([module]), method=4)
 
 
-class Charges:
+class Charges(Tracer):
     """A tracer that records the charges of linking in gas."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
-from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent
+from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent, Tracer
 from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount, encode_bigint
 from hypervisor_labs import outbox
 from hypervisor_labs.outbox import (
@@ -370,7 +370,7 @@ def test_read_only_call_cannot_post_to_outbox(stage: Stage, call: str, taken: in
     assert len(stage.waiting()) == taken
 
 
-class Spent:
+class Spent(Tracer):
     """A tracer of the maximum gas of messages to the outbox, by method."""
 
     def __init__(self) -> None:

@@ -34,6 +34,7 @@ def execute_call(host: FilecoinHost, inputs: CallInputs) -> SubcallOutcome:
         return SubcallOutcome(False)
     if host.rules.is_reserved(inputs.address):
         return _call_precompile(host, inputs)
+    host.syscalls.charge("OnEvmCall", host.rules.call_price)
     if inputs.kind is CallKind.DELEGATECALL:
         return _delegate(host, inputs)
     return _call(host, inputs)

@@ -43,7 +43,8 @@ class KernelBlockstore:
         if not cid.startswith(CBOR_CID_PREFIX) and codec_of(cid) not in (CBOR, DAG_CBOR):
             raise KamtError(f"node {show(cid)}: neither CBOR nor DAG-CBOR")
         data = self._syscalls.open(cid)
-        self._syscalls.kernel.gas.charge("OnEvmNode", len(data) * self._rules.node_read_price)
+        price = self._rules.node_price + len(data) * self._rules.node_read_price
+        self._syscalls.kernel.gas.charge("OnEvmNode", price)
         return data
 
     def has(self, cid: Cid) -> bool:
@@ -77,8 +78,6 @@ class Slots:
         self._is_empty = root is None
         self._kamt = None if root is None else self._open_tree(root)
         """The tree; None until it is needed: most messages do not use transient slots."""
-        self._written: dict[int, int] = {}
-        """Words that are not in the tree yet, which takes several at a time in less time; none is 0."""
 
     def _open_tree(self, root: Cid | None = None) -> Kamt:
         try:
@@ -88,45 +87,36 @@ class Slots:
 
     def get(self, key: int) -> int:
         """Return the word in a slot."""
-        written = self._written.get(key)
-        if written is not None:
-            return written
+        kamt = self._kamt
+        if kamt is None:
+            return 0
+        before = kamt.compared_bits
         try:
-            return 0 if self._kamt is None else self._kamt.get(key)
+            word = kamt.get(key)
         except _INVALID as error:
             raise _invalid_slots(error) from None
+        if kamt.compared_bits != before:
+            syscalls, rules = self._services
+            syscalls.charge("OnEvmNode", (kamt.compared_bits - before) * rules.path_bit_price)
+        return word
 
     def set(self, key: int, value: int) -> int:
         """Write a word, 0 to remove the slot; return the word that was there."""
         before = self.get(key)  # opens and charges for the nodes that the tree needs to write the word
         if before != value:
             self._is_empty = False
-            if value:
-                self._written[key] = value
-            else:
-                self._write_tree(key)
+            self._kamt = self._kamt or self._open_tree()
+            try:
+                self._kamt.set(key, value)
+            except _INVALID as error:
+                raise _invalid_slots(error) from None
         return before
 
-    def _write_tree(self, removed: int | None = None) -> Kamt:
-        """Write the words to the tree, remove one of its slots, and return it."""
-        if self._kamt is None:
-            self._kamt = self._open_tree()
-        try:
-            if len(self._written) == 1:
-                self._kamt.set(*next(iter(self._written.items())))
-            else:
-                self._kamt.set_all(self._written.items())
-            self._written = {}
-            if removed is not None:
-                self._kamt.set(removed, 0)
-        except _INVALID as error:
-            raise _invalid_slots(error) from None
-        return self._kamt
-
     def flush(self) -> Cid:
-        """Write the changed nodes and return the root."""
+        """Write the changed nodes, also those that are as before, and return the root."""
+        self._kamt = self._kamt or self._open_tree()
         try:
-            return self._write_tree().flush()
+            return self._kamt.flush()
         except _INVALID as error:
             raise _invalid_slots(error) from None
 

@@ -15,7 +15,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import HypervisorError, OutOfGas
 from hypervisor.exit_codes import ExitCode
-from hypervisor.tracing import StepTracer
+from hypervisor.tracing import Tracer
 from runtimes.evm.contracts.code import Code
 from runtimes.evm.contracts.gas_table import GasTable
 from runtimes.evm.contracts.opcodes import Opcode
@@ -176,7 +176,7 @@ class Host(Protocol):
         """An object that is the same for every frame of a message."""
 
     @property
-    def steps(self) -> StepTracer | None:
+    def steps(self) -> Tracer | None:
         """The tracer that receives every instruction, or None."""
 
     def get_refund(self) -> int:

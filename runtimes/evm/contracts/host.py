@@ -20,7 +20,7 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel.call import LentCode
 from hypervisor.messages.address import Address
-from hypervisor.tracing import StepTracer, step_tracer
+from hypervisor.tracing import Tracer, with_steps
 from hypervisor.types import METHOD_SEND, MethodNumber
 from runtimes.evm.contracts.code import EMPTY_CODE_HASH
 from runtimes.evm.contracts.contract import EvmContract
@@ -174,9 +174,8 @@ class FilecoinHost:
         self._prev_randao: bytes | None = None
 
     @property
-    def steps(self) -> StepTracer | None:
-        tracer = self.syscalls.kernel.tracer
-        return None if tracer is None else step_tracer(tracer)
+    def steps(self) -> Tracer | None:
+        return with_steps(self.syscalls.kernel.tracer)
 
     def get_refund(self) -> int:
         """Return 0: Filecoin has no refunds."""

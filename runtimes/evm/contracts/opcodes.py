@@ -30,11 +30,11 @@ _ROWS: Final = """
     36 CALLDATASIZE 1    37 CALLDATACOPY 5   38 CODESIZE 1        39 CODECOPY 5      3a GASPRICE 9     3b EXTCODESIZE 20
     3c EXTCODECOPY 20    3d RETURNDATASIZE 1 3e RETURNDATACOPY 5  3f EXTCODEHASH 20  40 BLOCKHASH 3    41 COINBASE 1
     42 TIMESTAMP 1       43 NUMBER 2         44 PREVRANDAO 2      45 GASLIMIT 1      46 CHAINID 1      47 SELFBALANCE 7
-    48 BASEFEE 7         50 POP 1            51 MLOAD 5           52 MSTORE 4        53 MSTORE8 2      54 SLOAD 8
-    55 SSTORE 60         56 JUMP 1           57 JUMPI 2           58 PC 1            59 MSIZE 1        5a GAS 1
+    48 BASEFEE 7         50 POP 1            51 MLOAD 5           52 MSTORE 4        53 MSTORE8 2      54 SLOAD 17
+    55 SSTORE 28         56 JUMP 1           57 JUMPI 2           58 PC 1            59 MSIZE 1        5a GAS 1
     5b JUMPDEST 1        5c TLOAD 7          5d TSTORE 60         5e MCOPY 6         5f PUSH0 1
     a0 LOG0 24           a1 LOG1 36          a2 LOG2 48           a3 LOG3 60         a4 LOG4 72
-    f0 CREATE 100        f1 CALL 70          f3 RETURN 0          f4 DELEGATECALL 70 f5 CREATE2 100    fa STATICCALL 70
+    f0 CREATE 100        f1 CALL 28          f3 RETURN 0          f4 DELEGATECALL 28 f5 CREATE2 100    fa STATICCALL 28
     fd REVERT 0          fe INVALID 0        ff SELFDESTRUCT 50
 """
 

@@ -106,10 +106,16 @@ class EvmRules(NamedTuple):
     """Bytes of the memory shared by all live calls that an invocation takes: initial memory and a page of heap."""
     analysis_price: int = 87_000
     """Search for jump destinations, per instruction of the code that is about to run (measured)."""
-    node_read_price: int = 1_000_000
-    """Decoding a node of a storage tree, per byte (measured); opening its block has the machine's price."""
+    node_price: int = 16_000_000
+    """Decoding a node of a storage tree (measured); opening its block has the machine's price."""
+    node_read_price: int = 170_000
+    """Decoding a node, per byte (measured)."""
     node_write_price: int = 350_000
     """Encoding a node, per byte (measured)."""
+    call_price: int = 18_600_000
+    """Sending a call, which those of precompiles do not need (measured)."""
+    path_bit_price: int = 264_000
+    """Comparing a slot with the path of a link, per bit (measured)."""
     memory_fill_price: int = _PRICES.wasm_memory_per_byte
     memory_growth_price: int = _PRICES.wasm_memory_per_byte
     """Linear prices per byte of memory: zeroing it, and growing the instance beyond `free_memory`."""
@@ -184,8 +190,11 @@ def filecoin_evm_rules(network: NetworkVersion) -> EvmRules:
     return rules._replace(
         gas_rate=work_at(prices, rules.gas_rate),
         analysis_price=work_at(prices, rules.analysis_price),
+        node_price=work_at(prices, rules.node_price),
         node_read_price=work_at(prices, rules.node_read_price),
         node_write_price=work_at(prices, rules.node_write_price),
+        call_price=work_at(prices, rules.call_price),
+        path_bit_price=work_at(prices, rules.path_bit_price),
     )
 
 

@@ -12,7 +12,7 @@ from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
-from hypervisor.tracing import PausingTracer, RuntimeEvent, StepTracer, counter_tracer, pausing_tracer
+from hypervisor.tracing import Detail, RuntimeEvent, Tracer
 from runtimes.evm.contracts.engine import (
     CallInputs,
     CallKind,
@@ -136,10 +136,10 @@ class FastEngine:
         finally:
             pool.release(instance)
 
-    def _run(self, instance: FastInstance, host: Host, steps: StepTracer | None, command: int) -> Step:
+    def _run(self, instance: FastInstance, host: Host, steps: Tracer | None, command: int) -> Step:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
-        counting, pausing = (None, None) if steps is None else (counter_tracer(steps), pausing_tracer(steps))
-        instance.visit = None if counting is None else counting.visit
+        pausing = steps if steps is not None and steps.detail is Detail.PAUSES else None
+        instance.visit = steps.visit if steps is not None and steps.detail is Detail.COUNTERS else None
         instance.pause = None if pausing is None else partial(self._pause, pausing)
         try:
             exit_code = instance.run(command, host)
@@ -159,7 +159,7 @@ class FastEngine:
         self._trace_cost(instance, host)
         return self._read_subcall(instance, host)
 
-    def _pause(self, tracer: PausingTracer, counter: int, read_step: Callable[[], RuntimeEvent]) -> int:
+    def _pause(self, tracer: Tracer, counter: int, read_step: Callable[[], RuntimeEvent]) -> int:
         left_out = min(tracer.pause(self._shown_next, counter, read_step), _MAX_SKIPPED)
         self._shown_next += 1 + left_out
         return left_out

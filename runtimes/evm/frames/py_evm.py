@@ -11,7 +11,7 @@ from eth.vm.stack import to_int
 
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from hypervisor.errors import Fatal, OutOfGas
-from hypervisor.tracing import CounterTracer, StepTracer
+from hypervisor.tracing import Detail, Tracer
 from runtimes.evm.contracts.engine import (
     CallInputs,
     CreateInputs,
@@ -86,7 +86,7 @@ class PyEvmEngine:
         self._table = table
         self._computation: FrameComputation | None = None
         self._inputs: CallInputs | CreateInputs | None = None
-        self._steps: StepTracer | None = None
+        self._steps: Tracer | None = None
 
     def start(self, frame: Frame, host: Host) -> Step:
         self._computation = FrameComputation(frame, host)
@@ -117,7 +117,7 @@ class PyEvmEngine:
 
     def _run(self, computation: FrameComputation) -> Step:
         if self._steps is not None:
-            if isinstance(self._steps, CounterTracer):
+            if self._steps.detail is Detail.COUNTERS:
                 return self._run_counted(computation, self._steps.visit)
             return self._run_traced(computation, self._steps)
         rows, gas = self._table.rows, computation.host.gas
@@ -144,9 +144,9 @@ class PyEvmEngine:
         end = len(code)
         while True:
             position = stream.program_counter
+            visit(position)
             if position >= end:
                 return FrameOutcome(Status.SUCCESS)
-            visit(position)
             stream.program_counter = position + 1
             price, function = rows[code[position]]
             if price > gas.remaining:
@@ -157,7 +157,7 @@ class PyEvmEngine:
                 self._inputs = inputs
                 return inputs
 
-    def _run_traced(self, computation: FrameComputation, tracer: StepTracer) -> Step:
+    def _run_traced(self, computation: FrameComputation, tracer: Tracer) -> Step:
         """Run with an event before and after each instruction."""
         gas, code = computation.host.gas, computation.frame.code.data
         while True:

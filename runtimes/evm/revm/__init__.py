@@ -15,12 +15,11 @@ from runtimes.evm.revm.observation import (
     Access,
     CannotObserve,
     InterceptedCall,
-    Interest,
     ObservedEnd,
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import AccessKind, Mode
+from runtimes.evm.revm.protocol import AccessKind, Interest, Mode
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of

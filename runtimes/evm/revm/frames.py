@@ -15,7 +15,7 @@ from bridge.evm_steps import EvmCost, EvmFault
 from bridge.gas import SLICE
 from hypervisor.errors import Fatal, OutOfGas
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
-from hypervisor.tracing import StepTracer, step_tracer
+from hypervisor.tracing import Tracer, with_steps
 from runtimes.evm.contracts.code import Code
 from runtimes.evm.contracts.engine import (
     CallInputs,
@@ -106,7 +106,7 @@ class SessionHost:
         """Gas before the call that the frame makes."""
 
     @property
-    def steps(self) -> StepTracer | None:
+    def steps(self) -> Tracer | None:
         return self._frames.steps
 
     def get_refund(self) -> int:
@@ -156,8 +156,7 @@ class PythonFrames:
         self._requests, self._new_engine = requests, new_engine
         self._fork = requests.block.fork
         self._open: list[tuple[Engine, SessionHost]] = []
-        tracer = requests.machine.tracer
-        self.steps = None if tracer is None else step_tracer(tracer)
+        self.steps = with_steps(requests.machine.tracer)
 
     @property
     def refund(self) -> int:

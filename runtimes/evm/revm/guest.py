@@ -35,13 +35,13 @@ from runtimes.evm.revm.protocol import (
     MAILBOX,
     PAUSE,
     REGION,
-    TRANSACTION,
     TRANSACTION_END,
+    TRANSACTION_HEAD,
+    CallScheme,
     Command,
     InstructionResult,
     TransactionEnd,
 )
-from runtimes.evm.revm.protocol import CallKind as ProtocolKind
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import LinkedModule, Linker, own_engine, trap_signals
 from runtimes.wasmtime.instance import Instance
@@ -216,7 +216,7 @@ def read_addresses(data: bytes, at: int) -> tuple[list[EthAddress], int]:
 
 def call_message(sender: bytes, to: bytes, value: int, data: bytes, gas: int, mode: int, steps: int) -> bytes:
     """Return the message of a free call of a contract, with calldata `data`."""
-    head = TRANSACTION.pack_values(
+    head = TRANSACTION_HEAD.pack_values(
         mode, steps, DYNAMIC_FEE, gas, 0, _NO_FEE, _NO_FEE, _NO_FEE, sender, 1, to, value.to_bytes(32, "big")
     )
     return b"".join((head, data_message(data), _NO_LISTS))
@@ -225,7 +225,7 @@ def call_message(sender: bytes, to: bytes, value: int, data: bytes, gas: int, mo
 def transaction_message(transaction: Transaction, sender: bytes, mode: int, steps: int, chain_id: int) -> bytes:
     """Return the message of a transaction, whose fees have at most 128 bits; it stops after `steps` jumpdests."""
     to, data = transaction.to, transaction.data
-    head = TRANSACTION.pack_values(
+    head = TRANSACTION_HEAD.pack_values(
         mode, steps, transaction.type, transaction.gas_limit, transaction.nonce,
         transaction.max_fee.to_bytes(16, "little"), transaction.max_priority_fee.to_bytes(16, "little"),
         transaction.max_fee_per_blob_gas.to_bytes(16, "little"), sender, to is not None, to or ZERO_ADDRESS,
@@ -253,10 +253,10 @@ def transaction_message(transaction: Transaction, sender: bytes, mode: int, step
 
 
 KINDS: Final = {
-    ProtocolKind.CALL: CallKind.CALL,
-    ProtocolKind.STATICCALL: CallKind.STATICCALL,
-    ProtocolKind.DELEGATECALL: CallKind.DELEGATECALL,
-    ProtocolKind.CALLCODE: CallKind.CALLCODE,
+    CallScheme.CALL: CallKind.CALL,
+    CallScheme.STATICCALL: CallKind.STATICCALL,
+    CallScheme.DELEGATECALL: CallKind.DELEGATECALL,
+    CallScheme.CALLCODE: CallKind.CALLCODE,
 }
 """Kinds of calls by the guest's number; others are creations."""
 STATUS: Final = {

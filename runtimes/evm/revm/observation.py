@@ -69,15 +69,6 @@ class Access(NamedTuple):
         return EthAddress(address.to_bytes(20, "big")), bool(exists)
 
 
-class Interest(NamedTuple):
-    """Depth down to which all calls of frames stop, and the one down to which `call_end` sees ends; 0 for none."""
-
-    calls: int
-    ends: int
-    at_once: bool
-    """True if the whole call is kept or discarded at its end, if nothing stops before."""
-
-
 class ObservedEnd(NamedTuple):
     """A call's end: exit code, data, gas before refunds, refunds, logs of what succeeded, words of touched slots."""
 

@@ -42,13 +42,7 @@ from runtimes.evm.revm.guest import (
     transaction_message,
 )
 from runtimes.evm.revm.native import KERNEL, NativeCalls
-from runtimes.evm.revm.observation import (
-    CannotObserve,
-    InterceptedCall,
-    Interest,
-    ObservedEnd,
-    SessionCall,
-)
+from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd, SessionCall
 from runtimes.evm.revm.operations import Operations
 from runtimes.evm.revm.protocol import (
     BORDER_ANSWER,
@@ -61,7 +55,6 @@ from runtimes.evm.revm.protocol import (
     CREATION,
     ENTER,
     GAS,
-    GAS_PRICE,
     INTEREST,
     ISOLATED_BASE,
     ISOLATED_CHARGES,
@@ -72,14 +65,15 @@ from runtimes.evm.revm.protocol import (
     RESULT,
     SAME_LOGS,
     Answer,
+    CallScheme,
     Command,
     EndEvent,
-    Entry,
+    EnterFlag,
     Exit,
+    Interest,
     Mode,
     Operation,
 )
-from runtimes.evm.revm.protocol import CallKind as CreationKind
 from runtimes.evm.revm.session import StateSession, fits
 
 _PRICE_BITS: Final = 128
@@ -123,7 +117,11 @@ class CallObserver(Protocol):
         """Draw the word of a slot that is about to be accessed, unless it has been."""
 
     def interest(self) -> Interest:
-        """Return what the observer wants to see from now on."""
+        """Return what the observer wants to see from now on.
+
+        `calls` is the depth down to which all calls of frames stop, `ends` the one down to which `call_end` sees ends;
+        0 for none. With `at_once`, the whole call is kept or discarded at its end, if nothing stops before.
+        """
 
     def begin_call(self, to: EthAddress) -> None:
         """Begin a following call: one that stops, has logs, or is the last one."""
@@ -217,9 +215,10 @@ class ObservedCall(Operations):
         if self.is_running:
             self._session.held.abandon(self._guest)
         self._exchanges.undo_all()
-        self._requests.end()
         if self._has_kernel:
             self._session.end_kernel()
+        else:
+            self._requests.end()
         if self._is_renewed or self._is_isolated:
             self._session.forget_block()
 
@@ -470,7 +469,7 @@ class ObservedCall(Operations):
                 self._depth, self._passed = entered, None
             else:
                 self._end_unseen(self._passed)
-        kind, second = KINDS.get(number), number == CreationKind.CREATE2
+        kind, second = KINDS.get(number), number == CallScheme.CREATE2
         delegates = kind is CallKind.DELEGATECALL
         request = InterceptedCall(
             kind, EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
@@ -539,7 +538,7 @@ class ObservedCall(Operations):
 
         `interest` is that of the observer after it. With `isolates` it may be a transaction (`Mode.ISOLATES`).
         """
-        flags = Entry.UNSEEN | (Entry.ISOLATED if isolates else 0)
+        flags = EnterFlag.UNSEEN | (EnterFlag.ISOLATED if isolates else 0)
         self._passing = _enter(sender, flags) + self._packed(interest)
 
     def isolate(
@@ -699,7 +698,7 @@ class ObservedCall(Operations):
         if self.state is not CallState.NEW:
             if gas_price >> _PRICE_BITS:
                 raise CannotObserve
-            price = GAS_PRICE.pack(gas_price.to_bytes(16, "little"))
+            price = gas_price.to_bytes(16, "little")
             self._write(Operation.SET_PRICES, ZERO_ADDRESS, price + list_message(blob_hashes))
 
     @property
@@ -749,7 +748,7 @@ def _address_list(addresses: frozenset[EthAddress]) -> bytes:
 
 def _enter(sender: EthAddress | None, flags: int = 0) -> bytes:
     """Return how a call is entered, as another sender if one is given."""
-    return ENTER.pack(flags | (0 if sender is None else Entry.AS_SENDER), sender or ZERO_ADDRESS)
+    return ENTER.pack(flags | (0 if sender is None else EnterFlag.AS_SENDER), sender or ZERO_ADDRESS)
 
 
 def observe(

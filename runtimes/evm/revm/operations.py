@@ -10,7 +10,6 @@ from bridge.ethereum.transactions import DELEGATION_PREFIX
 from runtimes.evm.revm.guest import GuestFailure, data_message
 from runtimes.evm.revm.observation import Access, CannotObserve
 from runtimes.evm.revm.protocol import (
-    ACCESS,
     ACCOUNT_STATE,
     AMOUNTS,
     COOL,
@@ -18,6 +17,7 @@ from runtimes.evm.revm.protocol import (
     GAS,
     OPCODE_BITS,
     OPERATION_HEAD,
+    RECORDED_ACCESS,
     SLOT_WORD,
     Operation,
 )
@@ -121,7 +121,7 @@ class Operations:
     def accesses(self) -> Iterator[Access]:
         """Yield what instructions have accessed since the last time."""
         data, number = self._operate(Operation.ACCESSES, ZERO_ADDRESS), int.from_bytes
-        for kind, account, *words in ACCESS.read_all(data, 0, len(data) // ACCESS.size):
+        for kind, account, *words in RECORDED_ACCESS.read_all(data, 0, len(data) // RECORDED_ACCESS.size):
             first, second, third, fourth = (number(word, "big") for word in words)
             place, of_kind = divmod(kind, 1 << OPCODE_BITS)
             yield Access(of_kind, EthAddress(account), first, second, third, fourth, place)

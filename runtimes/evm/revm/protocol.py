@@ -26,8 +26,8 @@ class Command:
     MAILBOX: Final = 0  # return the address of the mailbox
     RESERVE: Final = 1  # reserve the mailbox's size for input
     RULES: Final = 2  # data of `ForkRules`; `Rules`
-    BLOCK: Final = 3  # `Block`
-    TRANSACT: Final = 4  # `Transaction`; with `Mode.CALL` what its observer wants to see, and the calls that follow
+    BLOCK: Final = 3  # `BlockValues`
+    TRANSACT: Final = 4
     ANSWER: Final = 5  # answer an exit: a message that begins with a number of `Answer`
     ABANDON: Final = 6  # give up the transaction; return the number of transactions that can be undone
     KEEP: Final = 7
@@ -50,10 +50,10 @@ class Exit:
     DONE: Final = 0  # the end: `TransactionEnd`; of calls with an observer, `CallResult` for each
     INVALID: Final = 1  # revm refuses the transaction; its text
     LEAVE: Final = 2  # a value is missing in the middle of a call with an observer
-    ACCOUNT: Final = 3  # `AccountRequest`
+    ACCOUNT: Final = 3  # an address
     SLOT: Final = 4  # `SlotRequest`
     CODE: Final = 5  # `CodeRequest`
-    BLOCK_HASH: Final = 6  # `BlockHashRequest`
+    BLOCK_HASH: Final = 6  # a block's number (u64)
     PRECOMPILE: Final = 7  # `PrecompileRequest`, data
     PAUSE: Final = 8  # the execution takes long: `Pause`; where code is hot, `HotCode`
     RECORD_IS_LARGE: Final = 9  # a part of the record is to be taken
@@ -102,11 +102,11 @@ class Operation:
     COOL: Final = 10  # `Cool`
     MAKE_COLD: Final = 11  # make all accounts and slots cold
     SET_ORIGIN: Final = 12  # the account is the origin that contracts see
-    SET_PRICES: Final = 13  # `GasPrice`; list of blob hashes
+    SET_PRICES: Final = 13  # gas price (u128); list of blob hashes
     WATCH: Final = 14  # `Count`: modes of frames from now on
     SET_RANDOM: Final = 15  # list of accounts whose slots have random words
     SET_HOOKED: Final = 16  # list of accounts whose slots have hooks
-    ACCESSES: Final = 17  # `Access` for each since the last time
+    ACCESSES: Final = 17  # `RecordedAccess` for each since the last time
     GAS: Final = 18  # `Gas` that the frame has used
     RESET_GAS: Final = 19  # give the frame the gas with which it began
     ENDED_GAS: Final = 20  # `EndedGas`
@@ -117,7 +117,7 @@ class Operation:
     CALLED: Final = 25  # go on after it
     BEGIN_ISOLATED: Final = 26  # `Gas`: the held call is a transaction of the account
     END_ISOLATED: Final = 27  # `IsolatedCharges`: `IsolatedGas`
-    SET_ACCOUNT: Final = 28  # `SetAccount`: what the kernel has changed
+    SET_ACCOUNT: Final = 28  # `SetAccount`: the kernel's changes
     EMIT: Final = 29  # `Count`: a log that stands for this event of an actor
     POSITION: Final = 30  # `Position`
     REVERT: Final = 31  # `Position`: undo what was done since then
@@ -131,7 +131,7 @@ class Operation:
     CREATIONS: Final = 39  # addresses of created contracts
 
 
-class CallKind:
+class CallScheme:
     """Kinds of calls and creations."""
 
     CALL: Final = 0
@@ -203,7 +203,7 @@ class Mode:
 
 
 class EndEvent:
-    """What has happened at the end of a call with an observer."""
+    """Events at the end of a call with an observer."""
 
     ENDED: Final = 1  # it was kept or discarded
     CHANGED: Final = 2  # it has changed the state
@@ -211,7 +211,7 @@ class EndEvent:
     TOUCHED: Final = 8  # accounts exist after it that cheatcodes have named
 
 
-class Entry:
+class EnterFlag:
     """How a call is entered."""
 
     AS_SENDER: Final = 1  # as another sender
@@ -225,7 +225,7 @@ class AccountFlag:
     EXISTS: Final = 1
     HAS_SLOTS: Final = 2
     NATIVE: Final = 4  # the kernel runs its calls
-    PRECOMPILE: Final = 8  # the kernel runs what calls by contracts execute
+    PRECOMPILE: Final = 8  # the kernel runs the code of calls by contracts
 
 
 class DrainFlag:
@@ -246,7 +246,7 @@ class HeldFlag:
 
 
 class KernelFlag:
-    """What the kernel has changed of an account, beside its balance."""
+    """The kernel's changes of an account, beside its balance."""
 
     NONCE: Final = 1
     NO_CODE: Final = 2  # it is no native actor any more
@@ -254,7 +254,7 @@ class KernelFlag:
 
 
 class AccessListFlag:
-    """What a transaction has changed of an account in the block's access list."""
+    """A transaction's changes of an account in the block's access list."""
 
     BALANCE: Final = 1
     NONCE: Final = 2
@@ -262,7 +262,7 @@ class AccessListFlag:
 
 
 class WarmFlag:
-    """What the transaction has made of a warm account."""
+    """A warm account: created or destroyed by the transaction."""
 
     CREATED: Final = 1
     DESTROYED: Final = 2
@@ -400,18 +400,18 @@ Rules = NamedTuple("Rules", [
 ])
 RULES: Final = Layout(Rules, "<IQQIIQQII")
 
-Block = NamedTuple("Block", [
+BlockValues = NamedTuple("BlockValues", [
     ("number", bytes), ("timestamp", bytes), ("gas_limit", int), ("base_fee", int), ("blob_base_fee", bytes),
     ("coinbase", EthAddress), ("randomness", bytes), ("slot_number", int),
 ])
-BLOCK: Final = Layout(Block, "<32s32sQQ16s20s32sQ")
+BLOCK_VALUES: Final = Layout(BlockValues, "<32s32sQQ16s20s32sQ")
 
-Transaction = NamedTuple("Transaction", [
+TransactionHead = NamedTuple("TransactionHead", [
     ("mode", int), ("steps", int), ("kind", int), ("gas_limit", int), ("nonce", int), ("max_fee", bytes),
     ("max_priority_fee", bytes), ("max_fee_per_blob_gas", bytes), ("sender", EthAddress), ("has_receiver", int),
     ("receiver", EthAddress), ("value", bytes),
 ])
-TRANSACTION: Final = Layout(Transaction, "<IIIQQ16s16s16s20sI20s32s")
+TRANSACTION_HEAD: Final = Layout(TransactionHead, "<IIIQQ16s16s16s20sI20s32s")
 
 Authorization = NamedTuple("Authorization", [
     ("chain_id", bytes), ("address", EthAddress), ("nonce", int), ("is_valid", int), ("authority", EthAddress),
@@ -427,17 +427,11 @@ PAUSE: Final = Layout(Pause, "<I")
 HotCode = NamedTuple("HotCode", [("counter", int), ("code_hash", bytes), ("size", int)])
 HOT_CODE: Final = Layout(HotCode, "<I32sI")
 
-AccountRequest = NamedTuple("AccountRequest", [("address", EthAddress)])
-ACCOUNT_REQUEST: Final = Layout(AccountRequest, "<20s")
-
 SlotRequest = NamedTuple("SlotRequest", [("address", EthAddress), ("slot", bytes)])
 SLOT_REQUEST: Final = Layout(SlotRequest, "<20s32s")
 
 CodeRequest = NamedTuple("CodeRequest", [("address", EthAddress), ("code_hash", bytes)])
 CODE_REQUEST: Final = Layout(CodeRequest, "<20s32s")
-
-BlockHashRequest = NamedTuple("BlockHashRequest", [("number", int)])
-BLOCK_HASH_REQUEST: Final = Layout(BlockHashRequest, "<Q")
 
 PrecompileRequest = NamedTuple("PrecompileRequest", [("address", EthAddress), ("gas", int), ("size", int)])
 PRECOMPILE_REQUEST: Final = Layout(PrecompileRequest, "<20sQI")
@@ -525,9 +519,6 @@ SLOT_WORD: Final = Layout(SlotWord, "<32s32s")
 Cool = NamedTuple("Cool", [("has_slot", int), ("slot", bytes)])
 COOL: Final = Layout(Cool, "<I32s")
 
-GasPrice = NamedTuple("GasPrice", [("gas_price", bytes)])
-GAS_PRICE: Final = Layout(GasPrice, "<16s")
-
 EndedGas = NamedTuple("EndedGas", [("limit", int), ("used", int), ("refund", int)])
 ENDED_GAS: Final = Layout(EndedGas, "<QQQ")
 
@@ -543,10 +534,10 @@ ISOLATED_CHARGES: Final = Layout(IsolatedCharges, "<QQQQ")
 IsolatedGas = NamedTuple("IsolatedGas", [("used", int), ("refund", int)])
 ISOLATED_GAS: Final = Layout(IsolatedGas, "<QQ")
 
-Access = NamedTuple("Access", [
+RecordedAccess = NamedTuple("RecordedAccess", [
     ("kind", int), ("account", EthAddress), ("first", bytes), ("second", bytes), ("third", bytes), ("fourth", bytes),
 ])
-ACCESS: Final = Layout(Access, "<I20s32s32s32s32s")
+RECORDED_ACCESS: Final = Layout(RecordedAccess, "<I20s32s32s32s32s")
 
 Position = NamedTuple("Position", [("journal", int), ("logs", int), ("selfdestructs", int)])
 POSITION: Final = Layout(Position, "<III")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
 from bridge.evm_steps import (
@@ -44,15 +44,13 @@ from hypervisor.tracing import (
     ActorFound,
     CallEnded,
     CallStarted,
-    CounterTracer,
+    Detail,
     Dispatched,
     EventEmitted,
     GasCharged,
-    PausingTracer,
     TraceEvent,
     Tracer,
-    pausing_tracer,
-    step_tracer,
+    with_steps,
 )
 from hypervisor.types import METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from runtimes.evm.contracts.calls import INVOKE_CONTRACT_DELEGATE
@@ -80,7 +78,7 @@ from runtimes.evm.revm.protocol import (
     SLOT_ITEM,
     STEP_ITEM,
     CallFlag,
-    CallKind,
+    CallScheme,
     EndFlag,
     InstructionResult,
     Item,
@@ -217,7 +215,7 @@ class _Open:
         """Value that the frame transfers, and the receiver."""
 
 
-class Replay:
+class Replay(Tracer):
     """Gives the events of a transaction's record to a tracer, part by part."""
 
     def __init__(self, tracer: Tracer, fork: Fork, codes: Codes, actor_of: ActorNumbers, evm: tuple[Cid, str]) -> None:
@@ -225,7 +223,8 @@ class Replay:
         self._tracer = tracer
         self._fork, self._codes, self._actor_of, self._evm = fork, codes, actor_of, evm
         self._open: list[_Open] = []
-        self._steps, self._pausing = step_tracer(tracer), pausing_tracer(tracer)
+        self._steps = with_steps(tracer)
+        self._pausing = tracer if tracer.detail is Detail.PAUSES else None
         self._cost: int | None = None
         """Cost of the last instruction, until it is reported."""
         self._size = self._left_out = 0
@@ -282,7 +281,7 @@ class Replay:
         given, at = data[at : at + length], at + length
         is_over = at < len(data) and data[at] == Item.END  # unless the part ends after the beginning of a frame
         _, ended, result, *_ = END_ITEM.unpack_from(data, at) if is_over else (0, 0, 0)
-        creates = kind in (CallKind.CREATE, CallKind.CREATE2)
+        creates = kind in (CallScheme.CREATE, CallScheme.CREATE2)
         is_refused = result == InstructionResult.OUT_OF_FUNDS or (
             creates and result != InstructionResult.OVERFLOW_PAYMENT
         )
@@ -295,7 +294,7 @@ class Replay:
             event(EvmFrame(EthAddress(target), code))
             return at
         name = self._fork.precompiles.get(code_address)
-        borrows = kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
+        borrows = kind in (CallScheme.DELEGATECALL, CallScheme.CALLCODE)
         from_, to, method = self._actor_of(target if borrows else caller), delegated_address(code_address), INVOKE_EVM
         params, codec, is_answered = given, RAW, ended & EndFlag.ANSWERED != 0
         if creates:
@@ -305,7 +304,7 @@ class Replay:
             to, method, codec = Address.id(from_), INVOKE_CONTRACT_DELEGATE, DAG_CBOR
             params, value = DelegateCallParams(cid, given, EthAddress(caller), TokenAmount(value)).encode(), 0
         else:
-            value = value if kind == CallKind.CALL else 0
+            value = value if kind == CallScheme.CALL else 0
             if not is_answered:
                 method, codec = INVOKE_CONTRACT_DELEGATE if borrows else INVOKE_EVM, RAW if given else 0
         event(CallStarted(from_, to, method, TokenAmount(value), params, codec, bool(static), gas))
@@ -448,7 +447,7 @@ class Replay:
         return at
 
     @staticmethod
-    def _pause(tracer: PausingTracer, call: _Open, counter: int, read: Callable[[], EvmStep]) -> None:
+    def _pause(tracer: Tracer, call: _Open, counter: int, read: Callable[[], EvmStep]) -> None:
         call.begun, call.counter = call.begun + 1, counter
         if call.begun >= call.shown_next:
             call.shown_next = call.begun + 1 + tracer.pause(call.begun, counter, read)
@@ -476,7 +475,7 @@ class Replay:
         at += COUNTERS_ITEM.size
         counters = array("I")
         counters.frombytes(data[at : at + 4 * count])
-        cast(CounterTracer, self._tracer).visit_all(counters)
+        self._tracer.visit_all(counters)
         return at + 4 * count
 
 

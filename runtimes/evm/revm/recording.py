@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bridge.ethereum.block import SYSTEM_ADDRESS
-from hypervisor.tracing import GasCharged, Tracer, counter_tracer, step_tracer
+from hypervisor.tracing import Detail, GasCharged, Tracer
 from runtimes.evm.forks.forks import Fork
 from runtimes.evm.revm.guest import Guest
 from runtimes.evm.revm.held import HeldState
@@ -41,9 +41,9 @@ class Recording:
         self._has_system = bool(mode & Mode.SYSTEM) or fork.transfer_logs
         if mode & Mode.PYTHON_FRAMES:
             return Mode.RECORD
-        if counter_tracer(tracer) is not None:
+        if tracer.detail is Detail.COUNTERS:
             return Mode.RECORD | Mode.RECORD_COUNTERS
-        return Mode.RECORD | (Mode.RECORD_STEPS if step_tracer(tracer) is not None else 0)
+        return Mode.RECORD | (Mode.RECORD_STEPS if tracer.detail else 0)
 
     @property
     def replay(self) -> Replay:

@@ -28,7 +28,6 @@ from runtimes.evm.revm.precompiles import run_precompile
 from runtimes.evm.revm.protocol import (
     ACCOUNT_ANSWER,
     BLOCK_HASH_ANSWER,
-    BLOCK_HASH_REQUEST,
     CODE_ANSWER,
     CODE_REQUEST,
     COUNT,
@@ -249,7 +248,7 @@ class Requests:
 
     def block_hash(self, request: bytes) -> bytes:
         """Return the hash of an earlier block."""
-        (number,) = BLOCK_HASH_REQUEST.read(request)
+        number = int.from_bytes(request, "little")
         return BLOCK_HASH_ANSWER.pack_values(Answer.BLOCK_HASH, number, block_hash(self.machine, number))
 
     def precompile(self, request: bytes) -> bytes:

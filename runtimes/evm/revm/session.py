@@ -22,21 +22,10 @@ from hypervisor.context import ExternError, Externs, MachineContext
 from hypervisor.errors import Fatal, InvalidInput, LongExecution
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.state.state_tree import StateTree
-from hypervisor.tracing import takes_record
 from hypervisor.types import MAX_BALANCE
 from runtimes.evm.contracts.engine import Engine, EngineRules
 from runtimes.evm.forks.forks import Fork, code_limits
-from runtimes.evm.forks.validation import (
-    BlockLimits,
-    InvalidTransaction,
-    check,
-    check_funds,
-    check_sender,
-    check_simulated,
-    gas_price,
-    required_gas,
-    with_supported_type,
-)
+from runtimes.evm.forks.validation import BlockLimits, gas_price, required_gas, with_supported_type
 from runtimes.evm.revm.calls import filecoin_precompiles
 from runtimes.evm.revm.frames import PythonFrames
 from runtimes.evm.revm.guest import (
@@ -52,10 +41,10 @@ from runtimes.evm.revm.guest import (
 from runtimes.evm.revm.guest_rules import account_spec, fork_message
 from runtimes.evm.revm.held import HeldState, is_worn
 from runtimes.evm.revm.native import NativeCalls
-from runtimes.evm.revm.protocol import BLOCK, COUNT, JUMP_CODE, NO_LIMIT, RULES, Command, Exit, Mode
+from runtimes.evm.revm.protocol import BLOCK_VALUES, COUNT, JUMP_CODE, NO_LIMIT, RULES, Command, Exit, Mode
 from runtimes.evm.revm.recording import Recording
 from runtimes.evm.revm.requests import NeedsKernel, Requests, SessionBlock
-from runtimes.evm.revm.results import Results
+from runtimes.evm.revm.results import refusal_of, result_of
 from runtimes.evm.revm.transactions import (
     Entry,
     TransactionResult,
@@ -122,7 +111,6 @@ class StateSession:
         self.held = HeldState(machine, self._write)
         self.recording = Recording(machine, self.held)
         self.requests = Requests(machine, self.held, self.recording)
-        self._results = Results(machine, self.held)
         self.accesses = b""
         """Accesses of the newest transaction that was kept with `Mode.ACCESS_LIST` (`executor.AccessRecorder`)."""
         self.blob_base_fee: int | None = None
@@ -164,7 +152,7 @@ class StateSession:
             transaction = replace(transaction, max_priority_fee=transaction.max_fee)
         may_fit = not mode & Mode.CHECKED or _may_fit(transaction, fork, limits)
         if not (mode & Mode.SYSTEM or (may_fit and fits(transaction))):
-            raise self._refused(transaction, sender, mode, limits)
+            raise refusal_of(transaction, sender, self.held.read(sender), fork, mode, limits, "its values")
         if mode & Mode.KEEP and machine.state_tree.transactions:
             mode |= Mode.UNDOABLE
         if entry is not None:
@@ -189,31 +177,13 @@ class StateSession:
                 ended, record = self._execute(guest, message, mode, *burnt)
             except NeedsKernel:
                 return self._with_kernel(transaction, sender, message, mode, price, burnt, entry)
-            result = self._results.read(ended, transaction, sender, fork, mode, price, None)
+            result = result_of(machine, self.held, ended, transaction, sender, fork, mode, price, None)
         except Refusal as refusal:
-            raise self._refused(transaction, sender, mode, limits, str(refusal)) from None
+            account, reason = self.held.read(sender), str(refusal)
+            raise refusal_of(transaction, sender, account, fork, mode, limits, reason) from None
         if record is not None:
             self.recording.replay.run(*record)
         return result
-
-    def _refused(
-        self, transaction: Transaction, sender: EthAddress, mode: int, limits: BlockLimits, reason: str = "its values"
-    ) -> InvalidTransaction:
-        """Return the error for a transaction that is refused. Raises Fatal, with `reason`, if it is valid."""
-        fork = self.fork
-        required = required_gas(transaction, fork, sender)
-        account = self.held.read(sender)
-        try:
-            if mode & Mode.CHECKED:
-                check(transaction, fork, limits, required)
-                check_sender(transaction, account, fork)
-            else:
-                is_paid, is_capped = bool(mode & Mode.PAID), bool(mode & Mode.CAPPED)
-                check_simulated(transaction, fork, limits, required, is_paid=is_paid, is_capped=is_capped)
-                check_funds(transaction, account.balance, is_paid=is_paid)
-        except InvalidTransaction as error:
-            return error
-        raise Fatal(f"the EVM engine refuses a valid transaction: {reason}")
 
     def _with_kernel(
         self, transaction: Transaction, sender: EthAddress, message: bytes, mode: int, price: int,
@@ -244,7 +214,7 @@ class StateSession:
                 self.accesses = guest.output()
                 guest.call(Command.DRAIN)
                 self._write(tree, guest.output(), ended.head.gas_used * burnt[0] + burnt[1])
-            result = self._results.read(ended, transaction, sender, self.fork, mode, price, native)
+            result = result_of(self.machine, self.held, ended, transaction, sender, self.fork, mode, price, native)
             if record is not None:
                 recording.replay.run(*record)
             is_kept = bool(mode & Mode.KEEP)
@@ -320,7 +290,7 @@ class StateSession:
         """
         tracer, requests = self.machine.tracer, self.requests
         requests.begin(guest, mode)
-        if not self.runs_in_guest or not (tracer is None or takes_record(tracer)):
+        if not self.runs_in_guest or not (tracer is None or tracer.takes_record):
             mode |= self._begin_frames()
         if tracer is not None:
             mode |= self.recording.begin(tracer, self.fork, mode, intrinsic)
@@ -467,7 +437,7 @@ class StateSession:
         machine, context = self.machine, self.machine.context
         blob_base_fee = blob_base_fee if self.blob_base_fee is None else self.blob_base_fee
         try:
-            return BLOCK.pack(
+            return BLOCK_VALUES.pack(
                 number=context.epoch.to_bytes(32, "big"),
                 timestamp=context.timestamp.to_bytes(32, "big"),
                 gas_limit=min(block.gas_limit, _MAX_U64),

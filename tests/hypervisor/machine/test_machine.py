@@ -20,6 +20,7 @@ from hypervisor.machine.registry import Outcome, Registry, Runtime, RuntimeServi
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.state.state_tree import ActorState
+from hypervisor.tracing import Tracer
 from hypervisor.types import INIT_ACTOR, METHOD_SEND, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
 from store.blocks.memory import MemoryStore
 from store.cid import DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
@@ -291,7 +292,7 @@ def test_a_reader_shares_no_tracer(machine: Hypervisor) -> None:
     """The tracer belongs to one thread, the reader to another."""
     events: list[object] = []
 
-    class Listening:
+    class Listening(Tracer):
         def event(self, event: object, /) -> None:
             events.append(event)
 

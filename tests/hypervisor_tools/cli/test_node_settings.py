@@ -18,6 +18,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.proofs.verifier import EXTENSION, AcceptProofs, RefuseProofs, StorageProofs
 from hypervisor.versions.network_versions import NETWORK_VERSIONS
 from hypervisor_tools.cli.node import UNSUPPORTED, allow_open_files
+from hypervisor_tools.cli.node_settings import banner
 from hypervisor_tools.cli.options import proof_verifier
 from hypervisor_tools.cli.rpc_client import rpc_request
 from localnet import Network
@@ -49,6 +50,20 @@ def test_node_options_set_accounts_chain_id_and_genesis(tmp_path: Path) -> None:
         output = terminated(process)[0]
     assert f"Mnemonic:        {OTHER_WORDS}" in output
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
+
+
+def test_banner_says_that_gas_is_an_estimate_and_how_it_is_exact() -> None:
+    bundle = data_file("bundles/v18-devnet.car")
+    for network, remedy in (
+        (Network(network=28), "--bundle v18, after `hypervisor bundle fetch v18`"),
+        (Network(bundle=bundle, evm="fast"), "--evm official"),
+        (Network(bundle=bundle), None),
+        (Network(rules="ethereum"), None),
+    ):
+        with network:
+            lines = [line for line in banner(network, "", "", signs=True).splitlines() if line.startswith("Gas:")]
+        estimate = f"Gas:             an estimate, within a tenth for usual transactions; exact with {remedy}"
+        assert lines == ([] if remedy is None else [estimate])
 
 
 @pytest.mark.slow

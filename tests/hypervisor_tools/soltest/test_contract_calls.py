@@ -13,6 +13,7 @@ import pytest
 
 import runtimes.evm
 from bridge.ethereum.addresses import EthAddress, masked_id
+from hypervisor.tracing import Tracer
 from hypervisor.types import INIT_ACTOR
 from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
@@ -200,7 +201,7 @@ def test_tracer_gets_the_steps_of_a_call() -> None:
     assert made.call(DEFAULT_SENDER, STORE, bytes(64)).success
     events: list[object] = []
 
-    class Events:
+    class Events(Tracer):
         def event(self, event: object) -> None:
             events.append(event)
 

@@ -15,7 +15,7 @@ from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
 from hypervisor.gas import GasTracker
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.tracing import StepTracer
+from hypervisor.tracing import Tracer
 from hypervisor.versions.network_versions import LATEST, network_version
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc, read_alloc
 from runtimes.evm.contracts.code import Code
@@ -42,7 +42,7 @@ class FakeHost:
     def __init__(self, gas: int = 10**12) -> None:
         self.tracker = GasTracker(gas)
         self.gas = GasBudget(self.tracker, RULES.gas_rate)
-        self.steps: StepTracer | None = None
+        self.steps: Tracer | None = None
         self.storage: dict[int, int] = {}
         self.transient: dict[int, int] = {}
         self.balances: dict[EthAddress, int] = {MYSELF: 1000, OTHER: 7}

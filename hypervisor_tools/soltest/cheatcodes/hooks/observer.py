@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
-from hypervisor.tracing import takes_record
 from hypervisor.types import MAX_BALANCE
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
 from hypervisor_tools.soltest.cheatcodes.failures import ERROR, failure_data, revert_text
@@ -70,7 +69,7 @@ class TestObserver:
         machine, tracer = self._cheats.machine, self._cheats.machine.tracer
         if not self._cheats.state.pauses_gas:
             return False
-        return session_of(machine).runs_in_guest and (tracer is None or takes_record(tracer))
+        return session_of(machine).runs_in_guest and (tracer is None or tracer.takes_record)
 
     @property
     def may_have_set(self) -> bool:

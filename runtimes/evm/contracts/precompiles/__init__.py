@@ -9,12 +9,13 @@ from hypervisor.errors import ActorExit, LongExecution
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MAX_MILLIGAS, to_milligas
 from hypervisor.precompiles import Precompile
+from hypervisor.types import MILLIGAS_PER_GAS
 from runtimes.evm.contracts.engine import CallInputs
 from runtimes.evm.contracts.host import FilecoinHost
-from runtimes.evm.contracts.precompiles.ethereum import ETHEREUM, MAX_MODEXP_LENGTH, modexp_lengths
+from runtimes.evm.contracts.precompiles.ethereum import ETHEREUM, MAX_MODEXP_LENGTH, modexp_lengths, number
 from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from runtimes.evm.contracts.precompiles.filecoin import FILECOIN
-from runtimes.evm.contracts.precompiles.prices import PRICES, REFUSED
+from runtimes.evm.contracts.precompiles.prices import PRICES, first_refusal, modexp_price
 from runtimes.evm.contracts.precompiles.registered import run_registered
 
 __all__ = ["PrecompileFailure", "run_precompile"]
@@ -36,18 +37,18 @@ def run_precompile(host: FilecoinHost, inputs: CallInputs) -> bytes:
     if pure is None:
         return FILECOIN[name](host, inputs)
     if name == "modexp":
-        _hold_numbers(host, modexp_lengths(inputs.data))
-    price = to_milligas(PRICES[name](inputs.data))
-    if name not in REFUSED or host.syscalls.kernel.gas.available < price:  # nothing is computed that cannot be paid for
-        _charge(host, price)
-        return pure(inputs.data)
+        _hold_numbers(host, inputs.data)
+    available = host.syscalls.kernel.gas.available // MILLIGAS_PER_GAS
+    price = modexp_price(inputs.data, available) if name == "modexp" else PRICES[name](inputs.data)
     try:
-        output = pure(inputs.data)
+        output = pure(inputs.data) if price <= available else None  # nothing is computed that cannot be paid for
     except PrecompileFailure:
-        _charge(host, min(price, to_milligas(REFUSED[name])))
-        raise
-    _charge(host, price)
-    return output
+        output = None
+    refusal = first_refusal(name, inputs.data, available) if output is None and price else None
+    _charge(host, to_milligas(price if refusal is None else refusal[1]))
+    if refusal is not None:
+        raise refusal[0]
+    return pure(inputs.data) if output is None else output
 
 
 def _run_registered(host: FilecoinHost, inputs: CallInputs, row: Precompile) -> bytes:
@@ -56,17 +57,22 @@ def _run_registered(host: FilecoinHost, inputs: CallInputs, row: Precompile) -> 
     return run_registered(row, inputs.data)
 
 
-def _hold_numbers(host: FilecoinHost, lengths: tuple[int, int, int]) -> None:
-    """Charge for memory: the official module stores each number at its full length, and the result."""
+def _hold_numbers(host: FilecoinHost, data: bytes) -> None:
+    """Charge for memory: the official module stores each number but zero at its full length, and the result."""
+    lengths = modexp_lengths(data)
     if max(lengths) >= MAX_MODEXP_LENGTH:
         return
     limit = host.rules.max_frame_memory
     if max(lengths) > limit:
         raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"a number of {max(lengths)} bytes exceeds the memory")
+    at = 96
     for length in lengths:
-        host.hold(length, copies=1)
+        if any(data[at : at + length]):
+            host.hold(length, copies=1)
+        at += length
     modulus = lengths[2]
-    host.hold(modulus, copies=1 if 2 * modulus <= limit else 2)
+    is_zero = number(data, at - modulus, modulus) < 2
+    host.hold(modulus, copies=1 if is_zero or 2 * modulus <= limit else 2)
 
 
 def _charge(host: FilecoinHost, milligas: int) -> None:

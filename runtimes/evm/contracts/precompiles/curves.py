@@ -16,20 +16,25 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypervisor.errors import Fatal
 from hypervisor.threads import once
-from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
+from runtimes.evm.contracts.precompiles.failure import NotInGroup, PrecompileFailure
 
 if TYPE_CHECKING:
     import wasmtime
     from py_arkworks_bls12381 import G1Point, G2Point, Scalar
 
 _MODULE: Final = Path(__file__).parents[2] / "guests" / "bn254" / "bn254.wasm"
+BN254_MODULUS: Final = 0x30644E72E131A029B85045B68181585D97816A916871CA8D3C208C16D87CFD47
+BLS12_MODULUS: Final = int(
+    "1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16
+)
 _COORDINATE: Final = 32
 _POINT: Final = 64
 _PAIR: Final = 192
+_NOT_IN_GROUP: Final = 3
 _REFUSALS: Final = {
     1: "bn254 coordinate above the field's modulus",
     2: "bn254 point is not on the curve",
-    3: "bn254 point is not in the group",
+    _NOT_IN_GROUP: "bn254 point is not in the group",
 }
 
 
@@ -72,7 +77,7 @@ class _Curve:
         self._memory.write(self._store, data, self._start)
         status = self._call(function, self._start, *more)
         if status:
-            raise PrecompileFailure(_REFUSALS[status])
+            raise (NotInGroup if status == _NOT_IN_GROUP else PrecompileFailure)(_REFUSALS[status])
         return bytes(self._memory.read(self._store, self._start, self._start + _POINT))
 
     def _call(self, function: str, *arguments: int) -> int:
@@ -131,27 +136,27 @@ P = TypeVar("P")
 def g1_add(data: bytes) -> bytes:
     """Return the sum of two points of G1's curve."""
     _require_length(data, 2 * _G1)
-    return _spread(_point(data[:_G1], _g1_unchecked) + _point(data[_G1:], _g1_unchecked))
+    return _spread(g1_on_curve(data[:_G1]) + g1_on_curve(data[_G1:]))
 
 
 def g2_add(data: bytes) -> bytes:
     """Return the sum of two points of G2's curve."""
     _require_length(data, 2 * _G2)
-    return _spread(_point(data[:_G2], _g2_unchecked) + _point(data[_G2:], _g2_unchecked))
+    return _spread(g2_on_curve(data[:_G2]) + g2_on_curve(data[_G2:]))
 
 
 def g1_msm(data: bytes) -> bytes:
     """Return the sum of points of G1, each multiplied by a scalar."""
     from py_arkworks_bls12381 import G1Point
 
-    return _spread(G1Point.multiexp_unchecked(*_terms(data, _G1, _g1)))
+    return _spread(G1Point.multiexp_unchecked(*_terms(data, _G1, g1)))
 
 
 def g2_msm(data: bytes) -> bytes:
     """Return the sum of points of G2, each multiplied by a scalar."""
     from py_arkworks_bls12381 import G2Point
 
-    return _spread(G2Point.multiexp_unchecked(*_terms(data, _G2, _g2)))
+    return _spread(G2Point.multiexp_unchecked(*_terms(data, _G2, g2)))
 
 
 def pairing_check(data: bytes) -> bytes:
@@ -160,8 +165,8 @@ def pairing_check(data: bytes) -> bytes:
 
     _require_multiple(data, _G1 + _G2)
     starts = range(0, len(data), _G1 + _G2)
-    first = [_point(data[start : start + _G1], _g1) for start in starts]
-    second = [_point(data[start + _G1 : start + _G1 + _G2], _g2) for start in starts]
+    first = [g1(data[start : start + _G1]) for start in starts]
+    second = [g2(data[start + _G1 : start + _G1 + _G2]) for start in starts]
     return _ONE if GT.pairing_check(first, second) else bytes(32)
 
 
@@ -181,28 +186,34 @@ def map_fp2_to_g2(data: bytes) -> bytes:
     return _spread(_point(data, G2Point.map_from_fp2_be))
 
 
-def _g1(data: bytes) -> "G1Point":
+def g1_on_curve(data: bytes) -> "G1Point":
+    """Return a point of G1's curve, also outside of the group."""
     from py_arkworks_bls12381 import G1Point
 
-    return G1Point.from_xy_bytes_be(data)
+    return _point(data, G1Point.from_xy_bytes_unchecked_be)
 
 
-def _g1_unchecked(data: bytes) -> "G1Point":
+def g1(data: bytes) -> "G1Point":
+    """Return a point of G1."""
     from py_arkworks_bls12381 import G1Point
 
-    return G1Point.from_xy_bytes_unchecked_be(data)
+    g1_on_curve(data)
+    return _point(data, G1Point.from_xy_bytes_be, NotInGroup)
 
 
-def _g2(data: bytes) -> "G2Point":
+def g2_on_curve(data: bytes) -> "G2Point":
+    """Return a point of G2's curve, also outside of the group."""
     from py_arkworks_bls12381 import G2Point
 
-    return G2Point.from_xy_bytes_be(data)
+    return _point(data, G2Point.from_xy_bytes_unchecked_be)
 
 
-def _g2_unchecked(data: bytes) -> "G2Point":
+def g2(data: bytes) -> "G2Point":
+    """Return a point of G2."""
     from py_arkworks_bls12381 import G2Point
 
-    return G2Point.from_xy_bytes_unchecked_be(data)
+    g2_on_curve(data)
+    return _point(data, G2Point.from_xy_bytes_be, NotInGroup)
 
 
 def _terms(data: bytes, size: int, read: Callable[[bytes], P]) -> "tuple[list[P], list[Scalar]]":
@@ -211,12 +222,12 @@ def _terms(data: bytes, size: int, read: Callable[[bytes], P]) -> "tuple[list[P]
     _require_multiple(data, size + _SCALAR)
     points, scalars = [], []
     for start in range(0, len(data), size + _SCALAR):
-        points.append(_point(data[start : start + size], read))
+        points.append(read(data[start : start + size]))
         scalars.append(Scalar.from_be_bytes_mod_order(data[start + size : start + size + _SCALAR]))
     return points, scalars
 
 
-def _point(data: bytes, read: Callable[[bytes], P]) -> P:
+def _point(data: bytes, read: Callable[[bytes], P], failure: type[PrecompileFailure] = PrecompileFailure) -> P:
     """Read a point after removing the padding of its coordinates."""
     packed = b""
     for start in range(0, len(data), _BLS_COORDINATE):
@@ -226,7 +237,7 @@ def _point(data: bytes, read: Callable[[bytes], P]) -> P:
     try:
         return read(packed)
     except ValueError as error:
-        raise PrecompileFailure(f"BLS12-381: {error}") from None
+        raise failure(f"BLS12-381: {error}") from None
 
 
 def _spread(point: Any) -> bytes:

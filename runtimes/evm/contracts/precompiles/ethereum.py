@@ -31,14 +31,19 @@ def number(data: bytes, start: int, length: int) -> int:
     return int.from_bytes(chunk, "big") << 8 * (length - len(chunk)) if chunk else 0
 
 
+def has_valid_secp256k1_numbers(data: bytes) -> bool:
+    """Return True if an address must be recovered: the signature's numbers are in range."""
+    v, r, s = number(data, 32, _WORD), number(data, 64, _WORD), number(data, 96, _WORD)
+    return v in (27, 28) and 0 < r < _SECP256K1_ORDER and 0 < s < _SECP256K1_ORDER
+
+
 def ecrecover(data: bytes) -> bytes:
     """Return the address that signed a hash, as a word; empty if the signature is invalid."""
     from hypervisor.messages.signatures import recover
 
-    v, r, s = number(data, 32, _WORD), number(data, 64, _WORD), number(data, 96, _WORD)
-    if v not in (27, 28) or not 0 < r < _SECP256K1_ORDER or not 0 < s < _SECP256K1_ORDER:
+    if not has_valid_secp256k1_numbers(data):
         return b""
-    signature = r.to_bytes(_WORD, "big") + s.to_bytes(_WORD, "big") + bytes([v - 27])
+    signature = data[64:128].ljust(2 * _WORD, b"\0") + bytes([data[63] - 27])
     key = recover(data[:_WORD].ljust(_WORD, b"\0"), signature)
     return b"" if key is None else keccak(key[1:])[12:].rjust(_WORD, b"\0")
 

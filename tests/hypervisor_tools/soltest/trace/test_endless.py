@@ -214,7 +214,7 @@ if __name__ == "__main__":
     job, worker = job_of(Path(sys.argv[1]), artifact({"testLoops()": LOOP}), evm="py-evm"), Worker()
     artifacts = Artifacts(job.project.root, job.locations, job.sources)
     suite = find_suites(artifacts, ["test/T.t.sol"], SuiteFilter())[0][0]
-    worker.start(Work.of(SuiteWork(job)), dump((suite, "")), {})
+    worker.start(Work.of(SuiteWork(job)), dump((suite, "")))
     while worker.receive() != ("started", "testLoops()"):
         pass
     print(worker.process.pid, flush=True)
@@ -258,7 +258,7 @@ class Stopping:
 ours, theirs = Pipe()
 work = Work.of(SuiteWork(Job(Project(Path()), [], {})))
 ours.send({})
-ours.send((work.data, dump((None, "")), {}))
+ours.send((work.data, dump((None, ""))))
 sys.meta_path.insert(0, Stopping())
 socket.socket(fileno=os.dup(ours.fileno())).shutdown(socket.SHUT_WR)  # no further calls; the parent has not ended
 _serve(theirs)

@@ -13,7 +13,7 @@ import pytest
 
 from bridge.evm_steps import EvmStep
 from hypervisor.errors import ActorExit, OutOfGas
-from hypervisor.tracing import CounterTracer, StepRecorder
+from hypervisor.tracing import Detail, StepRecorder
 from runtimes.evm.contracts.engine import CallInputs, CreateInputs, Engine, FrameOutcome, Status, Step, SubcallOutcome
 from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
 from runtimes.evm.engines import FACTORIES, engine_factory
@@ -160,7 +160,9 @@ def test_an_interrupt_meanwhile_ends_the_second_engine_too() -> None:
 
 
 class Places(StepRecorder):
-    """Records program counters from either tracer method."""
+    """Records program counters, and the instructions of both engines at once."""
+
+    detail = Detail.COUNTERS
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,8 +197,3 @@ def test_the_places_are_those_of_the_steps(engine: str, program: str) -> None:
     assert heard == told
     assert placed.gas.left == stepped.gas.left
     assert placed.storage == stepped.storage
-
-
-def test_a_recorder_of_steps_wants_more_than_places() -> None:
-    assert not isinstance(StepRecorder(), CounterTracer)
-    assert isinstance(Places(), CounterTracer)

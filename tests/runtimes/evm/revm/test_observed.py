@@ -19,12 +19,11 @@ from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
     CannotObserve,
     InterceptedCall,
-    Interest,
     ObservedEnd,
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import Mode
+from runtimes.evm.revm.protocol import Interest, Mode
 from runtimes.evm.revm.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word

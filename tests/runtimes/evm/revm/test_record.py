@@ -16,6 +16,7 @@ from hypervisor.tracing import (
     CallEnded,
     CallNode,
     CallTrees,
+    Detail,
     EventEmitted,
     GasCharged,
     Recorder,
@@ -23,7 +24,6 @@ from hypervisor.tracing import (
     StepRecorder,
     TraceEvent,
     Tracer,
-    takes_record,
     walk,
 )
 from hypervisor.types import ActorID
@@ -62,10 +62,11 @@ PROGRAMS = {
 class Counting(CallTrees):
     """Call trees with program counters."""
 
-    def step(self, event: RuntimeEvent, /) -> None:
-        """Note the instruction of a full step."""
-        if isinstance(event, EvmStep):
-            self._open[-1].note(event.pc)
+    detail = Detail.COUNTERS
+
+    def visit(self, counter: int, /) -> None:
+        """Note an instruction of an engine in Python."""
+        self._open[-1].note(counter)
 
     def visit_all(self, counters: "array[int]", /) -> None:
         """Note the instructions of a record."""
@@ -74,6 +75,8 @@ class Counting(CallTrees):
 
 class Stepping(CallTrees):
     """Call trees with all events."""
+
+    detail = Detail.STEPS
 
     def __init__(self) -> None:
         super().__init__()
@@ -255,17 +258,19 @@ def _starts(trees: CallTrees) -> list[Any]:
 
 
 def test_tracer_of_other_events_does_not_take_the_record() -> None:
-    assert takes_record(CallTrees())
-    assert takes_record(StepRecorder())
-    assert not takes_record(CallTrees(details=(EventEmitted,)))
-    assert not takes_record(Recorder())
+    assert CallTrees().takes_record
+    assert StepRecorder().takes_record
+    assert not CallTrees(details=(EventEmitted,)).takes_record
+    assert not Recorder().takes_record
 
 
 def test_tracer_that_takes_no_record_gets_each_event_when_it_happens() -> None:
     """An instruction's effects are reported before its cost, and the next instruction has not run."""
     seen: list[str] = []
 
-    class Listening:
+    class Listening(Tracer):
+        detail = Detail.STEPS
+
         def event(self, event: TraceEvent, /) -> None:
             if not isinstance(event, GasCharged):
                 seen.append(type(event).__name__)

@@ -23,7 +23,7 @@ pub struct Accesses {
     pub has_slots: bool,
     /// Accesses to accounts and hashes are recorded, too.
     pub has_all: bool,
-    items: Vec<protocol::Access>,
+    items: Vec<protocol::RecordedAccess>,
     /// Accounts with random words.
     pub random: HashSet<Address>,
     /// Accounts after accesses to whose slots the transaction stops.
@@ -55,7 +55,7 @@ impl Accesses {
         if self.has_all && size == MAPPING {
             let data = frame.memory.slice_len(offset, size);
             let (key, slot) = data.split_at(MAPPING / 2);
-            self.items.push(protocol::Access {
+            self.items.push(protocol::RecordedAccess {
                 kind: access_kind::HASH,
                 account: frame.input.target_address(),
                 first: U256::from_be_slice(key),
@@ -109,7 +109,7 @@ pub fn slot(input: In<'_>, is_write: bool, instruction: fn(In<'_>) -> Instructio
         return Err(result);
     }
     if context.chain.accesses.has_slots {
-        context.chain.accesses.items.push(protocol::Access {
+        context.chain.accesses.items.push(protocol::RecordedAccess {
             kind: if is_write { access_kind::WRITE } else { access_kind::READ },
             account: address,
             first: slot,
@@ -144,7 +144,7 @@ pub fn account(input: In<'_>, opcode: u8, instruction: fn(In<'_>) -> Instruction
     let exists = !(found.is_empty() && found.is_loaded_as_not_existing_not_touched());
     let destroys = opcode == opcode::SELFDESTRUCT;
     let value = if destroys { own.info.balance } else { U256::ZERO };
-    let access = protocol::Access {
+    let access = protocol::RecordedAccess {
         kind: access_kind::ACCOUNT | (opcode as u32) << OPCODE_BITS | (frame.input.depth as u32) << DEPTH_BITS,
         account,
         first: U256::from_be_slice(address.as_slice()) | if exists { EXISTS } else { U256::ZERO },

@@ -8,7 +8,7 @@ use crate::cheats::Cheats;
 use crate::frames::Frames;
 use crate::isolation::Isolation;
 use crate::native::{Natives, call_inputs};
-use crate::protocol::{self, CallRequest, Exit, Interest, answer, call_kind, entry, mode, operation};
+use crate::protocol::{self, CallRequest, Exit, Interest, answer, call_scheme, enter_flag, mode, operation};
 use crate::record;
 use crate::session::{Failure, Session, bytecode};
 use crate::wire::{Reader, Write, write_logs};
@@ -141,10 +141,10 @@ pub fn requested(init: &FrameInit, context: &Ctx) -> Requested {
     match &init.frame_input {
         FrameInput::Call(inputs) => Requested {
             kind: match inputs.scheme {
-                CallScheme::Call => call_kind::CALL,
-                CallScheme::StaticCall => call_kind::STATICCALL,
-                CallScheme::DelegateCall => call_kind::DELEGATECALL,
-                CallScheme::CallCode => call_kind::CALLCODE,
+                CallScheme::Call => call_scheme::CALL,
+                CallScheme::StaticCall => call_scheme::STATICCALL,
+                CallScheme::DelegateCall => call_scheme::DELEGATECALL,
+                CallScheme::CallCode => call_scheme::CALLCODE,
             },
             is_static: inputs.is_static,
             gas: inputs.gas_limit,
@@ -157,8 +157,8 @@ pub fn requested(init: &FrameInit, context: &Ctx) -> Requested {
             let caller = context.journaled_state.inner.state.get(&inputs.caller());
             let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
             let (kind, salt) = match inputs.scheme() {
-                CreateScheme::Create2 { salt } => (call_kind::CREATE2, salt),
-                _ => (call_kind::CREATE, U256::ZERO),
+                CreateScheme::Create2 { salt } => (call_scheme::CREATE2, salt),
+                _ => (call_scheme::CREATE, U256::ZERO),
             };
             Requested {
                 kind,
@@ -250,7 +250,7 @@ impl Session {
             answer::ENTER => {
                 let init = self.running.held.as_mut().expect("a call at which it has stopped");
                 let protocol::Enter { flags, sender } = read.get();
-                if flags & entry::AS_SENDER != 0 {
+                if flags & enter_flag::AS_SENDER != 0 {
                     match &mut init.frame_input {
                         FrameInput::Call(inputs) => {
                             inputs.caller = sender;
@@ -263,9 +263,9 @@ impl Session {
                     }
                 }
                 self.borders.is_entering = true;
-                self.borders.isolation.is_passed = flags & entry::ISOLATED != 0;
+                self.borders.isolation.is_passed = flags & enter_flag::ISOLATED != 0;
                 let depth = init.depth;
-                if flags & entry::UNSEEN != 0 {
+                if flags & enter_flag::UNSEEN != 0 {
                     self.borders.unseen = Some(Unseen { depth, interest: read.get() });
                 } else {
                     self.borders.entered.push(depth);

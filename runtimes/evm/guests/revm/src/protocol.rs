@@ -32,7 +32,7 @@ numbers! { Operation operation:
     CALLED, BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH,
     EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS,
 }
-numbers! { CallKind call_kind: CALL, STATICCALL, DELEGATECALL, CALLCODE, CREATE, CREATE2 }
+numbers! { CallScheme call_scheme: CALL, STATICCALL, DELEGATECALL, CALLCODE, CREATE, CREATE2 }
 numbers! { AccessKind access_kind: READ, WRITE, HASH, ACCOUNT }
 numbers! { Stop stop: BEGUN, RETURNED, EXECUTED, CALLS, HALTED }
 numbers! { Item item: CALL, END, LOG, SLOT, DESTRUCTION, COUNTERS, STEP }
@@ -43,7 +43,7 @@ flags! { Mode mode:
     PAUSES_GAS, ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE,
 }
 flags! { EndEvent end_event: ENDED, CHANGED, PASSED, TOUCHED }
-flags! { Entry entry: AS_SENDER, UNSEEN, ISOLATED }
+flags! { EnterFlag enter_flag: AS_SENDER, UNSEEN, ISOLATED }
 flags! { AccountFlag account_flag: EXISTS, HAS_SLOTS, NATIVE, PRECOMPILE }
 flags! { DrainFlag drain_flag: EXISTS, WIPED, CODE, HAS_EXISTED }
 flags! { HeldFlag held_flag: CODE, CREATED, REPLACED }
@@ -65,11 +65,11 @@ layouts! {
         account_spec: u32, chain_id: u64, memory_limit: u64, code_limit: u32, init_code_limit: u32, max_blobs: u64,
         gas_cap: u64, pause_steps: u32, record_size: u32,
     }
-    Block {
+    BlockValues {
         number: U256, timestamp: U256, gas_limit: u64, base_fee: u64, blob_base_fee: u128, coinbase: Address,
         randomness: B256, slot_number: u64,
     }
-    Transaction {
+    TransactionHead {
         mode: u32, steps: u32, kind: u32, gas_limit: u64, nonce: u64, max_fee: u128, max_priority_fee: u128,
         max_fee_per_blob_gas: u128, sender: Address, has_receiver: bool, receiver: Address, value: U256,
     }
@@ -77,10 +77,8 @@ layouts! {
     Region { code_hash: B256, code_size: u32, slot: u32 }
     Pause { has_steps: bool }
     HotCode { counter: u32, code_hash: B256, size: u32 }
-    AccountRequest { address: Address }
     SlotRequest { address: Address, slot: U256 }
     CodeRequest { address: Address, code_hash: B256 }
-    BlockHashRequest { number: u64 }
     PrecompileRequest { address: Address, gas: u64, size: u32 }
     RandomRequest { address: Address, slot: U256, is_write: bool }
     AccountAnswer { answer: u32, address: Address, flags: u32, balance: U256, nonce: u64, code_hash: B256 }
@@ -111,13 +109,12 @@ layouts! {
     AccountState { exists: bool, balance: U256, nonce: u64 }
     SlotWord { slot: U256, word: U256 }
     Cool { has_slot: bool, slot: U256 }
-    GasPrice { gas_price: u128 }
     EndedGas { limit: u64, used: u64, refund: u64 }
     Creation { has_salt: bool, salt: U256, value: U256, size: u32 }
     ContractCall { target: Address, size: u32 }
     IsolatedCharges { limit: u64, intrinsic: u64, floor: u64, quotient: u64 }
     IsolatedGas { used: u64, refund: u64 }
-    Access { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }
+    RecordedAccess { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }
     Position { journal: u32, logs: u32, selfdestructs: u32 }
     Changes { count: u32, position: Position, changed: u32 }
     ChangedAccount { address: Address, balance: U256, nonce: u64, flags: u32 }

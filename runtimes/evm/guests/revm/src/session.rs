@@ -225,7 +225,7 @@ impl Session {
     }
 
     pub fn set_block(&mut self, input: &[u8]) -> u32 {
-        let given: protocol::Block = Reader(input).get();
+        let given: protocol::BlockValues = Reader(input).get();
         let ctx = &mut self.evm.ctx;
         ctx.journaled_state.database.forget_hashes();
         let block = &mut ctx.block;
@@ -264,7 +264,7 @@ impl Session {
 
     /// Read a transaction, which begins with the next step; return its mode.
     fn start(&mut self, read: &mut Reader<'_>) -> u32 {
-        let head: protocol::Transaction = read.get();
+        let head: protocol::TransactionHead = read.get();
         let (mode, steps) = (head.mode, head.steps);
         self.evm.ctx.tx = transaction(&head, read);
         let (is_paid, is_checked) = (mode & mode::PAID != 0, mode & mode::CHECKED != 0);
@@ -1245,7 +1245,7 @@ impl From<revm::context_interface::context::ContextError<Stop>> for Failure {
     }
 }
 
-fn transaction(head: &protocol::Transaction, read: &mut Reader<'_>) -> TxEnv {
+fn transaction(head: &protocol::TransactionHead, read: &mut Reader<'_>) -> TxEnv {
     let tx_type = head.kind as u8;
     let data = Bytes::copy_from_slice(read.data());
     let access_list = read.list_of(|read| AccessListItem { address: read.get(), storage_keys: read.list() });
