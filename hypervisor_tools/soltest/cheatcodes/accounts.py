@@ -37,7 +37,6 @@ from hypervisor_tools.soltest.cheatcodes.state import (
     CREATE2_DEPLOYER,
     DEFAULT_SENDER,
     VM_ADDRESS,
-    Deal,
 )
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from localnet.errors import NodeError
@@ -50,8 +49,12 @@ from store.untrusted import parse_json
 @cheatcode("deal(address,uint256)")
 def _deal(context: Context, account: EthAddress, balance: int) -> None:
     context.ledger.set_balance(account, balance)
-    if context.depth > 1:
-        context.state.deals[account, False] = Deal(balance, context.depth)
+    _note_deal(context, account, False, balance)
+
+
+def _note_deal(context: Context, account: EthAddress, is_nonce: bool, amount: int) -> None:
+    if context.depth > 1 and context.run is not None:
+        context.cheats.interception.note_deal(account, is_nonce, amount, context.depth)
 
 
 @cheatcode("etch(address,bytes)")
@@ -158,8 +161,7 @@ def _set_nonce(context: Context, account: EthAddress, nonce: int) -> None:
 @cheatcode("setNonceUnsafe(address,uint64)")
 def _set_nonce_unsafe(context: Context, account: EthAddress, nonce: int) -> None:
     context.ledger.set_nonce(account, nonce)
-    if context.depth > 1:
-        context.state.deals[account, True] = Deal(nonce, context.depth)
+    _note_deal(context, account, True, nonce)
 
 
 @cheatcode("resetNonce(address)")
@@ -343,7 +345,8 @@ def _next_nonce(context: Context, authority: EthAddress) -> int:
     last = context.state.delegations.get(authority)
     if last is not None:
         return last + 1
-    sends = any(prank.broadcast and prank.sender == authority for prank in context.state.pranks.values())
+    pranks = context.cheats.interception.pranks() if context.state.uses_broadcasts else []
+    sends = any(prank.broadcasts and prank.sender == authority for prank in pranks)
     return context.ledger.nonce(authority) + sends
 
 

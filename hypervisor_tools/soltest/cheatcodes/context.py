@@ -14,15 +14,15 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.state.state_tree import StateTree
 from hypervisor_tools.soltest.cheatcodes.console import LogConsole
-from hypervisor_tools.soltest.cheatcodes.emits import KnownEvents
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, revert_text
 from hypervisor_tools.soltest.cheatcodes.ledger import Ledger
 from hypervisor_tools.soltest.cheatcodes.state import State
+from hypervisor_tools.soltest.cheatcodes.wording import KnownEvents
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, ContractArtifact
 from hypervisor_tools.soltest.project.consent import Grant
 from runtimes.evm import SubcallOutcome
 from runtimes.evm.forks import Fork
-from runtimes.evm.revm import ObservedCall
+from runtimes.evm.revm import Interception, ObservedCall
 
 if TYPE_CHECKING:
     from hypervisor_tools.soltest.forks.origin import ForkOrigin, TipsetOrigin
@@ -120,8 +120,12 @@ class Cheats(Protocol):
         """URL of the active fork's node."""
 
     @property
+    def interception(self) -> Interception:
+        """What cheatcodes have set that calls meet."""
+
+    @property
     def is_armed(self) -> bool:
-        """True if calls between contracts must be intercepted."""
+        """True if calls between contracts must be intercepted, under Filecoin's rules."""
 
     def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode."""
@@ -291,11 +295,7 @@ class CallOperations:
     set_origin: Callable[[EthAddress], None]
     origin: EthAddress
     chain_id: int
-    reason_text: Callable[[bytes], str]
-    """Return revert data as text."""
     fork_url: Callable[[], str | None]
     """Return the node of the active fork."""
     uses_deployer: bool = False
     """True if CREATE2 of the test contract, or of a pranked frame, is a call of the default deployer."""
-    internal_reverts: bool = False
-    """True if an expected revert may be that of the expecting frame itself (`allow_internal_expect_revert`)."""

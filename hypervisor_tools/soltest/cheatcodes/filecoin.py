@@ -164,11 +164,11 @@ def _deploy_actor(context: Context, path: str, params: bytes) -> int:
 @cheatcode("prankActor(uint64)", filecoin=True)
 def _prank_actor(context: Context, actor: int) -> None:
     """Make the next call as an actor of the network."""
-    from hypervisor_tools.soltest.cheatcodes.pranks import begin
+    from hypervisor_tools.soltest.cheatcodes.pranks import begin_prank
 
     if context.machine.state_tree.get_actor(ActorID(actor)) is None:
         raise CheatcodeFailure(f"there is no actor f0{actor}")
-    begin(context, masked_id(actor), None, once=True)
+    begin_prank(context, masked_id(actor), None, once=True)
 
 
 @cheatcode("createMiner(address,uint256,uint256)", returns="uint64", filecoin=True)

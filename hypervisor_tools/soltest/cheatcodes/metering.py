@@ -7,8 +7,16 @@ from typing import Final
 from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.fork_access import undo_reverted
-from hypervisor_tools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, CallGas, GasMeter, StateSnapshot
+from hypervisor_tools.soltest.cheatcodes.state import (
+    FAILED_SLOT,
+    VM_ADDRESS,
+    ActorSnapshot,
+    CallGas,
+    GasMeter,
+    StateSnapshot,
+)
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
+from runtimes.evm.revm import Snapshot
 
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
@@ -151,7 +159,8 @@ def _fields(found: CallGas) -> tuple[int, int, int, int, int]:
 
 def _last(context: Context) -> CallGas:
     context.require_ethereum("gas of the last call: use filecoinGas")
-    found = context.state.last_call
+    state = context.state
+    found = state.call_before if context.cheats.interception.refresh().has_caught else state.last_call
     if found is None:
         raise CheatcodeFailure("no external call was made yet")
     return found
@@ -159,7 +168,8 @@ def _last(context: Context) -> CallGas:
 
 def _last_frame(context: Context) -> CallGas:
     context.require_ethereum("gas of the last call or creation: use filecoinGas")
-    found = context.state.last_frame
+    has_caught = context.cheats.interception.refresh().has_caught  # as in forge 1.8, an expected revert leaves none
+    found = None if has_caught else context.state.last_frame
     if found is None:
         raise CheatcodeFailure("no external call or create was made yet")
     return found
@@ -170,10 +180,11 @@ def _snapshot(context: Context) -> int:
     state = context.state
     number = state.next_snapshot
     state.next_snapshot += 1
-    journal = {} if context.run is not None else context.calls.journal.image()
-    with context.written_tree() as tree:
-        warmth = b"" if context.run is None else context.run.warmth()
-        state.snapshots[number] = StateSnapshot(tree.image(), journal, context.machine.context, state.block, warmth)
+    if context.run is not None:
+        held: Snapshot | ActorSnapshot = context.run.snapshot()
+    else:
+        held = ActorSnapshot(context.calls.tree.image(), context.calls.journal.image())
+    state.snapshots = *state.snapshots, (number, StateSnapshot(held, context.machine.context, state.block))
     return number
 
 
@@ -185,37 +196,36 @@ def _revert(context: Context, number: int) -> bool:
 @cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
 def _revert_and_delete(context: Context, number: int) -> bool:
     found = _restore(context, number)
-    context.state.snapshots.pop(number, None)
+    _delete(context, number)
     return found
 
 
 @cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
 def _delete(context: Context, number: int) -> bool:
-    return context.state.snapshots.pop(number, None) is not None
+    before = context.state.snapshots
+    context.state.snapshots = tuple(each for each in before if each[0] != number)
+    return len(context.state.snapshots) < len(before)
 
 
 @cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
 def _delete_all(context: Context) -> None:
-    context.state.snapshots.clear()
+    context.state.snapshots = ()
 
 
 def _restore(context: Context, number: int) -> bool:
-    saved = context.state.snapshots.get(number)
+    saved = dict(context.state.snapshots).get(number)
     if saved is None:
         return False
-    context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
-    if context.run is not None:
-        with context.run.exchange() as tree:
-            tree.restore_image(saved.tree)
-            context.run.set_warmth(saved.warmth)
+    state, machine, held = context.state, context.machine, saved.held
+    state.has_failed |= state.may_have_failed and context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
+    if isinstance(held, Snapshot):
+        context.require_ethereum("snapshot of a session").restore(held)
         undo_reverted(context.cheats, context.run)
-        context.machine.context, context.state.block = saved.context, saved.block
+    else:
+        context.calls.tree.restore_image(held.tree)
+        undo_reverted(context.cheats, context.calls)
+        context.calls.journal.restore_image(held.journal)
+    if machine.context is not saved.context or state.block is not saved.block:
+        machine.context, state.block = saved.context, saved.block
         context.renew()
-        return True
-    calls = context.calls
-    calls.tree.restore_image(saved.tree)
-    undo_reverted(context.cheats, calls)
-    calls.journal.restore_image(saved.journal)
-    context.machine.context, context.state.block = saved.context, saved.block
-    context.cheats.renew(calls)
     return True

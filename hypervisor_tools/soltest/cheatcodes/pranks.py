@@ -17,15 +17,14 @@ from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, failu
 from hypervisor_tools.soltest.cheatcodes.state import (
     CREATE2_DEPLOYER,
     DEFAULT_SENDER,
-    VM_ADDRESS,
     BroadcastCall,
     Broadcasts,
-    Prank,
     State,
 )
-from hypervisor_tools.soltest.cheatcodes.table import cheatcode
+from hypervisor_tools.soltest.cheatcodes.table import cheatcode, selector
+from hypervisor_tools.soltest.cheatcodes.wording import text_of
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.revm import InterceptedCall
+from runtimes.evm.revm import Executed, Facts, FailureReason, InterceptedCall, Prank
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 
@@ -41,10 +40,15 @@ def attach(context: Context, name: str) -> None:
         found.attached.append(name)
 
 
+def is_broadcasting(context: Context) -> bool:
+    """Return True while a broadcast goes on."""
+    return context.state.uses_broadcasts and any(prank.broadcasts for prank in context.cheats.interception.pranks())
+
+
 def record_unsent(context: Context, name: str) -> None:
     """Record that the cheatcode made a transaction that is not sent, if the script is broadcasting."""
     found = context.state.broadcasts
-    if found is not None and any(prank.broadcast for prank in context.state.pranks.values()):
+    if found is not None and is_broadcasting(context):
         found.unsendable.append(name)
 
 
@@ -143,87 +147,27 @@ def _transaction(request: InterceptedCall, sender: EthAddress, nonce: int) -> Br
 
 _NO_TRANSACTIONS = "in tests no transactions are collected"
 
-_MODES: Final = {(True, True): 1, (True, False): 2, (False, True): 3, (False, False): 4}
-"""forge's `CallerMode` by whether a prank is a broadcast and whether it ends with the next call."""
-
-
-@cheatcode("prank(address)")
-def _prank(context: Context, sender: EthAddress) -> None:
-    begin(context, sender, None, once=True)
-
-
-@cheatcode("prank(address,address)")
-def _prank_origin(context: Context, sender: EthAddress, origin: EthAddress) -> None:
-    begin(context, sender, origin, once=True)
-
-
-@cheatcode("prank(address,bool)")
-def _prank_delegate(context: Context, sender: EthAddress, delegates: bool) -> None:
-    begin(context, sender, None, once=True, delegates=delegates)
-
-
-@cheatcode("prank(address,address,bool)")
-def _prank_origin_delegate(context: Context, sender: EthAddress, origin: EthAddress, delegates: bool) -> None:
-    begin(context, sender, origin, once=True, delegates=delegates)
-
-
-@cheatcode("startPrank(address)")
-def _start_prank(context: Context, sender: EthAddress) -> None:
-    begin(context, sender, None, once=False)
-
-
-@cheatcode("startPrank(address,address)")
-def _start_prank_origin(context: Context, sender: EthAddress, origin: EthAddress) -> None:
-    begin(context, sender, origin, once=False)
-
-
-@cheatcode("startPrank(address,bool)")
-def _start_prank_delegate(context: Context, sender: EthAddress, delegates: bool) -> None:
-    begin(context, sender, None, once=False, delegates=delegates)
-
-
-@cheatcode("startPrank(address,address,bool)")
-def _start_prank_origin_delegate(context: Context, sender: EthAddress, origin: EthAddress, delegates: bool) -> None:
-    begin(context, sender, origin, once=False, delegates=delegates)
-
-
-@cheatcode("stopPrank()")
-def _stop_prank(context: Context) -> None:
-    prank = context.state.pranks.pop(context.depth, None)
-    if prank is not None and prank.origin is not None:
-        context.set_origin(prank.old_origin)
-
-
-@cheatcode("readCallers()", returns="uint8,address,address")
-def _read_callers(context: Context) -> tuple[int, EthAddress, EthAddress]:
-    """Return mode (see `_MODES`, 0 for none), sender and origin of the next call."""
-    depths = [depth for depth in context.state.pranks if depth <= context.depth]
-    if not depths:
-        return 0, context.origin, context.origin
-    prank = context.state.pranks[max(depths)]
-    return _MODES[prank.broadcast, prank.once], prank.sender, prank.origin or context.origin
-
 
 @cheatcode("broadcast()", partial=_NO_TRANSACTIONS)
 def _broadcast(context: Context) -> None:
     sender = _default_sender(context)
-    begin(context, sender, sender, once=True, broadcast=True)
+    begin_prank(context, sender, sender, once=True, broadcasts=True)
 
 
 @cheatcode("broadcast(address)", partial=_NO_TRANSACTIONS)
 def _broadcast_as(context: Context, signer: EthAddress) -> None:
-    begin(context, signer, signer, once=True, broadcast=True)
+    begin_prank(context, signer, signer, once=True, broadcasts=True)
 
 
 @cheatcode("startBroadcast()", partial=_NO_TRANSACTIONS)
 def _start_broadcast(context: Context) -> None:
     sender = _default_sender(context)
-    begin(context, sender, sender, once=False, broadcast=True)
+    begin_prank(context, sender, sender, once=False, broadcasts=True)
 
 
 @cheatcode("startBroadcast(address)", partial=_NO_TRANSACTIONS)
 def _start_broadcast_as(context: Context, signer: EthAddress) -> None:
-    begin(context, signer, signer, once=False, broadcast=True)
+    begin_prank(context, signer, signer, once=False, broadcasts=True)
 
 
 @cheatcode("broadcast(uint256)", partial=_NO_TRANSACTIONS)
@@ -238,9 +182,12 @@ def _start_broadcast_key(context: Context, key: int) -> None:
 
 @cheatcode("stopBroadcast()", partial=_NO_TRANSACTIONS)
 def _stop_broadcast(context: Context) -> None:
-    if context.depth not in context.state.pranks:
+    interception = context.cheats.interception
+    if all(prank.depth != context.depth for prank in interception.pranks()):
         raise CheatcodeFailure("no broadcast in progress to stop")
-    _stop_prank(context)
+    stopped = interception.execute(Facts(context.caller, context.origin, context.depth, None), selector("stopPrank()"))
+    if isinstance(stopped, Executed) and stopped.origin is not None:
+        context.set_origin(stopped.origin)
 
 
 def _default_sender(context: Context) -> EthAddress:
@@ -258,31 +205,15 @@ def _signer(context: Context, key: int) -> EthAddress:
     return account.address
 
 
-def begin(
-    context: Context,
-    sender: EthAddress,
-    origin: EthAddress | None,
-    *,
-    once: bool,
-    delegates: bool = False,
-    broadcast: bool = False,
+def begin_prank(
+    context: Context, sender: EthAddress, origin: EthAddress | None, *, once: bool, broadcasts: bool = False
 ) -> None:
-    """Start a prank for calls by the caller. Raises CheatcodeFailure."""
-    if context.fork is not None and not broadcast:
-        context.ledger.touch(sender)  # as in forge, the account is warm from here on
-    if delegates and not context.ledger.code(sender):
-        raise CheatcodeFailure("cannot `prank` delegate call from an EOA")
-    context.state.may_have_failed |= delegates and sender == VM_ADDRESS
-    depths = [depth for depth in context.state.pranks if depth <= context.depth]
-    if depths:
-        ongoing = context.state.pranks[max(depths)]
-        if not ongoing.used:
-            raise CheatcodeFailure("cannot overwrite a prank until it is applied at least once")
-        if ongoing.once != once:
-            raise CheatcodeFailure(
-                "cannot override an ongoing prank with a single vm.prank; "
-                "use vm.startPrank to override the current prank"
-            )
-    context.state.pranks[context.depth] = Prank(
-        context.caller, sender, origin, context.depth, once, delegates, context.origin, broadcast=broadcast
-    )
+    """Make the next call by the caller, or all calls, as the sender. Raises CheatcodeFailure."""
+    if context.run is not None and not broadcasts:
+        context.run.touch(sender)  # as in forge, the account is warm from here on
+    context.state.uses_broadcasts |= broadcasts
+    facts = Facts(context.caller, context.origin, context.depth, None)
+    prank = Prank(context.caller, sender, origin, context.origin, context.depth, once, False, broadcasts)
+    begun = context.cheats.interception.begin_prank(prank, facts)
+    if isinstance(begun, FailureReason):
+        raise CheatcodeFailure(text_of(begun, context.settings.events, context.settings.errors))

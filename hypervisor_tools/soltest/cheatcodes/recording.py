@@ -26,11 +26,12 @@ from hypervisor_tools.soltest.cheatcodes.state import (
     State,
     StorageAccess,
 )
-from hypervisor_tools.soltest.cheatcodes.table import cheatcode
+from hypervisor_tools.soltest.cheatcodes.table import cheatcode, selector
+from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation
 from hypervisor_tools.soltest.value_text import value_text
 from runtimes.evm import OPCODE_NUMBERS, CallKind, SubcallOutcome
-from runtimes.evm.revm import Access, AccessKind, InterceptedCall, ObservedCall
+from runtimes.evm.revm import Access, AccessKind, Executed, Facts, InterceptedCall, ObservedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]
@@ -412,19 +413,12 @@ _ACCESS = (
 # --- logs -----------------------------------------------------------------------------------------------------------
 
 
-@cheatcode("recordLogs()")
-def _record_logs(context: Context) -> None:
-    context.state.logs = []
-
-
-@cheatcode("getRecordedLogs()", returns="(bytes32[],bytes,address)[]")
-def _recorded_logs(context: Context) -> Sequence[Any]:
-    logs, context.state.logs = context.state.logs or [], []  # as in forge, the recording begins if there is none
-    return [(list(log.topics), log.data, log.emitter) for log in logs]
-
-
 @cheatcode("getRecordedLogsJson()", returns="string")
 def _recorded_logs_json(context: Context) -> str:
+    facts = Facts(context.caller, context.origin, context.depth, None)
+    executed = context.cheats.interception.execute(facts, selector("getRecordedLogs()"))
+    assert isinstance(executed, Executed), "it cannot fail"
+    (logs,) = decode(("(bytes32[],bytes,address)[]",), executed.output)
     return json.dumps(
         [
             {
@@ -432,7 +426,7 @@ def _recorded_logs_json(context: Context) -> str:
                 "data": f"0x{data.hex()}",
                 "emitter": checksummed(emitter),
             }
-            for topics, data, emitter in _recorded_logs(context)
+            for topics, data, emitter in logs
         ],
         separators=(",", ":"),
     )

@@ -11,12 +11,10 @@ from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.transactions import AccessList
-from bridge.filecoin.receipts import Log
 from hypervisor.context import MachineContext
 from hypervisor.state.state_tree import TreeImage
 from hypervisor_tools.soltest.forks.records import ForkRecords
-from runtimes.evm import CallKind
-from runtimes.evm.revm import ALL_DEPTHS
+from runtimes.evm.revm import Snapshot
 
 VM_ADDRESS: Final = EthAddress(bytes.fromhex("7109709ecfa91a80626ff3989d68f67f5b1dd12d"))
 FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
@@ -24,21 +22,6 @@ FAILED_SLOT: Final = int.from_bytes(b"failed".ljust(32, b"\0"), "big")
 CONSOLE_ADDRESS: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 CREATE2_DEPLOYER: Final = EthAddress(bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c"))
 DEFAULT_SENDER: Final = EthAddress(bytes.fromhex("1804c8ab1f12e6bbf3894d4083f33e07309d1f38"))
-
-
-@dataclass(slots=True)
-class Prank:
-    """A prank: calls from `caller` at `depth` are made as `sender`; nested ones see `origin` too, if it is set."""
-
-    caller: EthAddress
-    sender: EthAddress
-    origin: EthAddress | None
-    depth: int
-    once: bool
-    delegates: bool
-    old_origin: EthAddress
-    used: bool = False
-    broadcast: bool = False
 
 
 class StorageHook(NamedTuple):
@@ -103,102 +86,6 @@ class Broadcasts:
     """Cheatcodes that set unsupported fields of the next transaction."""
     unsendable: list[str] = field(default_factory=list)
     """Cheatcodes that made or changed a transaction which cannot be sent."""
-
-
-@dataclass(slots=True)
-class Deal:
-    """The last balance or nonce of an account set in a call at `depth`, or in one that it has made."""
-
-    amount: int
-    depth: int
-
-
-@dataclass(slots=True)
-class ExpectedRevert:
-    """Expectation that the next call reverts; `reason` None matches any. `cheatcode` expects a cheatcode's revert."""
-
-    depth: int
-    reason: bytes | None = None
-    partial: bool = False
-    reverter: EthAddress | None = None
-    count: int = 1
-    cheatcode: bool = False
-    reverted_by: EthAddress | None = None
-    deepest: int = 0
-    seen: int = 0
-
-
-@dataclass(slots=True)
-class AcceptableRevert:
-    """A revert that rejects the inputs of a fuzz run."""
-
-    reason: bytes
-    partial: bool
-    reverter: EthAddress | None
-
-
-@dataclass(slots=True)
-class AssumeNoRevert:
-    """Assumption that the next call does not revert, else the run is rejected; empty `reasons` match any revert."""
-
-    depth: int
-    reasons: list[AcceptableRevert]
-    reverted_by: EthAddress | None = None
-
-
-@dataclass(slots=True)
-class ExpectedEmit:
-    """An expected log; `log` is set by the next one that the test emits."""
-
-    depth: int
-    checks: tuple[bool, bool, bool, bool, bool]
-    emitter: EthAddress | None
-    anonymous: bool
-    count: int
-    log: Log | None = None
-    found: bool = False
-    mismatch: str | None = None
-    seen: dict[EthAddress, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedCall:
-    """Expected calls: exactly `count` if `exactly`, otherwise at least."""
-
-    value: int | None
-    gas: int | None
-    min_gas: int | None
-    count: int
-    exactly: bool
-    seen: int = 0
-
-
-@dataclass(slots=True)
-class ExpectedCreate:
-    """An expected creation."""
-
-    deployer: EthAddress
-    code: bytes
-    kind: str
-
-
-@dataclass(slots=True)
-class Mock:
-    """A mocked call: the answers in turn, the last one repeatedly."""
-
-    data: bytes
-    value: int | None
-    answers: deque[bytes]
-    reverts: bool
-
-
-@dataclass(slots=True)
-class RecordedLog:
-    """A log as returned by `getRecordedLogs`."""
-
-    topics: tuple[bytes, ...]
-    data: bytes
-    emitter: EthAddress
 
 
 @dataclass(slots=True)
@@ -299,14 +186,19 @@ class MappingSlots:
             slot = parent
 
 
-class StateSnapshot(NamedTuple):
-    """A snapshot by `snapshotState`: the actors, the message's journal, or what is warm in a session, and the block."""
+class ActorSnapshot(NamedTuple):
+    """The actors under Filecoin's rules, and the message's journal."""
 
     tree: TreeImage
     journal: Mapping[Any, Any]
+
+
+class StateSnapshot(NamedTuple):
+    """A snapshot by `snapshotState`: the actors, or the accounts of a session, and the block."""
+
+    held: ActorSnapshot | Snapshot
     context: MachineContext
     block: BlockValues
-    warmth: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,19 +225,10 @@ class State:
 
     broadcasts: Broadcasts | None = None
     """Transactions of a script; None in a test, which sends none."""
-    pranks: dict[int, Prank] = field(default_factory=dict)
-    deals: dict[tuple[EthAddress, bool], Deal] = field(default_factory=dict)
-    """Balances, and nonces (True), by account."""
-    revert: ExpectedRevert | None = None
-    assume: AssumeNoRevert | None = None
-    emits: deque[ExpectedEmit] = field(default_factory=deque)
-    calls: dict[EthAddress, dict[tuple[bytes, CallKind | None], ExpectedCall]] = field(default_factory=dict)
-    creates: list[ExpectedCreate] = field(default_factory=list)
-    mocks: dict[EthAddress, list[Mock]] = field(default_factory=dict)
-    functions: dict[EthAddress, dict[bytes, EthAddress]] = field(default_factory=dict)
+    uses_broadcasts: bool = False
+    """True since a broadcast began in the test."""
     block: BlockValues = field(default_factory=BlockValues)
     labels: dict[EthAddress, str] = field(default_factory=dict)
-    logs: list[RecordedLog] | None = None
     recording: bool = False
     reads: dict[EthAddress, list[int]] = field(default_factory=dict)
     writes: dict[EthAddress, list[int]] = field(default_factory=dict)
@@ -366,15 +249,14 @@ class State:
     """Slots that were read or written since, with the words drawn for them."""
     evm_version: str | None = None
     """Version set by `setEvmVersion`."""
-    failure: str | None = None
-    """Message with which the current call fails at its end."""
     missing: str | None = None
     """Diagnosis of a call to a contract that the active fork lacks."""
     may_have_failed: bool = False
     """True if `FAILED_SLOT` was written."""
     has_failed: bool = False
     """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
-    snapshots: dict[int, StateSnapshot] = field(default_factory=dict)
+    snapshots: tuple[tuple[int, StateSnapshot], ...] = ()
+    """Snapshots by number; a tuple, since each call of a test may make a copy of the state."""
     next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)
@@ -415,8 +297,10 @@ class State:
     ended: CallGas | None = None
     """Gas of the call or creation whose end is being handled."""
     last_call: CallGas | None = None
+    call_before: CallGas | None = None
+    """Gas of the last call, and of the one before the last call or creation."""
     last_frame: CallGas | None = None
-    """Gas of the last call or creation; None after one whose revert was expected, as in forge 1.8."""
+    """Gas of the last call or creation."""
     hooks: StorageHooks | None = None
     intercept_code: bool = False
     stored_bytes: int = 0
@@ -432,41 +316,15 @@ class State:
                 self.writes.setdefault(account, []).append(slot)
 
     @property
-    def is_armed(self) -> bool:
-        """True if calls between contracts must be intercepted, under Filecoin's rules."""
-        return bool(self.pranks or self.revert or self._sees_all)
-
-    @property
     def watches_steps(self) -> bool:
         """True if instructions must be traced."""
         return bool(self.safe_memory) or self.steps is not None
 
     @property
-    def seen_depth(self) -> int:
-        """The largest depth of frames whose calls must be intercepted; 0 if there is none.
-
-        A prank affects calls at its own depth only, unless it sets the origin; the same holds for an expected revert,
-        unless it names a reverter.
-        """
-        if self._sees_all:
-            return ALL_DEPTHS
-        revert, seen = self.revert, 0
-        if revert is not None:
-            seen = ALL_DEPTHS if revert.cheatcode or revert.reverter is not None else revert.depth
-        for prank in self.pranks.values():
-            seen = max(seen, prank.depth if prank.origin is None else ALL_DEPTHS)
-        return seen
-
-    @property
-    def _sees_all(self) -> bool:
+    def sees_calls(self) -> bool:
+        """True if something is set here that all calls meet."""
         return bool(
-            self.assume
-            or self.emits
-            or self.calls
-            or self.creates
-            or self.mocks
-            or self.functions
-            or self.logs is not None
+            self.uses_broadcasts
             or self.diff is not None
             or self.arbitrary
             or self.intercept_code
@@ -476,23 +334,16 @@ class State:
         )
 
     @property
+    def runs_cheatcodes(self) -> bool:
+        """True if something is set here that cheatcodes of the guest would have to know."""
+        return bool(self.forks.forks or self.diff is not None or self.arbitrary or self.hooks is not None)
+
+    @property
     def is_idle(self) -> bool:
-        """True if nothing is set that calls and the end of the test may meet, and that a state session can do."""
-        return not (self.pranks or self._acts)
-
-    @property
-    def only_pranks(self) -> bool:
-        """True if nothing is set that calls and their ends may meet but pranks of senders."""
-        return not self._acts and all(prank.origin is None and not prank.broadcast for prank in self.pranks.values())
-
-    @property
-    def _acts(self) -> bool:
-        return bool(
-            self.revert
-            or self.deals
-            or self.failure is not None
+        """True if nothing is set here that calls and the end of the test may meet."""
+        return not (
+            self.sees_calls
             or self.missing is not None
-            or self._sees_all
             or self.recording
             or self.mappings is not None
             or self.hooks is not None
@@ -501,6 +352,12 @@ class State:
             or self.access_list
             or self.block.changes_transaction
         )
+
+    def note_gas(self, gas: CallGas, creates: bool) -> None:
+        """Record the gas of a call, or creation, that has ended."""
+        self.call_before = self.last_call
+        self.last_frame = gas
+        self.last_call = self.last_call if creates else gas
 
     @property
     def is_default(self) -> bool:

@@ -46,11 +46,14 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Cheatcode:
-    """A cheatcode. `partial` names missing behaviour, `filecoin` is True for cheatcodes that forge lacks."""
+    """A cheatcode. `partial` names missing behaviour, `filecoin` is True for cheatcodes that forge lacks.
+
+    The guest executes those without `run`.
+    """
 
     signature: str
     returns: tuple[str, ...]
-    run: Callable[..., Any]
+    run: Any
     partial: str = ""
     filecoin: bool = False
 
@@ -86,13 +89,22 @@ def cheatcode(
 
     def register(handler: Handler) -> Handler:
         for signature in signatures:
-            entry = Cheatcode(signature, split(returns), handler, partial, filecoin)
-            if entry.selector in _TABLE:
-                raise ValueError(f"two cheatcodes have the signature {signature}")
-            _TABLE[entry.selector] = entry
+            _add(Cheatcode(signature, split(returns), handler, partial, filecoin))
         return handler
 
     return register
+
+
+def _add(entry: Cheatcode) -> None:
+    if entry.selector in _TABLE:
+        raise ValueError(f"two cheatcodes have the signature {entry.signature}")
+    _TABLE[entry.selector] = entry
+
+
+def guest_cheatcodes(*signatures: str, returns: str = "") -> None:
+    """Register cheatcodes that the guest executes."""
+    for signature in signatures:
+        _add(Cheatcode(signature, split(returns), None))
 
 
 def overloads(name: str, *parameters: Sequence[str]) -> tuple[str, ...]:

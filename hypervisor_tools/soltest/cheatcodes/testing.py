@@ -21,7 +21,7 @@ from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.files import MAX_FILE_BYTES
 from hypervisor_tools.soltest.cheatcodes.pranks import NOT_SENT, attach
-from hypervisor_tools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, AcceptableRevert, AssumeNoRevert
+from hypervisor_tools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from hypervisor_tools.soltest.cheatcodes.text.strings import show, units
 from hypervisor_tools.soltest.forks.records import endpoint_url
@@ -196,31 +196,6 @@ _VERSION: Final = re.compile(
 def _assume(_context: Context, condition: bool) -> None:
     if not condition:
         raise CheatcodeFailure("assumption failed", MAGIC_ASSUME)
-
-
-@cheatcode("assumeNoRevert()")
-def _assume_no_revert(context: Context) -> None:
-    _assume_none(context, [])
-
-
-@cheatcode("assumeNoRevert((address,bool,bytes))")
-def _assume_no_revert_of(context: Context, acceptable: tuple[EthAddress, bool, bytes]) -> None:
-    _assume_none(context, [acceptable])
-
-
-@cheatcode("assumeNoRevert((address,bool,bytes)[])")
-def _assume_no_reverts(context: Context, acceptable: Sequence[tuple[EthAddress, bool, bytes]]) -> None:
-    _assume_none(context, acceptable)
-
-
-def _assume_none(context: Context, acceptable: Sequence[tuple[EthAddress, bool, bytes]]) -> None:
-    if context.state.assume is not None:
-        raise CheatcodeFailure("you must make another external call prior to calling assumeNoRevert again")
-    reasons = [
-        AcceptableRevert(reason, partial, reverter if any(reverter) else None)
-        for reverter, partial, reason in acceptable
-    ]
-    context.state.assume = AssumeNoRevert(context.depth, reasons)
 
 
 @cheatcode("skip(bool)")

@@ -217,11 +217,14 @@ def _sequence(types: tuple[str, ...]) -> _Writer:
     writers = [_writer(kind) for kind in types]
     sizes = [writer.size for writer in writers]
     head = sum(_WORD if size is None else size for size in sizes)
+    is_static = None not in sizes
 
     def write(values: Any) -> bytes:
         if not isinstance(values, list | tuple) or len(values) != len(writers):
             raise _Unfit
-        parts = [(writer.size is None, writer.write(value)) for writer, value in zip(writers, values, strict=True)]
-        return join_parts(head, parts)
+        pairs = zip(writers, values, strict=True)
+        if is_static:
+            return b"".join([writer.write(value) for writer, value in pairs])
+        return join_parts(head, [(writer.size is None, writer.write(value)) for writer, value in pairs])
 
-    return _Writer(None if None in sizes else head, write, all(writer.is_of_words for writer in writers))
+    return _Writer(head if is_static else None, write, all(writer.is_of_words for writer in writers))

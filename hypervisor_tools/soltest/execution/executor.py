@@ -8,7 +8,6 @@ invalidates later ones. Counterexamples of symbolic tests run here too, so this 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -51,7 +50,9 @@ from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes, Ch
 from hypervisor_tools.soltest.cheatcodes.hooks.observer import TestObserver
 from hypervisor_tools.soltest.cheatcodes.instructions import NeedsSteps, StepWatch
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
-from hypervisor_tools.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS, Mock
+from hypervisor_tools.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from hypervisor_tools.soltest.cheatcodes.table import selector
+from hypervisor_tools.soltest.cheatcodes.values import encode
 from hypervisor_tools.soltest.compile.releases import VERSION
 from hypervisor_tools.soltest.execution.results import SVM, CreatedValues
 from hypervisor_tools.soltest.project.project import Project
@@ -67,6 +68,7 @@ from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
     CannotObserve,
+    Facts,
     ObservedCall,
     ObservedEnd,
     SessionCall,
@@ -166,6 +168,7 @@ _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
 
 _MAX_REACH: Final = 10
+_MOCK: Final = selector("mockCalls(address,bytes,bytes[])")
 
 _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
 
@@ -378,7 +381,7 @@ class TestExecutor:
                 if run.is_running:
                     take_accesses(cheats.state, run)
                 code, output = ended.exit_code, ended.output
-                if not observer.is_idle:
+                if run.is_running:
                     result = cheats.end_test(CallResult(code, DataBlock(RAW, output)))
                     code, output = result.exit_code, contract_outcome(result).output
                 is_rejected = output == MAGIC_ASSUME and code != ExitCode.OK
@@ -400,7 +403,7 @@ class TestExecutor:
                 return [_unsupported(str(limit))]
             observer.undo()
             return self._calls_in_session(calls[:1], value, gas, commit, nonce=nonce)
-        may_have_set = observer.may_have_set
+        may_have_set = observer.may_have_set or run.has_cheated
         if is_rejected:
             observer.discard()
         elif not commit:
@@ -657,7 +660,7 @@ class TestExecutor:
     def snapshot(self) -> ExecutorSnapshot:
         """Take a snapshot of the current state, to `restore` any number of times, or to end with `drop`."""
         mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
-        return ExecutorSnapshot(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces), self._sent)
+        return ExecutorSnapshot(mark, written, self.cheatcodes.snapshot(), dict(self._nonces), self._sent)
 
     def restore(self, snapshot: ExecutorSnapshot) -> None:
         """Restore a snapshot; later ones become invalid."""
@@ -730,6 +733,8 @@ def set_created_values(executor: TestExecutor, values: CreatedValues) -> None:
             set_storage(executor.machine, Address.delegated(EAM_NAMESPACE, address), slots)
     if values.answers:
         set_code(executor.machine, Address.delegated(EAM_NAMESPACE, SVM), b"\0")
-        executor.cheatcodes.state.mocks[SVM] = [
-            Mock(calldata, None, deque(answers), reverts=False) for calldata, answers in values.by_calldata().items()
-        ]
+        for calldata, answers in values.by_calldata().items():
+            executor.cheatcodes.interception.execute(
+                Facts(DEFAULT_SENDER, DEFAULT_SENDER, 1, has_code=True),
+                _MOCK + encode(("address", "bytes", "bytes[]"), (SVM, calldata, list(answers))),
+            )

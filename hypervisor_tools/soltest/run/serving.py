@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from bridge.filecoin.receipts import Log
 from hypervisor.errors import HypervisorError
 from hypervisor_tools.soltest.cheatcodes.context import Settings
-from hypervisor_tools.soltest.cheatcodes.emits import ReadLog
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+from hypervisor_tools.soltest.cheatcodes.wording import ReadLog
 from hypervisor_tools.soltest.compile.artifact import Artifacts
 from hypervisor_tools.soltest.execution.discovery import Suite
 from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor, address_of, fork_of, sender_of

@@ -9,6 +9,18 @@ Read `session`, `requests` and `held` first.
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
 from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.held import Snapshot
+from runtimes.evm.revm.interception import (
+    Decision,
+    EmittedLog,
+    Executed,
+    Facts,
+    FailureReason,
+    Interception,
+    MockAnswer,
+    Prank,
+    Replaced,
+)
 from runtimes.evm.revm.kernel_calls import contract_outcome
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
@@ -19,7 +31,7 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import AccessKind, Interest, Mode
+from runtimes.evm.revm.protocol import AccessKind, Failure, Interest, Mode
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
@@ -34,13 +46,24 @@ __all__ = [
     "Accounts",
     "CannotObserve",
     "ContractCache",
+    "Decision",
+    "EmittedLog",
     "EthereumExecutor",
+    "Executed",
+    "Facts",
+    "Failure",
+    "FailureReason",
     "InterceptedCall",
+    "Interception",
     "Interest",
+    "MockAnswer",
     "Mode",
     "ObservedCall",
     "ObservedEnd",
+    "Prank",
+    "Replaced",
     "SessionCall",
+    "Snapshot",
     "StateSession",
     "TransactionResult",
     "block_of",

@@ -82,12 +82,18 @@ class Guest:
         self._view = memoryview((ctypes.c_ubyte * _ADDRESS_SPACE).from_address(base)).cast("B")
         self._mailbox = self._instance.enter_alone(Command.MAILBOX)
         self._capacity = self._input = 0
+        self.ended = 0
+        """Number of calls of the batch that had ended before the running one when it last wrote something."""
+        self.times = 0
+        """Number of times that cheatcodes have set the block's number or time, when it last wrote something."""
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
         self.release: WeakMethod[Callable[[], None]] | None = None
         """Method of its owner that closes it at the end of a query, if it is large."""
         self.is_full = False
         """True if it cannot hold further regions."""
+        self.cheats: bytes | None = None
+        """What cheatcodes have set that it holds, if that is known (`Interception`)."""
         self._reserve(1 << 12)
         self._table = RegionTable(self._instance)
         self._fork = b""
@@ -155,17 +161,11 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written. Raises MemoryExhausted."""
-        pages, _, at, size, _ = MAILBOX.unpack_from(self._view, self._mailbox)
+        pages, _, at, size, self.ended, self.times = MAILBOX.unpack_from(self._view, self._mailbox)
         self.memory_bytes = pages << 16
         if self.memory_bytes > MAX_REUSED_MEMORY:
             hold_memory(self.memory_bytes, self.release)
         return self._view[at : at + size].tobytes()
-
-    @property
-    def ended(self) -> int:
-        """Number of calls of the batch that ended before the running one."""
-        *_, ended = MAILBOX.unpack_from(self._view, self._mailbox)
-        return int(ended)
 
     def close(self) -> None:
         self._view.release()

@@ -4,8 +4,8 @@ The observer sees calls of the addresses that it watches, and calls by frames at
 each with a result, or enters it and sees its end. Meanwhile it reads and writes accounts; like the frame's own changes,
 its writes are undone if the frame that made the call fails. Its logs are all logs, also those of frames that fail.
 
-The call's changes are kept only by `ObservedCall.keep`, or at its end if the observer sees nothing of it. Then other
-calls may follow it in the guest, up to one that stops, or whose check fails.
+The call's changes are kept only by `ObservedCall.keep`, or at its end if the observer need not see that. Then other
+calls may follow it in the guest, up to one that leaves something to do in Python, or whose check fails.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ from runtimes.evm.revm.guest import (
     read_logs,
     transaction_message,
 )
+from runtimes.evm.revm.held import Snapshot
+from runtimes.evm.revm.interception import Decision, FailureReason, Interception, MessageReader
 from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd, SessionCall
 from runtimes.evm.revm.operations import Operations
 from runtimes.evm.revm.protocol import (
+    BLOCK_TIME,
     BORDER_ANSWER,
     CALL_END,
     CALL_REQUEST,
@@ -116,6 +119,10 @@ class CallObserver(Protocol):
     def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
         """Draw the word of a slot that is about to be accessed, unless it has been."""
 
+    @property
+    def interception(self) -> Interception:
+        """What cheatcodes have set that calls meet."""
+
     def interest(self) -> Interest:
         """Return what the observer wants to see from now on.
 
@@ -123,32 +130,36 @@ class CallObserver(Protocol):
         0 for none. With `at_once`, the whole call is kept or discarded at its end, if nothing stops before.
         """
 
-    def begin_call(self, to: EthAddress) -> None:
-        """Begin a following call: one that stops, has logs, or is the last one."""
+    @property
+    def may_have_set(self) -> bool:
+        """True if what the observer has set in the running call may be something else than before."""
+
+    def begin_call(self, to: EthAddress, kept: bool, saved: bytes) -> None:
+        """Begin a following call: one that stops, has logs, or is the last one.
+
+        Those before it were kept, or discarded. `saved` is what cheatcodes had set when it began.
+        """
 
     def undo(self) -> None:
         """Undo what the observer has done in the call that has stopped."""
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        """Return a call's outcome, of `ObservedCall.enter` or another one; None after `ObservedCall.pass_on`.
-
-        Raises CannotObserve.
-        """
+    def call(self, run: ObservedCall, request: InterceptedCall, decision: Decision) -> SubcallOutcome:
+        """Return a call's outcome, of `ObservedCall.enter` or another one. Raises CannotObserve."""
 
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         """Return the outcome of a creation by `ObservedCall.create`, of `ObservedCall.enter` or another one."""
 
-    def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
-        """Return the outcome of a call that was passed on, in which others have stopped."""
-
-    def unseen_end(self, request: InterceptedCall) -> None:
-        """Take the end of a call that was passed on, in which no other has stopped."""
+    def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
+        """Return what the caller gets of a cheatcode, by its selector, or of a call that fails for a reason."""
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         """Take a log; its frame may still fail."""
+
+    def event(self, emitter: EthAddress, log: Log) -> None:
+        """Take the event of an actor, which may still fail."""
 
 
 class CallState(Enum):
@@ -171,15 +182,11 @@ class ObservedCall(Operations):
     """The outcome of the call that was entered last."""
     _depth = 0
     """Number of entered calls whose ends stop."""
-    _passing = b""
-    """Answer of `pass_on`, without what the observer wants to see until then."""
-    _passed: InterceptedCall | None = None
-    """The call that was passed on last, whose end does not stop unless another call does before."""
-    _is_interrupted = _is_renewed = _is_isolated = _is_exchanging = False
+    _has_stopped = _is_interrupted = _is_renewed = _is_isolated = _is_exchanging = False
     _next_warmth: bytes | None = None
     _mode = 0
     """Modes of the call."""
-    _watch = 0
+    _watch = _first_watch = 0
     _random: frozenset[EthAddress] = frozenset()
     _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
@@ -201,10 +208,11 @@ class ObservedCall(Operations):
         self.origin, self.to = sender, to
         self._ends: list[ObservedEnd] = []
         self._exchanges = Exchanges(session.held, session.machine.state_tree)
-        self._reopened: list[InterceptedCall] = []
-        """Calls that were passed on and whose ends stop."""
+        self._times = guest.times
         self.touched: dict[EthAddress, None] = {}
         """Accounts that must exist after the call, in order: those touched by the observer."""
+        self.has_cheated = False
+        """True if cheatcodes have set other things than before one of the calls."""
         self.created: set[EthAddress] = set()
         """Contracts that the call had created at its last exchange of the state."""
 
@@ -212,6 +220,8 @@ class ObservedCall(Operations):
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._observer.interception.leave(self.has_cheated or self._has_stopped)
         if self.is_running:
             self._session.held.abandon(self._guest)
         self._exchanges.undo_all()
@@ -242,12 +252,13 @@ class ObservedCall(Operations):
         jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
         self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
         self._set_watch(observer.watch)
+        self._first_watch = self._watch
         self._random, self._hooked = observer.random, self._hooks()
         self._requests.on_stop = self._stopped
         self._requests.answers |= {
             Exit.CALL: self._answer_call,
-            Exit.ENTERED_END: self._answer_entered_end,
             Exit.CALL_END: self._answer_end,
+            Exit.FAILED: self._answer_failed,
             Exit.ACCESSED: self._answer_access,
             Exit.RANDOM: self._draw,
             Exit.LEAVE: self._leave,
@@ -261,13 +272,14 @@ class ObservedCall(Operations):
                 break
             parts.append(data_message(following_message))
         self.state, self._following = CallState.RUNNING, following
+        observer.interception.load(self._guest)
         try:
             self._drive(lambda: self._on_stack(b"".join(parts)))
         except CannotObserve:
             if not (self.is_running and self._guest.ended):
                 raise
-            observer.undo()
             self._begin_stopped()
+            observer.undo()
             session.held.abandon(self._guest)
             self.state = CallState.CLOSED
             return self._ends
@@ -291,7 +303,7 @@ class ObservedCall(Operations):
         if self._has_kernel:
             self._exchanges.begin_kernel()
             self._native = self._session.begin_kernel(call, self.origin, call.max_fee)
-            self._native.on_log = self._observer.log
+            self._native.on_log = self._observer.event
         if not fits(call):
             raise CannotObserve
         return transaction_message(call, self.origin, mode, NO_LIMIT, self.chain_id)
@@ -342,19 +354,27 @@ class ObservedCall(Operations):
                 touched, at = read_addresses(data, at)
             changed, passed = events & EndEvent.CHANGED != 0, events & EndEvent.PASSED != 0
             ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed, touched))
-            kept += events != 0
-        if is_last and events:
+            kept += events & EndEvent.ENDED != 0
+            self.has_cheated |= events & EndEvent.CHEATED != 0
+        if self.has_cheated:
+            self._observer.interception.note_changes()
+        if is_last and events & EndEvent.ENDED:
             self.state = CallState.CLOSED
         if kept and self._mode & Mode.KEEP:
             self._session.held.note_kept(kept)
-        if is_last and self._passed is not None:
-            self._end_unseen(self._passed)
+        if self._ended < len(ends) - is_last:  # others have followed the call that has stopped
+            end = ends[self._ended]
+            is_changed = end.is_changed or (self._mode & Mode.KEEP != 0 and self._observer.may_have_set)
+            if self.touched or is_changed != end.is_changed:
+                ends[self._ended] = end._replace(is_changed=is_changed, touched=[*end.touched, *self.touched])
+                self.touched.clear()
         for number, logs in observed:
             self._begin(number)
             for emitter, log in logs:
                 self._log(emitter, log)
         if is_last:
             self._begin(len(ends) - 1)
+            self._sync_time()
 
     def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
         """Return the message of a call without effect for `run`, only after changes or `always`; empty for none."""
@@ -380,17 +400,27 @@ class ObservedCall(Operations):
             if self._native is not None:
                 del self._native.exchanged[number:]
         if exit_code not in _SUPPLIED:
+            self._has_stopped = True
             self._begin_stopped()
+        self._sync_time()
+
+    def _sync_time(self) -> None:
+        """Give the machine the block's number and time, if cheatcodes have set them in the guest."""
+        if self._times != self._guest.times:
+            self._guest.call(Command.TIME)
+            number, timestamp = (int.from_bytes(word, "big") for word in BLOCK_TIME.read(self._guest.output()))
+            self._times = self._guest.times
+            self._session.set_time(number, timestamp)
+            if self._native is not None:
+                self._native.renew_block()
 
     # --- answers ----------------------------------------------------------------------------------------------
 
-    def _answer_entered_end(self, request: bytes) -> bytes:
-        return self._answer_reopened(self._read_end(request)[1])
-
-    def _answer_reopened(self, outcome: SubcallOutcome) -> bytes:
-        """Answer the end of a call that was passed on, in which others have stopped."""
-        self._depth -= 1
-        return self._answer(self._observer.entered_end(self, self._reopened.pop(), outcome), outcome)
+    def _answer_failed(self, request: bytes) -> bytes:
+        at = self._take_logs(request, 0)
+        self._observer.interception.note_changes()
+        outcome = self._observer.failed(self, request[at : at + 4], MessageReader(request, at + 4).reason())
+        return self._answer(outcome, None)
 
     def _answer_end(self, request: bytes) -> bytes:
         self._observer.call_end(self, *self._read_end(request))
@@ -425,16 +455,20 @@ class ObservedCall(Operations):
         if number != self._ended:
             self._ended = number
             self.origin, self.to, _, _ = self._following[number - 1]
-            self._observer.begin_call(self.to)
+            saved, *time = self._observer.interception.before(self._guest)
+            self._session.set_time(*time)
+            self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP), saved)
+            self._times = -1
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""
         return self._packed(self._observer.interest())
 
     def _packed(self, interest: Interest) -> bytes:
-        calls, ends, at_once = interest
+        calls, ends, at_once, goes_on, cheatcodes = interest
         at_once = at_once and not (self._mode & Mode.RECORD or self._exchanges or self._native)
-        return INTEREST.pack_values(calls, ends, at_once)
+        is_same = not self._is_renewed and self._watch == self._first_watch  # for the calls that follow
+        return INTEREST.pack_values(calls, ends, at_once, goes_on and is_same, cheatcodes)
 
     def _hooks(self) -> frozenset[EthAddress]:
         """Return the contracts with storage hooks, which frames outside the guest do not call."""
@@ -458,17 +492,8 @@ class ObservedCall(Operations):
 
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
-        (entered,) = COUNT.unpack_from(data, at)
-        depth, number, static, gas, caller, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(
-            data, at + COUNT.size
-        )  # fmt: skip
-        at += COUNT.size + CALL_REQUEST.size
-        if self._passed is not None:
-            if entered > self._depth:
-                self._reopened.append(self._passed)
-                self._depth, self._passed = entered, None
-            else:
-                self._end_unseen(self._passed)
+        depth, number, static, gas, caller, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(data, at)
+        at += CALL_REQUEST.size
         kind, second = KINDS.get(number), number == CallScheme.CREATE2
         delegates = kind is CallKind.DELEGATECALL
         request = InterceptedCall(
@@ -476,11 +501,9 @@ class ObservedCall(Operations):
             int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
             salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
-        outcome = self._observer.call(self, request)
-        if outcome is None:
-            self._passed = request
-            return self._message(Answer.ENTER, self._passing)
-        return self._answer(outcome, self._entered)
+        self._observer.interception.note_changes()
+        decision = MessageReader(data, at + size).decision()
+        return self._answer(self._observer.call(self, request, decision), self._entered)
 
     def _answer(self, outcome: SubcallOutcome, had: SubcallOutcome | None) -> bytes:
         """Return the answer with a call's outcome; `had` is the one that it has had, if it was made."""
@@ -489,10 +512,6 @@ class ObservedCall(Operations):
         created, size = outcome.created, len(outcome.output)
         result = RESULT.pack_values(outcome.success, created is not None, created or ZERO_ADDRESS, size)
         return self._message(Answer.RESULT, result, outcome.output)
-
-    def _end_unseen(self, request: InterceptedCall) -> None:
-        self._passed = None
-        self._observer.unseen_end(request)
 
     def _take_logs(self, data: bytes, at: int) -> int:
         """Give the observer the logs at a position of a message; return the position after them."""
@@ -524,22 +543,9 @@ class ObservedCall(Operations):
 
     def _enter(self, answer: bytes) -> SubcallOutcome:
         """Make the entered call with an answer, and return its outcome."""
-        requests = self._requests
-        while True:
-            request = self._drive(partial(requests.answer_and_go_on, answer, Exit.ENTERED_END))
-            depth, outcome = self._read_end(request)
-            if not self._reopened or self._reopened[-1].depth != depth:
-                self._depth -= 1
-                return outcome
-            answer = self._answer_reopened(outcome)
-
-    def pass_on(self, sender: EthAddress | None, interest: Interest, isolates: bool = False) -> None:
-        """Make the requested call, as another sender if one is given; its end is not seen unless another call stops.
-
-        `interest` is that of the observer after it. With `isolates` it may be a transaction (`Mode.ISOLATES`).
-        """
-        flags = EnterFlag.UNSEEN | (EnterFlag.ISOLATED if isolates else 0)
-        self._passing = _enter(sender, flags) + self._packed(interest)
+        request = self._drive(partial(self._requests.answer_and_go_on, answer, Exit.ENTERED_END))
+        self._depth -= 1
+        return self._read_end(request)[1]
 
     def isolate(
         self, request: InterceptedCall, sender: EthAddress | None, access_list: AccessList = ()
@@ -628,6 +634,29 @@ class ObservedCall(Operations):
             yield self._session.machine.state_tree
         finally:
             self._exchanges.undo_after(count)
+
+    def snapshot(self) -> Snapshot:
+        """Take a snapshot of the state, to `restore` in this call or in a later one."""
+        if self._native is None:
+            return self._session.held.snapshots.take(self._operate)
+        with self.written() as tree:
+            return Snapshot(tree.image(), self.warmth())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore a snapshot; that is undone if the frame that has made the requested call fails.
+
+        Raises CannotObserve.
+        """
+        snapshots = self._session.held.snapshots
+        copy = None if self._native else snapshots.copy_of(snapshot)
+        if copy is not None:
+            self._operate(Operation.RESTORE, ZERO_ADDRESS, COUNT.pack_values(copy))
+            self._operate(Operation.LOAD_OPEN, ZERO_ADDRESS)
+            return
+        self._drive(lambda: snapshots.write(snapshot))
+        with self.exchange() as tree:
+            tree.restore_image(snapshot.image)
+            self.set_warmth(snapshot.warmth)
 
     def set_warmth(self, warmth: bytes) -> None:
         """Set what the call has beside the state after the exchange that is going on."""

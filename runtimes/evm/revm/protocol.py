@@ -42,6 +42,9 @@ class Command:
     TAKE_JUMPS: Final = 16  # output the jumps since the last time
     TAKE_ENDS: Final = 17  # output the ends of the calls before the running one
     ADD_REGION: Final = 18  # `Region`; list of u32
+    CHEATS: Final = 19  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
+    TIME: Final = 20  # `BlockTime`: the block's number and time as cheatcodes have set them
+    READ_SNAPSHOT: Final = 21
 
 
 class Exit:
@@ -60,11 +63,12 @@ class Exit:
     FRAME: Final = 10  # a frame that Python runs: `FrameStop`
     NATIVE: Final = 11  # a call that the kernel runs: `Changes`, `CallRequest`
     NATIVE_END: Final = 12  # a contract that a native actor has called has ended: `Changes`, `NativeEnd`
-    CALL: Final = 13  # a call at which the observer stops: logs, `Count` of entered calls, `CallRequest`
+    CALL: Final = 13  # a call at which the observer stops: logs, `CallRequest`, data, the decision on it
     ENTERED_END: Final = 14  # a call that the observer has entered has ended: logs, `CallEnd`
     CALL_END: Final = 15  # another call whose end the observer wants to see: logs, `CallEnd`
     RANDOM: Final = 16  # a slot with a random word is about to be accessed: `RandomRequest`
     ACCESSED: Final = 17  # a slot with a hook was accessed
+    FAILED: Final = 18
 
 
 class Answer:
@@ -129,6 +133,65 @@ class Operation:
     LOAD_OPEN: Final = 37  # load the accounts of frames after `EXCHANGE`
     EXCHANGES: Final = 38  # `Count` of exchanges that the transaction still has
     CREATIONS: Final = 39  # addresses of created contracts
+    SNAPSHOT: Final = 40  # list of the numbers of snapshots that are forgotten; take one: its number
+    RESTORE: Final = 41  # number of a snapshot
+
+
+class CheatRequest:
+    """Requests for cheatcodes, answered by the values that are named after the colon, and `CheatStatus`."""
+
+    LOAD: Final = 0  # `Count` 1 if own reverts are matched; what is set, as `SAVE` gives it
+    SAVE: Final = 1  # : what is set; nothing for the default
+    BEFORE: Final = 2  # : `BlockTime`, and what was set, before the call that runs or was the last one
+    EXECUTE: Final = 3  # `CheatFacts`, calldata: `CheatResult`
+    BEGIN_PRANK: Final = 4  # a prank, `CheatFacts`: `CheatResult`
+    CHEATCODE_END: Final = 5  # depth, whether a revert was expected before it, `CallOutcome`: `CheatResult`
+    CALL: Final = 6  # `CheatCall`: the decision
+    CALL_END: Final = 7  # `CheatCall`, `CallOutcome`: origin, list of deals, `CheatResult`
+    CREATED: Final = 8  # deployer, `Count` 1 for CREATE2, code
+    ANSWERED: Final = 9  # `Count`: the number of the mock that has answered
+    LOG: Final = 10  # emitter, list of topics, data
+    ACCEPT: Final = 11  # take the last end as the expected revert
+    TEST_END: Final = 12  # `CallOutcome`: `CheatResult`
+    PRANKS: Final = 13  # : list of pranks
+    DEAL: Final = 14  # a deal
+    STATUS: Final = 15  # : nothing
+
+
+class CheatResult:
+    """What a cheatcode has done, or a caller gets of a call."""
+
+    SAME: Final = 0  # what the call has had; of a cheatcode: origin, account that needs code, output
+    CAUGHT: Final = 1  # the result of a call that reverted as expected
+    REJECTED: Final = 2  # the inputs of the run are rejected
+    FAILED: Final = 3  # the reason of a failure
+    UNKNOWN: Final = 4  # Python executes the cheatcode
+    FAILS: Final = 5  # the reason of a failure, with whose text the call ends as another one would
+
+
+class Failure:
+    """Why cheatcodes, and calls that meet what they have set, fail."""
+
+    UNUSED_PRANK: Final = 0
+    OTHER_PRANK: Final = 1
+    NO_CODE: Final = 2  # of a prank that delegates
+    SECOND_REVERT: Final = 3
+    SECOND_ASSUMPTION: Final = 4
+    COUNTED_TWICE: Final = 5
+    COUNTED: Final = 6
+    REVERT_DEPTH: Final = 7
+    NO_REVERT: Final = 8
+    NO_REASON: Final = 9
+    REASON: Final = 10  # texts: data, expected reason
+    REVERTER: Final = 11  # addresses: reverter, expected one
+    REVERTED: Final = 12  # addresses: expected reverter, reverter; texts: reason, data
+    EMITTED: Final = 13  # a log that was expected zero times
+    ANONYMOUS: Final = 14
+    NOT_EMITTED: Final = 15  # numbers: checks, 1 if anonymous; addresses: emitter; logs: the expected one, another one
+    LOG_COUNT: Final = 16  # numbers: logs, expected ones
+    NOT_CALLED: Final = 17
+    NO_LOG: Final = 18  # at the end of the test
+    NOT_CREATED: Final = 19  # numbers: 1 for CREATE2; addresses: deployer; texts: code
 
 
 class CallScheme:
@@ -209,14 +272,13 @@ class EndEvent:
     CHANGED: Final = 2  # it has changed the state
     PASSED: Final = 4  # the check after it has succeeded
     TOUCHED: Final = 8  # accounts exist after it that cheatcodes have named
+    CHEATED: Final = 16  # cheatcodes have set other things than before it
 
 
 class EnterFlag:
     """How a call is entered."""
 
     AS_SENDER: Final = 1  # as another sender
-    UNSEEN: Final = 2  # its end need not stop
-    ISOLATED: Final = 4  # as a transaction, if it is one of the first frame (`Mode.ISOLATES`)
 
 
 class AccountFlag:
@@ -376,8 +438,10 @@ class GasId:
     TX_CREATE_ACCESS_COST: Final = 49
 
 
-Mailbox = NamedTuple("Mailbox", [("size", int), ("input", int), ("output", int), ("output_size", int), ("ended", int)])
-MAILBOX: Final = Layout(Mailbox, "<IIIII")
+Mailbox = NamedTuple("Mailbox", [
+    ("size", int), ("input", int), ("output", int), ("output_size", int), ("ended", int), ("times", int),
+])
+MAILBOX: Final = Layout(Mailbox, "<IIIIII")
 
 Count = NamedTuple("Count", [("count", int)])
 COUNT: Final = Layout(Count, "<I")
@@ -489,8 +553,10 @@ CallResult = NamedTuple("CallResult", [
 ])
 CALL_RESULT: Final = Layout(CallResult, "<IIQQI")
 
-Interest = NamedTuple("Interest", [("calls", int), ("ends", int), ("at_once", int)])
-INTEREST: Final = Layout(Interest, "<III")
+Interest = NamedTuple("Interest", [
+    ("calls", int), ("ends", int), ("at_once", int), ("goes_on", int), ("cheatcodes", int),
+])
+INTEREST: Final = Layout(Interest, "<IIIII")
 
 Check = NamedTuple("Check", [("always", int), ("size", int)])
 CHECK: Final = Layout(Check, "<II")
@@ -533,6 +599,28 @@ ISOLATED_CHARGES: Final = Layout(IsolatedCharges, "<QQQQ")
 
 IsolatedGas = NamedTuple("IsolatedGas", [("used", int), ("refund", int)])
 ISOLATED_GAS: Final = Layout(IsolatedGas, "<QQ")
+
+CheatFacts = NamedTuple("CheatFacts", [
+    ("caller", EthAddress), ("origin", EthAddress), ("depth", int), ("knows_code", int), ("has_code", int),
+])
+CHEAT_FACTS: Final = Layout(CheatFacts, "<20s20sIII")
+
+CheatCall = NamedTuple("CheatCall", [
+    ("depth", int), ("kind", int), ("is_static", int), ("gas", int), ("caller", EthAddress), ("sender", EthAddress),
+    ("target", EthAddress), ("receiver", EthAddress), ("value", bytes), ("size", int),
+])
+CHEAT_CALL: Final = Layout(CheatCall, "<IIIQ20s20s20s20s32sI")
+
+CallOutcome = NamedTuple("CallOutcome", [("success", int), ("size", int), ("reason_size", int)])
+CALL_OUTCOME: Final = Layout(CallOutcome, "<III")
+
+CheatStatus = NamedTuple("CheatStatus", [
+    ("seen_depth", int), ("expects_revert", int), ("watches_logs", int), ("counts_creations", int), ("has_caught", int),
+])
+CHEAT_STATUS: Final = Layout(CheatStatus, "<IIIII")
+
+BlockTime = NamedTuple("BlockTime", [("number", bytes), ("timestamp", bytes)])
+BLOCK_TIME: Final = Layout(BlockTime, "<32s32s")
 
 RecordedAccess = NamedTuple("RecordedAccess", [
     ("kind", int), ("account", EthAddress), ("first", bytes), ("second", bytes), ("third", bytes), ("fourth", bytes),

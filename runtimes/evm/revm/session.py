@@ -22,7 +22,7 @@ from hypervisor.context import ExternError, Externs, MachineContext
 from hypervisor.errors import Fatal, InvalidInput, LongExecution
 from hypervisor.kernel.call import MAX_TOTAL_MEMORY
 from hypervisor.state.state_tree import StateTree
-from hypervisor.types import MAX_BALANCE
+from hypervisor.types import MAX_BALANCE, ChainEpoch
 from runtimes.evm.contracts.engine import Engine, EngineRules
 from runtimes.evm.forks.forks import Fork, code_limits
 from runtimes.evm.forks.validation import BlockLimits, gas_price, required_gas, with_supported_type
@@ -347,6 +347,7 @@ class StateSession:
         if guest is not None:
             if is_worn(guest):
                 machine.state_tree.settle()
+                held.snapshots.write_all()
                 held.release()
             elif self._context is machine.context and self._externs is machine.externs and held.is_current:
                 return guest
@@ -402,6 +403,13 @@ class StateSession:
         self._rules, self._context = rules, machine.context
         self.block = self.requests.block = self.block._replace(block=block)
         return True
+
+    def set_time(self, number: int, timestamp: int) -> None:
+        """Give the machine the block's number and time that the guest has."""
+        context = self.machine.context
+        if (context.epoch, context.timestamp) != (number, timestamp):
+            self.machine.advance(epoch=ChainEpoch(number), timestamp=timestamp)
+            self._context = self.machine.context
 
     def forget_block(self) -> None:
         """Tell the guest the machine's block again before the next transaction."""

@@ -13,6 +13,7 @@ from hypervisor_tools.soltest.cheatcodes.fork.fork_states import (
     fork_of,
     node_errors,
 )
+from hypervisor_tools.soltest.cheatcodes.pranks import is_broadcasting
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from hypervisor_tools.soltest.forks.records import NetworkFork, Pending, SavedForkState
 
@@ -130,7 +131,7 @@ def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
 @cheatcode("selectFork(uint256)")
 def _select(context: Context, number: int) -> None:
     fork, rules, records = fork_of(context, number), _rules(context), context.state.forks
-    if any(prank.broadcast for prank in context.state.pranks.values()):
+    if is_broadcasting(context):
         raise CheatcodeFailure("cannot select forks during a broadcast")
     if active_fork(context) == number:
         return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bridge.ethereum.addresses import EthAddress, address_of_actor, checksummed
+from bridge.ethereum.addresses import EthAddress, address_of_actor
 from bridge.ethereum.block import ETHEREUM
 from bridge.filecoin.cbor import byte_string
 from bridge.filecoin.receipts import Log, entries_to_log
@@ -26,36 +26,33 @@ from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.threads import BoundedCache
 from hypervisor.types import ChainEpoch
-from hypervisor_tools.soltest.cheatcodes import emits
 from hypervisor_tools.soltest.cheatcodes.console import LogConsole
 from hypervisor_tools.soltest.cheatcodes.context import Context, Settings
+from hypervisor_tools.soltest.cheatcodes.expectations import execute_in_guest
 from hypervisor_tools.soltest.cheatcodes.failures import (
-    MAGIC_ASSUME,
     MAX_STORED,
     UNSUPPORTED,
     CheatcodeFailure,
     check_size,
     failure_data,
     no_selector,
-    revert_text,
 )
 from hypervisor_tools.soltest.cheatcodes.fork_access import check_access, undo_reverted
 from hypervisor_tools.soltest.cheatcodes.hooks import missing_contracts
 from hypervisor_tools.soltest.cheatcodes.instructions import NeedsSteps
-from hypervisor_tools.soltest.cheatcodes.interception import check_assumed, check_revert, note_reverter
-from hypervisor_tools.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
+from hypervisor_tools.soltest.cheatcodes.interception import ends_again, reason_of, replaced
+from hypervisor_tools.soltest.cheatcodes.ledger import FilecoinLedger
 from hypervisor_tools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     CREATE2_DEPLOYER,
     VM_ADDRESS,
-    RecordedLog,
     State,
 )
 from hypervisor_tools.soltest.cheatcodes.table import MISSING, Cheatcode, name_of, table
 from hypervisor_tools.soltest.cheatcodes.values import decode, encode
 from runtimes.evm import SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
-from runtimes.evm.revm import CannotObserve, ObservedCall, contract_outcome
+from runtimes.evm.revm import CannotObserve, Interception, ObservedCall, contract_outcome
 from store.cid import CBOR, Cid, cid_of
 from store.keccak import keccak
 
@@ -84,6 +81,8 @@ class CheatcodeSnapshot(NamedTuple):
     lines: tuple[str, ...]
     """Output up to the snapshot: forge shows the output of `setUp` with each test."""
     logs: tuple[tuple[EthAddress, Log], ...] = ()
+    set: bytes = b""
+    """What calls meet (`Interception`)."""
 
 
 class TestExterns:
@@ -159,6 +158,7 @@ class Cheatcodes:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.state = State()
+        self.interception = Interception()
         self.console = LogConsole()
         self.watched = frozenset({VM_ADDRESS, CONSOLE_ADDRESS})
         self._outside_test = 0
@@ -202,16 +202,19 @@ class Cheatcodes:
             for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
                 set_code(machine, Address.delegated(10, address), code)
 
-    def snapshot(self, machine: Hypervisor) -> CheatcodeSnapshot:
+    def snapshot(self) -> CheatcodeSnapshot:
         """Return the state set by cheatcodes, the block and the output."""
+        console = self.console
         return CheatcodeSnapshot(
-            self.state.image(), machine.context, tuple(self.console.lines), tuple(self.console.logs)
-        )
+            self.state.image(), self.machine.context, tuple(console.lines), tuple(console.logs),
+            self.interception.save(),
+        )  # fmt: skip
 
     def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:
         """Restore a snapshot; `TestExecutor` restores the machine's state."""
         if snapshot.state or not self.state.is_default:
             self.state = State.of_image(snapshot.state)
+        self.interception.restore(snapshot.set)
         if self.origin is not None:
             self.origin.records = self.state.forks
         machine.context = snapshot.context
@@ -268,7 +271,7 @@ class Cheatcodes:
     @property
     def is_armed(self) -> bool:
         """True if calls between contracts must be intercepted, under Filecoin's rules."""
-        return self.state.is_armed or self.settings.uses_deployer
+        return self.state.sees_calls or self.settings.uses_deployer or self.interception.status.seen_depth > 0
 
     @property
     def isolates(self) -> bool:
@@ -290,47 +293,28 @@ class Cheatcodes:
         finally:
             undo_reverted(self, calls)
 
-    def preserve_deals(self, depth: int, ledger: Ledger, outcome: SubcallOutcome) -> None:
-        """Keep balances and nonces set in a failed call: forge reverts them with the whole test only.
-
-        After a successful call they belong to its caller, whose failure would be the next to revert them.
-        """
-        deals = self.state.deals
-        for (account, is_nonce), deal in deals.items():
-            if deal.depth > depth:
-                deal.depth = depth
-                if not outcome.success:
-                    (ledger.set_nonce if is_nonce else ledger.set_balance)(account, deal.amount)
-        if depth == 1:
-            deals.clear()
-
     def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         """Process an actor's event if it has the form of a log."""
         log = None if self._outside_test else entries_to_log(event.entries)
         if log is not None:
-            self.handle_log(address_of_actor(calls.tree, event.emitter), log)
+            self.event_log(address_of_actor(calls.tree, event.emitter), log)
 
-    def handle_log(self, emitter: EthAddress, log: Log) -> None:
-        """Pass a log to the console, the recorder and the expectations."""
+    def event_log(self, emitter: EthAddress, log: Log) -> None:
+        """Process the event of an actor, which no frame in the guest has emitted."""
         self.console.write_log(emitter, log)
-        if self.state.logs is not None:
-            self.state.logs.append(RecordedLog(log.topics, log.data, emitter))
-        if self.state.emits:
-            emits.match_log(self.state, emitter, log, self.settings.events)
+        if self.interception.refresh().watches_logs:
+            self.interception.logged(emitter, log)
 
     # --- cheatcodes ---------------------------------------------------------------------------------------------
 
     def run_cheatcode(self, context: Context, data: bytes) -> SubcallOutcome:
         """Execute a cheatcode; an expected failure becomes a success."""
-        before = self.state.revert
+        if context.run is not None or not self.interception.is_set:  # in a session, the guest sees its end
+            return self._execute(context, data)
+        expected = bool(self.interception.refresh().expects_revert)
         outcome = self._execute(context, data)
-        expected = self.state.revert
-        if not outcome.success:
-            note_reverter(self.state, VM_ADDRESS)
-        waited = expected is not None and expected is before and expected.cheatcode
-        if waited and expected is not None and context.depth <= expected.depth:
-            return check_revert(self.state, expected, outcome, False, revert_text)
-        return outcome
+        replacement = self.interception.cheatcode_ended(context.depth, expected, outcome)
+        return replaced(self, replacement, outcome)
 
     def _execute(self, context: Context, data: bytes) -> SubcallOutcome:
         entry = table().get(data[:4])
@@ -359,6 +343,8 @@ class Cheatcodes:
             if entry.name.startswith(_STORING):
                 check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
                 self.state.stored_bytes += len(data)
+            if entry.run is None:
+                return SubcallOutcome(True, execute_in_guest(context, entry, data))
             exchanges = context.run is not None and entry.filecoin and entry.name not in _WITHIN
             with context.exchanged_tree() if exchanges else nullcontext():
                 result = entry.run(context, *decode(entry.parameters, data[4:]))
@@ -384,6 +370,7 @@ class Cheatcodes:
     def begin_test(self, test: Address) -> None:
         """Begin a call of the test contract."""
         self.test, self.skip_data = test, b""
+        self.interception.is_internal = self.settings.internal_reverts
         self._outcomes.clear()
         self._repeated, self._next_repeated = self._next_repeated, deque()
         if self.state.hooks is not None:
@@ -412,33 +399,19 @@ class Cheatcodes:
 
     def end_test(self, result: CallResult) -> CallResult:
         """Return the result of a call of the test contract: a failure if an expectation was not met."""
-        state = self.state
-        if state.failure is not None and result.exit_code == ExitCode.OK:
-            result = _revert_result(failure_data(state.failure))
-        state.failure = None
-        if state.assume is not None:
-            assumed = check_assumed(state, contract_outcome(result), self._reason_text)
-            if assumed.output == MAGIC_ASSUME:
-                return _revert_result(MAGIC_ASSUME)
-        if state.revert is not None and not state.revert.cheatcode:
-            expected, state.revert = state.revert, None
-            if self.settings.internal_reverts:
-                expected.deepest = max(expected.deepest, expected.depth + 1)
-            outcome = contract_outcome(result)
-            ended = check_revert(state, expected, outcome, False, self._reason_text)
-            state.revert = None
-            if not ended.success:
-                return _revert_result(ended.output)
-            if self.settings.internal_reverts:
-                return CallResult(ExitCode.OK)
-        missing, state.missing = state.missing, None
-        if result.exit_code != ExitCode.OK:
-            return result if missing is None else _revert_result(encode(["string"], [missing]))
-        message = _missing_call(state) or emits.missing_at_end(state) or _missing_creation(state)
-        return result if message is None else _revert_result(failure_data(message))
-
-    def _reason_text(self, data: bytes) -> str:
-        return revert_text(data, self.settings.errors)
+        if self.interception.is_set:
+            outcome, again = contract_outcome(result), True
+            while again:
+                replacement = self.interception.test_ends(outcome, reason_of(outcome))
+                outcome, again = replaced(self, replacement, outcome), ends_again(replacement)
+                if replacement is not None:
+                    result = CallResult(ExitCode.OK) if outcome.success else _revert_result(outcome.output)
+            if replacement is not None:
+                return result
+        missing, self.state.missing = self.state.missing, None
+        if result.exit_code == ExitCode.OK or missing is None:
+            return result
+        return _revert_result(encode(["string"], [missing]))
 
     @contextmanager
     def outside_test(self) -> Iterator[None]:
@@ -505,33 +478,3 @@ def _unknown_cheatcode(selector: bytes) -> str:
 
 def _revert_result(output: bytes) -> CallResult:
     return CallResult(ExitCode.EVM_CONTRACT_REVERTED, DataBlock(CBOR, byte_string(output)))
-
-
-def _missing_call(state: State) -> str | None:
-    for address, expectations in state.calls.items():
-        for (data, kind), expected in expectations.items():
-            if expected.seen == expected.count or (expected.seen > expected.count and not expected.exactly):
-                continue
-            values = [f"data 0x{data.hex()}"]
-            values += [] if expected.value is None else [f"value {expected.value}"]
-            values += [] if expected.gas is None else [f"gas {expected.gas}"]
-            values += [] if expected.min_gas is None else [f"minimum gas {expected.min_gas}"]
-            values += [] if kind is None else [f"call type {kind.value.title()}"]
-            return (
-                f"expected call to {checksummed(address)} with {', '.join(values)} to be called "
-                f"{_times(expected.count)}, but was called {_times(expected.seen)}"
-            )
-    return None
-
-
-def _missing_creation(state: State) -> str | None:
-    for expected in state.creates:
-        return (
-            f"expected {expected.kind} call by address 0x{expected.deployer.hex()} for bytecode "
-            f"0x{expected.code.hex()} but not found"
-        )
-    return None
-
-
-def _times(count: int) -> str:
-    return f"{count} time" if count == 1 else f"{count} times"

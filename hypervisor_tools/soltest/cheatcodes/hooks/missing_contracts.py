@@ -41,9 +41,9 @@ from hypervisor.machine.machine import Hypervisor
 from hypervisor.messages.address import Address
 from hypervisor.types import EAM_ACTOR, ActorID, MethodNumber, TokenAmount
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Cheats, Context
-from hypervisor_tools.soltest.cheatcodes.failures import ERROR, CheatcodeFailure, failure_data, revert_text
+from hypervisor_tools.soltest.cheatcodes.failures import ERROR, CheatcodeFailure, failure_data
 from hypervisor_tools.soltest.cheatcodes.fork_access import is_denied
-from hypervisor_tools.soltest.cheatcodes.interception import intercept_call
+from hypervisor_tools.soltest.cheatcodes.interception import begin_call, end_call, make_call
 from hypervisor_tools.soltest.cheatcodes.ledger import FilecoinLedger, Ledger
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from runtimes.evm import INVOKE_CONTRACT_DELEGATE, CallKind, SubcallOutcome
@@ -193,12 +193,12 @@ def _intercept_call(
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=address_of_actor(calls.tree, calls.origin),
         chain_id=calls.machine.context.chain_id,
-        reason_text=lambda text: revert_text(text, cheats.settings.errors),
         fork_url=lambda: cheats.fork_url,
         uses_deployer=cheats.settings.uses_deployer,
-        internal_reverts=cheats.settings.internal_reverts,
     )
-    outcome = intercept_call(cheats.state, request, operations)
+    decision = begin_call(cheats, request, ledger, operations)
+    outcome = make_call(cheats, request, decision, operations)
+    outcome = end_call(cheats, request, decision, outcome, operations)
     if made and outcome is made[0][0]:
         return made[0][1]
     if kind is None and outcome.success:

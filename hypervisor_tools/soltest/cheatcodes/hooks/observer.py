@@ -13,28 +13,36 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
 from hypervisor.types import MAX_BALANCE
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
-from hypervisor_tools.soltest.cheatcodes.failures import ERROR, failure_data, revert_text
+from hypervisor_tools.soltest.cheatcodes.failures import ERROR, failure_data
 from hypervisor_tools.soltest.cheatcodes.fork_access import undo_reverted
 from hypervisor_tools.soltest.cheatcodes.fuzzing import fill_slot
 from hypervisor_tools.soltest.cheatcodes.hooks.missing_contracts import note_missing
 from hypervisor_tools.soltest.cheatcodes.hooks.storage_hooks import call_hook
-from hypervisor_tools.soltest.cheatcodes.interception import (
-    apply_prank,
-    end_prank,
-    intercept_call,
-    intercepted_result,
-)
+from hypervisor_tools.soltest.cheatcodes.interception import begin_call, end_call, make_call, replaced
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
+from hypervisor_tools.soltest.cheatcodes.table import name_of
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.revm import ALL_DEPTHS, CannotObserve, InterceptedCall, Interest, Mode, ObservedCall, session_of
+from runtimes.evm.revm import (
+    ALL_DEPTHS,
+    CannotObserve,
+    Decision,
+    FailureReason,
+    InterceptedCall,
+    Interception,
+    Interest,
+    Mode,
+    ObservedCall,
+    session_of,
+)
 
 if TYPE_CHECKING:
-    from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
+    from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes, CheatcodeSnapshot
 
 
-_NO_STOPS: Final = Interest(0, 0, at_once=True)
-_END: Final = Interest(0, 0, at_once=False)
+_NO_STOPS: Final = Interest(0, 0, at_once=True, goes_on=True, cheatcodes=False)
+_LAST: Final = _NO_STOPS._replace(goes_on=False)
+_END: Final = Interest(0, 0, at_once=False, goes_on=False, cheatcodes=False)
 
 
 class TestObserver:
@@ -44,16 +52,24 @@ class TestObserver:
 
     def __init__(self, cheats: Cheatcodes) -> None:
         self._cheats = cheats
+        self._begin()
+
+    def _begin(self, saved: bytes | None = None) -> None:
+        cheats, state = self._cheats, self._cheats.state
         self._mark_output()
-        state = cheats.state
         self._was_idle = self.is_idle = state.is_idle and not cheats.settings.uses_deployer
-        """True if the call and its end meet nothing that cheatcodes have set, as long as none is called."""
-        watches = state.recording or state.pauses_gas
-        is_set = not self.is_idle and (state.seen_depth > 0 or state.deals or watches)  # calls and logs change it
-        self._before = cheats.snapshot(cheats.machine) if is_set else None
-        """Snapshot of what cheatcodes had set; None while the call cannot have changed it."""
+        """True if the call and its end meet nothing that is set in Python, as long as no cheatcode runs there."""
+        watches = state.sees_calls or state.recording or state.pauses_gas
+        self._context = cheats.machine.context
+        self._set = cheats.interception.save() if saved is None else saved
+        self._before = self._snapshot() if watches else None
+        """Snapshot of what cheatcodes had set in Python; None while the call cannot have changed it."""
         self.has_run = False
-        """True if a cheatcode was called."""
+        """True if a cheatcode was called in Python."""
+
+    def _snapshot(self) -> CheatcodeSnapshot:
+        """Return what cheatcodes had set when the call began."""
+        return self._cheats.snapshot()._replace(context=self._context, set=self._set)
 
     def _mark_output(self) -> None:
         console = self._cheats.console
@@ -72,9 +88,13 @@ class TestObserver:
         return session_of(machine).runs_in_guest and (tracer is None or tracer.takes_record)
 
     @property
+    def interception(self) -> Interception:
+        return self._cheats.interception
+
+    @property
     def may_have_set(self) -> bool:
         """True if what cheatcodes have set may have changed."""
-        return self._before is not None
+        return self._before is not None or self._cheats.machine.context is not self._context
 
     @property
     def has_written(self) -> bool:
@@ -124,42 +144,40 @@ class TestObserver:
     def interest(self) -> Interest:
         state, settings = self._cheats.state, self._cheats.settings
         if self.is_idle or (state.is_idle and not settings.uses_deployer):
-            return _NO_STOPS if self.is_idle or not state.may_have_failed else _END
-        deals = state.deals  # what was set in a failed call is set again at its end
-        seen = max(state.seen_depth, int(settings.isolates or settings.uses_deployer))
-        ends = max(deal.depth for deal in deals.values()) - 1 if deals else 0
-        return Interest(seen, ALL_DEPTHS if state.forks.changes else ends, False)
+            if state.may_have_failed and not self.is_idle:
+                return _END
+            return _LAST if self.has_written else _NO_STOPS
+        seen = ALL_DEPTHS if state.sees_calls or settings.uses_deployer else 0
+        ends = ALL_DEPTHS if state.forks.changes else 0
+        return Interest(seen, ends, at_once=False, goes_on=False, cheatcodes=state.runs_cheatcodes)
 
-    def begin_call(self, to: EthAddress) -> None:
+    def begin_call(self, to: EthAddress, kept: bool, saved: bytes) -> None:
+        if not kept:
+            self.restore_state()
         self._cheats.begin_test(to_filecoin(to))
-        self._mark_output()
+        self._begin(saved)
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         take_accesses(self._cheats.state, run)
         undo_reverted(self._cheats, run)
-        self._cheats.preserve_deals(depth, run, outcome)
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         if emitter == CONSOLE_ADDRESS and not log.topics:  # the guest has answered its call
             self._cheats.console.write(log.data)
         else:
-            self._cheats.handle_log(emitter, log)
+            self._cheats.console.write_log(emitter, log)
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        cheats, kind = self._cheats, request.kind
-        take_accesses(cheats.state, run)
-        if kind is not None and request.receiver == CONSOLE_ADDRESS:
+    def event(self, emitter: EthAddress, log: Log) -> None:
+        self._cheats.interception.note_changes()
+        self._cheats.event_log(emitter, log)
+
+    def call(self, run: ObservedCall, request: InterceptedCall, decision: Decision) -> SubcallOutcome:
+        take_accesses(self._cheats.state, run)
+        if request.kind is not None and request.receiver == CONSOLE_ADDRESS:
             return self._console(run, request)
-        if kind is not None and request.receiver == VM_ADDRESS:
+        if request.kind is not None and request.receiver == VM_ADDRESS:
             return self._cheatcode(run, request)
-        state = cheats.state
-        if cheats.settings.uses_deployer or not state.only_pranks:
-            return self.intercept(run, request)
-        sender = apply_prank(state, request, run.touch, run.set_origin)
-        left = [depth for depth, prank in state.pranks.items() if depth != request.depth or not prank.once]
-        interest = Interest(max(left, default=0), 0, not (left or state.may_have_failed))
-        run.pass_on(sender, interest, self._isolates(request))
-        return None
+        return self._make(run, request, decision)
 
     def _console(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         refusal = self._cheats.console.call(request.data)
@@ -172,37 +190,35 @@ class TestObserver:
         return SubcallOutcome(True)
 
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
+        operations = self._operations(run, request)
+        decision = begin_call(self._cheats, request, run, operations)
+        outcome = self._make(run, request, decision)
+        return end_call(self._cheats, request, decision, outcome, operations)
+
+    def _make(self, run: ObservedCall, request: InterceptedCall, decision: Decision) -> SubcallOutcome:
         cheats, state = self._cheats, self._cheats.state
         drawn = dict(state.drawn) if state.arbitrary else state.drawn
-        outcome = intercept_call(state, request, self._operations(run, request))
+        if decision.sender is not None:
+            run.touch(decision.sender)
+        outcome = make_call(cheats, request, decision, self._operations(run, request))
         if not outcome.success:
             state.drawn = drawn
         undo_reverted(cheats, run)
-        if state.deals:
-            cheats.preserve_deals(request.depth, run, outcome)
         if state.forks.forks:
             note_missing(cheats, run, request, outcome, run.precompiles)
         return outcome
 
+    def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
+        name = name_of(cheatcode) if any(cheatcode) else None
+        return replaced(self._cheats, reason, SubcallOutcome(False), name or "")
+
     def _cheatcode(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         cheats = self._cheats
         if self._before is None:
-            self._before = cheats.snapshot(cheats.machine)
+            self._before = self._snapshot()
         self.has_run, self.is_idle = True, False
         context = Context(cheats, None, request.caller, request.depth, run, run=run)
         return cheats.run_cheatcode(context, request.data)
-
-    def entered_end(self, run: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
-        cheats = self._cheats
-        take_accesses(cheats.state, run)
-        undo_reverted(cheats, run)
-        outcome = intercepted_result(cheats.state, request, outcome, self._operations(run, request))
-        if cheats.state.deals:
-            cheats.preserve_deals(request.depth, run, outcome)
-        return outcome
-
-    def unseen_end(self, request: InterceptedCall) -> None:
-        end_prank(self._cheats.state, request, _no_origin)
 
     def _operations(self, run: ObservedCall, request: InterceptedCall) -> CallOperations:
         cheats = self._cheats
@@ -213,10 +229,8 @@ class TestObserver:
             set_origin=run.set_origin,
             origin=run.origin,
             chain_id=cheats.machine.context.chain_id,
-            reason_text=lambda data: revert_text(data, cheats.settings.errors),
             fork_url=lambda: cheats.fork_url,
             uses_deployer=cheats.settings.uses_deployer,
-            internal_reverts=cheats.settings.internal_reverts,
         )
 
     def _isolates(self, request: InterceptedCall) -> bool:
@@ -246,12 +260,16 @@ class TestObserver:
 
     def restore_state(self) -> None:
         """Restore what cheatcodes had set before the call, and the block; the output stays."""
+        cheats = self._cheats
         if self._before is not None:
-            console = self._cheats.console
+            console = cheats.console
             lines, logs = console.lines, console.logs
-            self._cheats.restore(self._before, self._cheats.machine)
+            cheats.restore(self._before, cheats.machine)
             console.lines, console.logs = lines, logs
             self._before = None
+        else:
+            cheats.interception.restore(self._set)
+            cheats.machine.context = self._context
 
     def undo(self) -> None:
         """Undo what cheatcodes have done in the call, which begins again."""
@@ -277,7 +295,3 @@ def _pay(run: ObservedCall, payee: EthAddress, payer: EthAddress, amount: int) -
         run.set_balance(payer, funds - amount)
         run.set_balance(payee, amount + run.balance(payee))
     return True
-
-
-def _no_origin(_: EthAddress) -> None:
-    """Take the origin of a prank, of which no call is passed on."""

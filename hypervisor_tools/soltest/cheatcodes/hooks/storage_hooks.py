@@ -23,10 +23,7 @@ from store.keccak import keccak
 
 _PARTIAL: Final = "not with `--evm py-evm`; what a callback accesses stays warm"
 _REQUIRED: Final = "a storage hook requires the engine fast: run without --evm py-evm and without a debugger"
-_HIDDEN: Final = (
-    "recording", "reads", "writes", "mappings", "logs", "mocks", "functions", "revert", "assume", "calls", "emits",
-    "creates",
-)  # fmt: skip
+_HIDDEN: Final = ("recording", "reads", "writes", "mappings")
 """Fields of the state that a callback neither sees nor changes."""
 
 
@@ -95,7 +92,7 @@ def _call(
         return None
     hooks.is_active = True
     try:
-        with _hidden(cheats.state):
+        with _hidden(cheats.state), cheats.interception.hidden():
             outcome = run.call(VM_ADDRESS, hook.contract, hook.callback + data)
             list(run.accesses())  # the callback's
     finally:

@@ -50,7 +50,7 @@ def test_test_contracts_have_any_size() -> None:
 @pytest.mark.parametrize("change", [
     lambda state: state.labels.update({DEFAULT_SENDER: "sender"}),
     lambda state: state.persistent.clear(),
-    lambda state: state.mocks.setdefault(DEFAULT_SENDER, []),
+    lambda state: setattr(state, "uses_broadcasts", True),
     lambda state: setattr(state, "has_failed", True),
     lambda state: setattr(state, "block", BlockValues(gas_price=7)),
     lambda state: state.forks.changes.append(None),

@@ -15,6 +15,7 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm.accounts import delegated_address
+from runtimes.evm.revm.interception import Decision, FailureReason, Interception
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
     CannotObserve,
@@ -33,7 +34,7 @@ TO, INNER, DEEP = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(3))
 GAS = 10_000_000
 RETURNS = "0 MSTORE 32 0 RETURN"
 COPIES = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
-Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome | None]
+Answer = Callable[[ObservedCall, InterceptedCall], SubcallOutcome]
 
 
 def calling(address: EthAddress, value: int = 0, kind: str = "CALL") -> str:
@@ -51,39 +52,38 @@ class Recorder:
 
     def __init__(self, answer: Answer, depth: int = 0, ends: int = 0, at_once: bool = False) -> None:
         self.answer, self.depth, self.last, self.at_once = answer, depth, ends, at_once
+        self.goes_on = True
         self.seen: list[InterceptedCall] = []
         self.ended: list[tuple[int, SubcallOutcome]] = []
         self.logs: list[tuple[EthAddress, bytes]] = []
         self.begun: list[EthAddress] = []
         self.undone = 0
-        self.passed: list[tuple[int, SubcallOutcome | None]] = []
-        """Depths of calls that were passed on and have ended, with their outcomes if these were seen."""
+        self.interception = Interception()
 
     @property
     def watched(self) -> frozenset[EthAddress]:
         return frozenset({WATCHED})
 
     def interest(self) -> Interest:
-        return Interest(self.depth, self.last, self.at_once)
+        return Interest(self.depth, self.last, self.at_once, self.goes_on, cheatcodes=False)
 
-    def call(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
+    def call(self, run: ObservedCall, request: InterceptedCall, _: Decision) -> SubcallOutcome:
+        return self.intercept(run, request)
+
+    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         self.seen.append(request)
         return self.answer(run, request)
 
-    def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
-        outcome = self.call(run, request)
-        assert outcome is not None
-        return outcome
+    def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
+        raise AssertionError("nothing fails")
 
-    def begin_call(self, to: EthAddress) -> None:
+    may_have_set = False
+
+    def begin_call(self, to: EthAddress, kept: bool, saved: bytes) -> None:
         self.begun.append(to)
 
     def undo(self) -> None:
         self.undone += 1
-
-    def entered_end(self, _: ObservedCall, request: InterceptedCall, outcome: SubcallOutcome) -> SubcallOutcome:
-        self.passed.append((request.depth, outcome))
-        return outcome
 
     def random_word(self, run: ObservedCall, account: EthAddress, slot: int, is_write: bool) -> None:
         raise AssertionError("there is none")
@@ -91,14 +91,14 @@ class Recorder:
     def accessed(self, run: ObservedCall) -> bytes | None:
         raise AssertionError("there is none")
 
-    def unseen_end(self, request: InterceptedCall) -> None:
-        self.passed.append((request.depth, None))
-
     def call_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self.ended.append((depth, outcome))
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         self.logs.append((emitter, log.data))
+
+    def event(self, emitter: EthAddress, log: Log) -> None:
+        raise AssertionError("no actor is called")
 
 
 @pytest.fixture
@@ -243,62 +243,6 @@ def test_nested_calls_end_in_order(machine: Hypervisor) -> None:
     assert ended == [3, 2, 2, 1]
 
 
-def pass_on(run: ObservedCall, _: InterceptedCall) -> SubcallOutcome | None:
-    run.touch(OTHER)
-    run.pass_on(OTHER, Interest(0, 0, at_once=False))
-    return None
-
-
-def test_a_call_is_kept_at_once_after_a_call_that_is_passed_on(machine: Hypervisor) -> None:
-    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        run.pass_on(None, Interest(0, 0, at_once=True))
-        running.append(run)
-        return None
-
-    running: list[ObservedCall] = []
-    ended = called(machine, Recorder(answer, depth=1), {TO: f"7 1 SSTORE {calling(INNER)}", INNER: "STOP"})
-    assert ([run.is_running for run in running], ended.is_changed) == ([False], True)
-    assert slot_of(machine, TO, 1) == 7
-
-
-def test_the_end_of_a_call_that_is_passed_on_does_not_stop(machine: Hypervisor) -> None:
-    recorder = Recorder(pass_on, depth=1)
-    code = f"CALLER 2 SSTORE {calling(DEEP)} 0 0 REVERT"
-    ended = called(machine, recorder, {TO: f"{calling(INNER)} {calling(OTHER)} {COPIES}", INNER: code, DEEP: "STOP"})
-    assert ended.exit_code == ExitCode.OK
-    assert [(request.depth, request.target) for request in recorder.seen] == [(1, INNER)]  # then none is asked for
-    assert recorder.passed == [(1, None)]
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_end_of_a_call_that_is_passed_on_stops_after_another_call(machine: Hypervisor, fails: bool) -> None:
-    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        return SubcallOutcome(True) if request.target == WATCHED else pass_on(run, request)
-
-    recorder = Recorder(answer, depth=1)
-    end = f"CALLER {RETURNS}".replace("RETURN", "REVERT" if fails else "RETURN")
-    inner = f"{calling(WATCHED)} {calling(DEEP)} {end}"
-    ended = called(machine, recorder, {TO: f"{calling(INNER)} {COPIES}", INNER: inner, DEEP: calling(WATCHED)})
-    assert ended.output == OTHER.rjust(32, b"\0")
-    assert [request.depth for request in recorder.seen] == [1, 2, 3]
-    status = 33 if fails else 0
-    assert recorder.passed == [(1, SubcallOutcome(not fails, OTHER.rjust(32, b"\0"), exit_code=status))]
-
-
-def test_a_call_that_is_passed_on_may_be_within_an_entered_one(machine: Hypervisor) -> None:
-    def answer(run: ObservedCall, request: InterceptedCall) -> SubcallOutcome | None:
-        if request.target == WATCHED:
-            return SubcallOutcome(True)
-        return run.enter() if request.depth == 1 else pass_on(run, request)
-
-    recorder = Recorder(answer, depth=2)
-    deep = f"{calling(WATCHED)} 32 0 LOG0"
-    ended = called(machine, recorder, {TO: calling(INNER), INNER: calling(DEEP), DEEP: deep})
-    assert [request.depth for request in recorder.seen] == [1, 2, 3]
-    assert recorder.passed == [(2, SubcallOutcome(True))]
-    assert (len(ended.logs), [emitter for emitter, _ in recorder.logs]) == (1, [DEEP])
-
-
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_answer_waits_for_a_value_that_its_writes_need(machine: Hypervisor, fails: bool) -> None:
     install_alloc(machine, {OTHER: AllocAccount(3, 1, b"\0", {1: 2})})
@@ -380,11 +324,20 @@ def test_calls_that_are_not_kept_begin_in_the_same_state(machine: Hypervisor) ->
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_call_that_stops_is_the_last_one(machine: Hypervisor, keep: bool) -> None:
+def test_calls_follow_one_that_stops_unless_the_observer_has_set_something(machine: Hypervisor, keep: bool) -> None:
+    codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} {COUNTS}"}
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
-    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(WATCHED)} {COUNTS}"}, [TO, OTHER, TO], keep)
-    assert (len(ends), [request.caller for request in recorder.seen], recorder.begun) == (3, [OTHER], [OTHER])
-    assert (slot_of(machine, TO, 1) or 0, slot_of(machine, OTHER, 1) or 0) == ((2, 1) if keep else (0, 0))
+    ends = sequence(machine, recorder, codes, [TO, OTHER, TO], keep)
+    assert (len(ends), [request.caller for request in recorder.seen], recorder.begun) == (4, [OTHER], [OTHER, TO])
+    assert (slot_of(machine, TO, 1) or 0, slot_of(machine, OTHER, 1) or 0) == ((3, 1) if keep else (0, 0))
+    recorder.goes_on, recorder.begun = False, []
+    assert (len(sequence(machine, recorder, codes, [TO, OTHER, TO], keep)), recorder.begun) == (3, [OTHER])
+
+
+def test_no_call_follows_one_that_stops_and_fails(machine: Hypervisor) -> None:
+    recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
+    codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} 0 0 REVERT"}
+    assert len(sequence(machine, recorder, codes, [TO, OTHER, TO])) == 3
 
 
 def test_earlier_calls_stay_if_the_session_cannot_run_one_that_follows(machine: Hypervisor) -> None:

@@ -4,15 +4,14 @@
 
 use crate::Ctx;
 use crate::amsterdam::spent;
-use crate::cheats::Cheats;
+use crate::cheats::{self, messages::write_decision};
 use crate::frames::Frames;
 use crate::isolation::Isolation;
 use crate::native::{Natives, call_inputs};
 use crate::protocol::{self, CallRequest, Exit, Interest, answer, call_scheme, enter_flag, mode, operation};
 use crate::record;
-use crate::session::{Failure, Session, bytecode};
+use crate::session::{Session, bytecode};
 use crate::wire::{Reader, Write, write_logs};
-use revm::context::JournalEntry;
 use revm::context_interface::CreateScheme;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
@@ -32,12 +31,12 @@ pub struct Borders {
     end_depth: usize,
     /// The transaction is kept or discarded at its end, if it does not stop before.
     pub at_once: bool,
+    /// Others of the batch follow the call if it succeeds, as after one that has not stopped.
+    pub goes_on: bool,
     /// The held call has stopped already, and is made now.
     pub is_entering: bool,
     /// Depths of the calls that were entered, whose ends stop.
     entered: Vec<usize>,
-    /// The innermost call that was entered, if its end stops only after another stop.
-    unseen: Option<Unseen>,
     /// The end at which the transaction has stopped.
     pub ended: Option<FrameResult>,
     /// An answer whose operations lack a value of the state; it is taken again once the value is there.
@@ -47,7 +46,11 @@ pub struct Borders {
     pub isolation: Isolation,
     pub natives: Natives,
     pub frames: Frames,
-    pub cheats: Cheats,
+    pub cheats: cheats::Running,
+    /// Python executes all cheatcodes.
+    leaves_cheatcodes: bool,
+    /// Bytes of calldata that cheatcodes may have stored.
+    pub stored: usize,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
     /// The depth of the call of `answer`.
@@ -56,12 +59,6 @@ pub struct Borders {
     pub is_stopped: bool,
     /// The transaction has stopped at a border, so it cannot begin again.
     pub has_stopped: bool,
-}
-
-/// A call whose end need not stop, and what the observer wants to see after it.
-struct Unseen {
-    depth: usize,
-    interest: Interest,
 }
 
 impl Borders {
@@ -74,8 +71,10 @@ impl Borders {
     }
 
     /// Begin another call, which meets nothing but the watched addresses, and is kept or discarded at its end.
-    pub fn begin_again(&mut self, cheats: Cheats) {
-        *self = Self { watched: std::mem::take(&mut self.watched), at_once: true, cheats, ..Self::default() };
+    pub fn begin_again(&mut self) {
+        let (watched, leaves_cheatcodes) = (std::mem::take(&mut self.watched), self.leaves_cheatcodes);
+        let stored = self.stored;
+        *self = Self { watched, leaves_cheatcodes, stored, at_once: true, goes_on: true, ..Self::default() };
     }
 
     /// Stop at calls and ends of calls by frames down to these depths, and at the transaction's end unless `at_once`.
@@ -83,18 +82,24 @@ impl Borders {
         self.call_depth = interest.calls as usize;
         self.end_depth = interest.ends as usize;
         self.at_once = interest.at_once;
+        self.goes_on = interest.goes_on;
+        self.leaves_cheatcodes = interest.cheatcodes;
     }
 
     pub fn is_watched(&self, address: &Address) -> bool {
         self.watched.contains(address)
     }
 
-    /// True while nothing is set that a cheatcode could meet, and the observer has not executed any.
-    pub fn executes_cheatcodes(&self) -> bool {
-        self.at_once && !self.has_stopped && !self.cheats.are_off
+    /// True for a call of a test, in which cheatcodes may be called.
+    pub fn has_cheatcodes(&self) -> bool {
+        !self.watched.is_empty()
     }
 
-    fn stops_at(&self, init: &FrameInit) -> bool {
+    pub fn stops_at_cheatcodes(&self) -> bool {
+        self.leaves_cheatcodes
+    }
+
+    pub fn stops_at(&self, init: &FrameInit) -> bool {
         if self.is_entering {
             return false;
         }
@@ -107,11 +112,10 @@ impl Borders {
 
     /// Return the number of calls that were entered and have not ended.
     pub fn open(&self) -> usize {
-        self.entered.len() + self.unseen.is_some() as usize
+        self.entered.len()
     }
 
     pub fn stop(&mut self) {
-        self.entered.extend(self.unseen.take().map(|unseen| unseen.depth));
         self.is_stopped = true;
         self.has_stopped = true;
         self.at_once = false;
@@ -137,15 +141,20 @@ pub struct Requested {
     pub data: Bytes,
 }
 
+/// Return the number of a call's kind.
+pub fn scheme_of(scheme: CallScheme) -> u32 {
+    match scheme {
+        CallScheme::Call => call_scheme::CALL,
+        CallScheme::StaticCall => call_scheme::STATICCALL,
+        CallScheme::DelegateCall => call_scheme::DELEGATECALL,
+        CallScheme::CallCode => call_scheme::CALLCODE,
+    }
+}
+
 pub fn requested(init: &FrameInit, context: &Ctx) -> Requested {
     match &init.frame_input {
         FrameInput::Call(inputs) => Requested {
-            kind: match inputs.scheme {
-                CallScheme::Call => call_scheme::CALL,
-                CallScheme::StaticCall => call_scheme::STATICCALL,
-                CallScheme::DelegateCall => call_scheme::DELEGATECALL,
-                CallScheme::CallCode => call_scheme::CALLCODE,
-            },
+            kind: scheme_of(inputs.scheme),
             is_static: inputs.is_static,
             gas: inputs.gas_limit,
             addresses: [inputs.caller, inputs.bytecode_address, inputs.target_address],
@@ -175,19 +184,16 @@ pub fn requested(init: &FrameInit, context: &Ctx) -> Requested {
 }
 
 impl Session {
-    /// Return the exit if the transaction stops before this call. Fails if it begins again, without the guest's cheatcodes.
-    pub fn border_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Result<Option<Exit>, Failure> {
+    /// Return the exit if the transaction stops before this call.
+    pub fn border_before(&mut self, init: &FrameInit, output: &mut Vec<u8>) -> Option<Exit> {
         if !self.borders.stops_at(init) {
-            return Ok(None);
-        }
-        if self.borders.cheats.have_run {
-            return Err(Failure::Again);
+            return None;
         }
         self.borders.stop();
         self.write_logs(output);
-        output.put(self.borders.entered.len() as u32);
         self.write_call(init, output);
-        Ok(Some(Exit::CALL))
+        write_decision(&self.borders.cheats.decision.take().unwrap_or_default(), output);
+        Some(Exit::CALL)
     }
 
     pub fn write_call(&self, init: &FrameInit, output: &mut Vec<u8>) {
@@ -207,10 +213,6 @@ impl Session {
     ) -> Result<FrameResult, Exit> {
         if self.borders.natives.open_around(depth).is_some_and(|open| self.borders.open() == open) {
             return Ok(ended); // the observer has not seen this call of a native actor
-        }
-        if let Some(unseen) = self.borders.unseen.take_if(|unseen| unseen.depth == depth) {
-            self.borders.see(unseen.interest);
-            return Ok(ended);
         }
         let is_entered = self.borders.entered.last() == Some(&depth);
         if !is_entered && (depth == 0 || depth > self.borders.end_depth) {
@@ -251,25 +253,11 @@ impl Session {
                 let init = self.running.held.as_mut().expect("a call at which it has stopped");
                 let protocol::Enter { flags, sender } = read.get();
                 if flags & enter_flag::AS_SENDER != 0 {
-                    match &mut init.frame_input {
-                        FrameInput::Call(inputs) => {
-                            inputs.caller = sender;
-                            if inputs.scheme == CallScheme::DelegateCall {
-                                inputs.target_address = sender;
-                            }
-                        }
-                        FrameInput::Create(inputs) => inputs.set_call(sender),
-                        FrameInput::Empty => {}
-                    }
+                    cheats::set_sender(init, sender);
+                    self.borders.cheats.enter_as(init.depth, sender);
                 }
                 self.borders.is_entering = true;
-                self.borders.isolation.is_passed = flags & enter_flag::ISOLATED != 0;
-                let depth = init.depth;
-                if flags & enter_flag::UNSEEN != 0 {
-                    self.borders.unseen = Some(Unseen { depth, interest: read.get() });
-                } else {
-                    self.borders.entered.push(depth);
-                }
+                self.borders.entered.push(init.depth);
             }
             answer::RESULT => {
                 let ended = self.borders.ended.take();
@@ -296,7 +284,7 @@ impl Session {
                     }
                     FrameResult::Create(mut outcome) => {
                         outcome.result.result = result;
-                        outcome.result.output = output;
+                        outcome.result.output = if created.is_some() { Bytes::new() } else { output };
                         outcome.address = created;
                         FrameResult::Create(outcome)
                     }
@@ -328,6 +316,8 @@ impl Session {
 
     /// Write the logs since the last border, also those of frames that have failed.
     pub fn write_logs(&mut self, output: &mut Vec<u8>) {
+        self.take_logs();
+        self.restart_logs();
         let logs = std::mem::take(&mut self.evm.ctx.chain.logs);
         write_logs(&logs, output);
     }
@@ -357,16 +347,8 @@ impl Session {
                 output.put(protocol::Amounts { balance: account.info.balance, nonce: account.info.nonce });
             }
             operation::CODE => output.raw(account.info.code.as_ref().map_or(&[], |code| code.original_byte_slice())),
-            operation::SET_BALANCE => {
-                let old_balance = std::mem::replace(&mut account.info.balance, read.get());
-                inner.journal.push(JournalEntry::BalanceChange { address, old_balance });
-                inner.touch(address);
-            }
-            operation::SET_NONCE => {
-                let previous_nonce = std::mem::replace(&mut account.info.nonce, read.get());
-                inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
-                inner.touch(address);
-            }
+            operation::SET_BALANCE => self.set_balance(address, read.get()),
+            operation::SET_NONCE => self.set_nonce(address, read.get()),
             operation::SET_CODE => {
                 inner.set_code(address, bytecode(Bytes::copy_from_slice(read.data()), delegates));
             }
@@ -444,13 +426,9 @@ impl Session {
                 context.tx.tx_type = if context.tx.blob_hashes.is_empty() { 2 } else { 3 };
             }
             operation::SET_CALLEE => {
-                let account = &context.journaled_state.inner.state[&address];
-                let code = account.info.code.clone().unwrap_or_default();
-                let init = self.running.held.as_mut().ok_or(Exit::LEAVE)?;
-                if let FrameInput::Call(inputs) = &mut init.frame_input {
-                    inputs.bytecode_address = address;
-                    inputs.known_bytecode = (account.info.code_hash, code);
-                }
+                let mut init = self.running.held.take().ok_or(Exit::LEAVE)?;
+                self.set_callee(&mut init, address);
+                self.running.held = Some(init);
             }
             operation::CREATE => {
                 let init = self.running.held.as_mut().ok_or(Exit::LEAVE)?;
@@ -485,6 +463,8 @@ impl Session {
             operation::LOAD_OPEN => self.load_open(output)?,
             operation::EXCHANGES => self.write_exchanges(output),
             operation::CREATIONS => self.write_creations(output),
+            operation::SNAPSHOT => self.take_snapshot(read, output),
+            operation::RESTORE => self.restore_snapshot(read.get()),
             operation::SET_RANDOM => context.chain.accesses.random = read.list::<Address>().into_iter().collect(),
             operation::IS_WARM => {
                 let slot: U256 = read.get();

@@ -6,6 +6,7 @@ use revm::database_interface::Database;
 use revm::primitives::{Address, B256, HashMap, HashSet, U256};
 use revm::state::{AccountInfo, Bytecode};
 use std::fmt;
+use std::hash::Hash;
 
 /// A value that Python has to supply before the transaction can go on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,11 +48,15 @@ pub struct State {
     slots: HashMap<(Address, U256), U256>,
     zero_ranges: HashMap<Address, Vec<ZeroRange>>,
     with_slots: HashSet<Address>,
+    /// Accounts of these that transactions have cleared.
+    cleared: HashSet<Address>,
     natives: HashMap<Address, (Native, B256)>,
     codes: HashMap<B256, Bytecode>,
     code_bytes: usize,
     hashes: HashMap<u64, B256>,
     pub missing: Option<Missing>,
+    /// Values stay known when the journal takes them: a snapshot may be restored that lacks them.
+    pub is_kept: bool,
 }
 
 /// Number of ranges that are kept for an account.
@@ -66,9 +71,11 @@ impl State {
         self.slots.clear();
         self.zero_ranges.clear();
         self.with_slots.clear();
+        self.cleared.clear();
         self.natives.clear();
         self.hashes.clear();
         self.missing = None;
+        self.is_kept = false;
         if self.code_bytes > CODE_BYTES {
             self.forget_code();
         }
@@ -101,17 +108,22 @@ impl State {
 
     /// True if the state has slots of this account.
     pub fn has_slots(&self, address: &Address) -> bool {
-        self.with_slots.contains(address)
+        self.with_slots.contains(address) && !self.cleared.contains(address)
     }
 
     /// Note that a transaction has cleared an account's slots; return true if there are any.
     pub fn clear_slots(&mut self, address: &Address) -> bool {
-        self.with_slots.remove(address)
+        self.with_slots.contains(address) && self.cleared.insert(*address)
+    }
+
+    /// The accounts of `clear_slots`.
+    pub fn cleared(&mut self) -> &mut HashSet<Address> {
+        &mut self.cleared
     }
 
     /// Undo `clear_slots`.
     pub fn restore_slots(&mut self, address: Address) {
-        self.with_slots.insert(address);
+        self.cleared.remove(&address);
     }
 
     /// How the kernel takes part in calls of an address, and the hash of the code that contracts see there.
@@ -161,11 +173,15 @@ impl State {
     }
 }
 
+fn take<K: Eq + Hash, V: Clone>(known: &mut HashMap<K, V>, key: &K, is_kept: bool) -> Option<V> {
+    if is_kept { known.get(key).cloned() } else { known.remove(key) }
+}
+
 impl Database for State {
     type Error = Stop;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, Stop> {
-        match self.accounts.remove(&address) {
+        match take(&mut self.accounts, &address, self.is_kept) {
             Some(Some(mut info)) => {
                 if info.code.is_none() {
                     match self.codes.get(&info.code_hash) {
@@ -189,10 +205,10 @@ impl Database for State {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, Stop> {
-        if !self.with_slots.contains(&address) {
+        if !self.has_slots(&address) {
             return Ok(U256::ZERO);
         }
-        if let Some(value) = self.slots.remove(&(address, slot)) {
+        if let Some(value) = take(&mut self.slots, &(address, slot), self.is_kept) {
             return Ok(value);
         }
         let ranges = self.zero_ranges.get(&address);

@@ -14,16 +14,37 @@ use revm::primitives::{Address, AddressMap, HashMap, HashSet, U256};
 use revm::state::{AccountStatus, EvmState, TransientStorage};
 use std::mem;
 
-/// What was held before an exchange.
-pub struct Exchanged {
-    state: EvmState,
-    journal: Vec<JournalEntry>,
-    database: State,
-    changes: HashMap<Address, Changes>,
-    positions: u32,
-    access_list: AddressMap<HashSet<U256>>,
-    transient: TransientStorage,
+/// What is held of the state, and what the transaction has beside it.
+#[derive(Clone, Default)]
+pub struct Held {
+    pub state: EvmState,
+    pub journal: Vec<JournalEntry>,
+    pub changes: HashMap<Address, Changes>,
+    pub positions: u32,
+    pub access_list: AddressMap<HashSet<U256>>,
+    pub transient: TransientStorage,
+    /// Accounts whose slots in the state tree are cleared.
+    pub cleared: HashSet<Address>,
 }
+
+/// What was held before an exchange, and what was known of the state tree, if that was changed.
+pub struct Exchanged {
+    held: Held,
+    database: Option<State>,
+    /// Frames that have begun with a journal of at most this size go back to what was held.
+    position: usize,
+}
+
+impl Exchanged {
+    /// True if the state tree was changed.
+    pub fn is_of_tree(&self) -> bool {
+        self.database.is_some()
+    }
+}
+
+/// An entry without effect: frames go back to positions in the journal.
+pub const NOTHING: JournalEntry =
+    JournalEntry::TransientStorageChange { address: KERNEL, key: U256::MAX, had_value: U256::ZERO };
 
 impl Session {
     /// Write all changes since `drained`, also those of the transaction in execution.
@@ -67,8 +88,7 @@ impl Session {
     /// be loaded then (`load_open`).
     pub fn exchange(&mut self, warmth: &[u8]) {
         let inner = &mut self.evm.ctx.journaled_state.inner;
-        let access_list = inner.warm_addresses.access_list().clone();
-        let mut warm = access_list.clone();
+        let mut warm = inner.warm_addresses.access_list().clone();
         let mut read = Reader(warmth);
         self.originals.clear();
         self.statuses.clear();
@@ -93,20 +113,44 @@ impl Session {
                 }
             }
         }
-        inner.warm_addresses.set_access_list(warm);
-        // Frames go back to positions in the journal: entries without effect stand for those before.
-        let nothing = JournalEntry::TransientStorageChange { address: KERNEL, key: U256::MAX, had_value: U256::ZERO };
-        let journal = vec![nothing; inner.journal.len() + 1];
-        let before = Exchanged {
-            state: mem::take(&mut inner.state),
-            journal: mem::replace(&mut inner.journal, journal),
-            database: self.evm.ctx.journaled_state.database.exchange(State::default()),
-            changes: mem::take(&mut self.changes),
-            positions: mem::take(&mut self.positions),
+        let position = inner.journal.len();
+        let journal = vec![NOTHING; position + 1];
+        let held = self.hold_other(Held { journal, access_list: warm, transient, ..Held::default() });
+        let database = Some(self.evm.ctx.journaled_state.database.exchange(State::default()));
+        self.exchanged.push(Exchanged { held, database, position });
+    }
+
+    /// Hold the state of a snapshot, as `exchange` does.
+    pub fn exchange_held(&mut self, mut held: Held) {
+        let frames = &mut self.evm.frame_stack;
+        let begun = if frames.index().is_some() { frames.get().checkpoint.journal_i } else { 0 };
+        let last = self.exchanged.last().map(|last| last.position);
+        let position = begun.max(self.borders.isolation.position()).max(last.unwrap_or_default());
+        held.journal.resize(held.journal.len().max(position + 1), NOTHING);
+        self.originals.clear();
+        self.statuses.clear();
+        let held = self.hold_other(held);
+        // All frames that have begun before the last exchange go back to what was held before that.
+        if last.is_none_or(|last| begun > last) {
+            self.exchanged.push(Exchanged { held, database: None, position });
+        }
+    }
+
+    /// Hold something else; return what was held.
+    pub fn hold_other(&mut self, other: Held) -> Held {
+        let journal = &mut self.evm.ctx.journaled_state;
+        let inner = &mut journal.inner;
+        let access_list = inner.warm_addresses.access_list().clone();
+        inner.warm_addresses.set_access_list(other.access_list);
+        Held {
+            state: mem::replace(&mut inner.state, other.state),
+            journal: mem::replace(&mut inner.journal, other.journal),
+            changes: mem::replace(&mut self.changes, other.changes),
+            positions: mem::replace(&mut self.positions, other.positions),
             access_list,
-            transient: mem::replace(&mut inner.transient_storage, transient),
-        };
-        self.exchanged.push(before);
+            transient: mem::replace(&mut inner.transient_storage, other.transient),
+            cleared: mem::replace(journal.database.cleared(), other.cleared),
+        }
     }
 
     /// Load the accounts that frames use without loading them, those that the transaction has created or destroyed, and
@@ -149,7 +193,7 @@ impl Session {
     /// Restore what was held before exchanges that a failed frame has undone.
     pub fn undo_exchanges(&mut self) {
         let position = self.evm.ctx.journaled_state.inner.journal.len();
-        while let Some(last) = self.exchanged.pop_if(|last| position <= last.journal.len()) {
+        while let Some(last) = self.exchanged.pop_if(|last| position <= last.position) {
             self.restore(last);
             let inner = &mut self.evm.ctx.journaled_state.inner;
             inner.depth += 1; // that of the checkpoint
@@ -165,15 +209,12 @@ impl Session {
         }
     }
 
-    fn restore(&mut self, before: Exchanged) {
-        let inner = &mut self.evm.ctx.journaled_state.inner;
-        inner.state = before.state;
-        inner.journal = before.journal;
-        inner.warm_addresses.set_access_list(before.access_list);
-        inner.transient_storage = before.transient;
-        self.evm.ctx.journaled_state.database.exchange(before.database);
-        self.changes = before.changes;
-        self.positions = before.positions;
+    /// Restore what was held before an exchange.
+    pub fn restore(&mut self, before: Exchanged) {
+        if let Some(database) = before.database {
+            self.evm.ctx.journaled_state.database.exchange(database);
+        }
+        self.hold_other(before.held);
     }
 
     /// Write the addresses of the contracts that the transaction has created.
@@ -184,8 +225,8 @@ impl Session {
         }
     }
 
-    /// Write the number of exchanges that the transaction still has.
+    /// Write the number of changes of the state tree that the transaction still has.
     pub fn write_exchanges(&self, output: &mut Vec<u8>) {
-        output.put(self.exchanged.len() as u32);
+        output.put(self.exchanged.iter().filter(|exchanged| exchanged.is_of_tree()).count() as u32);
     }
 }

@@ -50,8 +50,6 @@ pub struct Isolation {
     reservoir: u64,
     /// Charges of the call that the guest has isolated itself.
     charges: Option<Charges>,
-    /// The call at which the transaction has stopped is isolated by the guest when it is entered.
-    pub is_passed: bool,
 }
 
 fn since(journal: &[JournalEntry], start: usize) -> &[JournalEntry] {
@@ -84,6 +82,11 @@ fn remove(inner: &mut JournalInner<JournalEntry>) -> Result<(), Exit> {
 }
 
 impl Isolation {
+    /// The largest of the sizes of the journal.
+    pub fn position(&self) -> usize {
+        self.cold_start.max(self.noted).max(self.start)
+    }
+
     /// Return a number for a transaction that none had.
     fn next(&mut self, id: TransactionId) -> TransactionId {
         self.highest = self.highest.max(id);
@@ -132,9 +135,7 @@ impl Session {
     /// Isolate a call that begins, if it is one of the first frame. Return its result if it is not made: it lacks the
     /// transaction's intrinsic gas.
     pub fn isolate(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
-        let borders = &self.borders;
-        let is_asked = !borders.is_entering || borders.isolation.is_passed;
-        if self.running.mode & mode::ISOLATES == 0 || init.depth != DEPTH || !is_asked {
+        if self.running.mode & mode::ISOLATES == 0 || init.depth != DEPTH || self.borders.is_entering {
             return Ok(None);
         }
         let (data, value, sender, limit) = match &init.frame_input {

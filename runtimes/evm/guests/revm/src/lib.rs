@@ -27,6 +27,7 @@ mod protocol;
 mod record;
 mod regions;
 mod session;
+mod snapshots;
 mod wire;
 
 use protocol::{Mailbox, command};
@@ -36,7 +37,8 @@ use std::cell::UnsafeCell;
 pub use session::Ctx;
 
 /// The mailbox is what Python reads and writes in place: `size` is that of the input, or of memory to reserve, then the
-/// guest's pages of memory; `ended` is the number of calls of the batch that have ended.
+/// guest's pages of memory; `ended` is the number of calls of the batch that have ended, and `times`
+/// that of changes of the block's number and time.
 struct Guest {
     mailbox: Mailbox,
     input: Vec<u8>,
@@ -48,7 +50,7 @@ struct Global(UnsafeCell<Guest>);
 unsafe impl Sync for Global {}
 
 static GUEST: Global = Global(UnsafeCell::new(Guest {
-    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0 },
+    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0, times: 0 },
     input: Vec::new(),
     output: Vec::new(),
     session: None,
@@ -91,11 +93,15 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::TAKE_JUMPS => session.take_jumps(&mut guest.output),
         command::TAKE_ENDS => session.results(&mut guest.output),
         command::ADD_REGION => session.add_region(input),
+        command::CHEATS => session.ask_cheats(input, &mut guest.output),
+        command::TIME => session.write_time(&mut guest.output),
+        command::READ_SNAPSHOT => session.read_snapshot(input, &mut guest.output),
         _ => unreachable!("no such command"),
     };
     guest.mailbox.size = core::arch::wasm32::memory_size(0) as u32;
     guest.mailbox.output = guest.output.as_ptr() as u32;
     guest.mailbox.output_size = guest.output.len() as u32;
     guest.mailbox.ended = session.batch.ended;
+    guest.mailbox.times = session.times;
     exit
 }

@@ -85,6 +85,11 @@ pub fn call_inputs(
 }
 
 impl Natives {
+    /// Number of native actors that wait for a contract.
+    pub fn waiting(&self) -> usize {
+        self.suspended.len()
+    }
+
     /// True if a native actor has called the contract at this depth.
     pub fn has_called(&self, depth: usize) -> bool {
         self.suspended.last().is_some_and(|last| last.depth == depth)

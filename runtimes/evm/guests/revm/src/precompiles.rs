@@ -31,6 +31,11 @@ pub struct Precompiles {
 }
 
 impl Precompiles {
+    /// True for a precompile's address, also one that the kernel runs.
+    pub fn has(&self, address: &Address) -> bool {
+        self.warm.contains(address)
+    }
+
     pub fn set(&mut self, spec: SpecId, addresses: Vec<Address>, of_kernel: Vec<Address>) {
         self.addresses = addresses.iter().copied().collect();
         let warm: AddressSet = addresses.into_iter().chain(of_kernel).collect();

@@ -16,11 +16,11 @@ pub const DEPTH_BITS: u32 = 16;
 
 numbers! { Command command:
     MAILBOX, RESERVE, RULES, BLOCK, TRANSACT, ANSWER, ABANDON, KEEP, UNDO, DRAIN, DRAINED, RESET, READ, PEEK, OPERATE,
-    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION,
+    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION, CHEATS, TIME, READ_SNAPSHOT,
 }
 numbers! { Exit exit:
     DONE, INVALID, LEAVE, ACCOUNT, SLOT, CODE, BLOCK_HASH, PRECOMPILE, PAUSE, RECORD_IS_LARGE, FRAME, NATIVE,
-    NATIVE_END, CALL, ENTERED_END, CALL_END, RANDOM, ACCESSED,
+    NATIVE_END, CALL, ENTERED_END, CALL_END, RANDOM, ACCESSED, FAILED,
 }
 numbers! { Answer answer:
     ACCOUNT, SLOT, CODE, BLOCK_HASH, PRECOMPILE, PAUSE, CONTINUE, FRAME_EXECUTE, FRAME_END, NATIVE_RESULT,
@@ -30,7 +30,17 @@ numbers! { Operation operation:
     ACCOUNT, CODE, SET_BALANCE, SET_NONCE, SET_CODE, LOAD, STORE, TOUCH, LOOK_UP, IS_WARM, COOL, MAKE_COLD, SET_ORIGIN,
     SET_PRICES, WATCH, SET_RANDOM, SET_HOOKED, ACCESSES, GAS, RESET_GAS, ENDED_GAS, SET_CALLEE, CREATE, CREATED, CALL,
     CALLED, BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH,
-    EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS,
+    EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS, SNAPSHOT, RESTORE,
+}
+numbers! { CheatRequest cheat_request:
+    LOAD, SAVE, BEFORE, EXECUTE, BEGIN_PRANK, CHEATCODE_END, CALL, CALL_END, CREATED, ANSWERED, LOG, ACCEPT, TEST_END,
+    PRANKS, DEAL, STATUS,
+}
+numbers! { CheatResult cheat_result: SAME, CAUGHT, REJECTED, FAILED, UNKNOWN, FAILS }
+numbers! { Failure failure:
+    UNUSED_PRANK, OTHER_PRANK, NO_CODE, SECOND_REVERT, SECOND_ASSUMPTION, COUNTED_TWICE, COUNTED, REVERT_DEPTH,
+    NO_REVERT, NO_REASON, REASON, REVERTER, REVERTED, EMITTED, ANONYMOUS, NOT_EMITTED, LOG_COUNT, NOT_CALLED, NO_LOG,
+    NOT_CREATED,
 }
 numbers! { CallScheme call_scheme: CALL, STATICCALL, DELEGATECALL, CALLCODE, CREATE, CREATE2 }
 numbers! { AccessKind access_kind: READ, WRITE, HASH, ACCOUNT }
@@ -42,8 +52,8 @@ flags! { Mode mode:
     PYTHON_FRAMES, ACCESS_LIST, RECORD, RECORD_COUNTERS, RECORD_STEPS, RECORD_JUMPS, SLOT_ACCESSES, ALL_ACCESSES,
     PAUSES_GAS, ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE,
 }
-flags! { EndEvent end_event: ENDED, CHANGED, PASSED, TOUCHED }
-flags! { EnterFlag enter_flag: AS_SENDER, UNSEEN, ISOLATED }
+flags! { EndEvent end_event: ENDED, CHANGED, PASSED, TOUCHED, CHEATED }
+flags! { EnterFlag enter_flag: AS_SENDER }
 flags! { AccountFlag account_flag: EXISTS, HAS_SLOTS, NATIVE, PRECOMPILE }
 flags! { DrainFlag drain_flag: EXISTS, WIPED, CODE, HAS_EXISTED }
 flags! { HeldFlag held_flag: CODE, CREATED, REPLACED }
@@ -55,7 +65,7 @@ flags! { EndFlag end_flag: EARLY, ANSWERED, ISOLATED }
 flags! { StepFlag step_flag: MEMORY, RETURN_DATA }
 
 layouts! {
-    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32 }
+    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32 }
     Count { count: u32 }
     Gas { gas: u64 }
     Bytes { size: u32 }
@@ -99,7 +109,7 @@ layouts! {
     }
     CallEnd { depth: u32, result: u32, creates: bool, created: Address, size: u32 }
     CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
-    Interest { calls: u32, ends: u32, at_once: bool }
+    Interest { calls: u32, ends: u32, at_once: bool, goes_on: bool, cheatcodes: bool }
     Check { always: bool, size: u32 }
     BorderAnswer { answer: u32, size: u32 }
     Enter { flags: u32, sender: Address }
@@ -114,6 +124,14 @@ layouts! {
     ContractCall { target: Address, size: u32 }
     IsolatedCharges { limit: u64, intrinsic: u64, floor: u64, quotient: u64 }
     IsolatedGas { used: u64, refund: u64 }
+    CheatFacts { caller: Address, origin: Address, depth: u32, knows_code: bool, has_code: bool }
+    CheatCall {
+        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, sender: Address, target: Address,
+        receiver: Address, value: U256, size: u32,
+    }
+    CallOutcome { success: bool, size: u32, reason_size: u32 }
+    CheatStatus { seen_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
+    BlockTime { number: U256, timestamp: U256 }
     RecordedAccess { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }
     Position { journal: u32, logs: u32, selfdestructs: u32 }
     Changes { count: u32, position: Position, changed: u32 }

@@ -1,7 +1,8 @@
 //! The session's state, and the phases of a transaction: revm's handler, with a loop of frames that stops and goes on.
 
 use crate::borders::Borders;
-use crate::cheats::Cheats;
+use crate::cheats::machine::REJECTED;
+use crate::cheats::state::Cheats;
 use crate::database::{Missing, State, Stop};
 use crate::exchange::Exchanged;
 use crate::forks::{self, Instructions};
@@ -11,6 +12,7 @@ use crate::native::Native;
 use crate::precompiles::Precompiles;
 use crate::protocol::{self, Exit, NO_LIMIT, SAME_LOGS, account_flag, answer, drain_flag, end_event, mode};
 use crate::record::{self, Detail, Record};
+use crate::snapshots::Snapshot;
 use crate::wire::{Reader, Write, flag, overwrite, write_logs};
 use revm::context::result::{EVMError, InvalidTransaction, ResultGas};
 use revm::context::{BlockEnv, CfgEnv, Context, Evm, Journal, JournalEntry, LocalContext, TxEnv};
@@ -57,6 +59,8 @@ struct Kept {
     removed: Vec<(Address, Account)>,
     /// Accounts whose slots it has cleared.
     cleared: Vec<Address>,
+    /// What was held before it has restored a snapshot for the first time.
+    exchanged: Option<Exchanged>,
 }
 
 /// The transaction in execution.
@@ -102,6 +106,10 @@ pub struct Session {
     account_spec: SpecId,
     pub running: Running,
     pub borders: Borders,
+    /// What cheatcodes have set.
+    pub cheats: Cheats,
+    /// Times that they have set the block's number or time.
+    pub times: u32,
     pub batch: Batch,
     pub changes: HashMap<Address, Changes>,
     pub positions: u32,
@@ -111,6 +119,9 @@ pub struct Session {
     /// Accounts that the transaction has created or destroyed before the newest exchange.
     pub statuses: Vec<(Address, u32)>,
     history: Vec<Kept>,
+    /// Snapshots by number, and the number of the last one.
+    pub snapshots: HashMap<u32, Snapshot>,
+    pub last_snapshot: u32,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
     /// What the transaction has accessed that was kept last.
@@ -138,6 +149,8 @@ impl Default for Session {
             account_spec: spec,
             running: Running::default(),
             borders: Borders::default(),
+            cheats: Cheats::default(),
+            times: 0,
             batch: Batch::default(),
             changes: HashMap::default(),
             positions: 0,
@@ -145,6 +158,8 @@ impl Default for Session {
             originals: Vec::new(),
             statuses: Vec::new(),
             history: Vec::new(),
+            snapshots: HashMap::default(),
+            last_snapshot: 0,
             sent: HashSet::default(),
             accessed: Vec::new(),
         }
@@ -165,6 +180,7 @@ impl Session {
         self.changes.clear();
         self.positions = 0;
         self.history.clear();
+        self.snapshots.clear();
         self.sent.clear();
         let chain = &mut self.evm.ctx.chain;
         chain.jumps = Default::default();
@@ -175,19 +191,22 @@ impl Session {
     /// Undo transactions until this number of them is left. Changes that were not drained are forgotten.
     pub fn undo(&mut self, input: &[u8]) -> u32 {
         let left = Reader(input).get::<protocol::Count>().count as usize;
-        let journal = &mut self.evm.ctx.journaled_state;
-        let (inner, database) = (&mut journal.inner, &mut journal.database);
-        let clears = inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        for kept in self.history.drain(left..).rev() {
-            kept.cleared.into_iter().for_each(|address| database.restore_slots(address));
-            for (address, account) in kept.removed.into_iter().rev() {
-                inner.state.insert(address, account);
+        let clears = self.evm.ctx.journaled_state.inner.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        for mut kept in self.history.split_off(left).into_iter().rev() {
+            if let Some(before) = kept.exchanged {
+                self.restore(before);
+                kept.journal = mem::take(&mut self.evm.ctx.journaled_state.inner.journal);
+                kept.removed.clear();
+                kept.cleared.clear();
             }
+            let journal = &mut self.evm.ctx.journaled_state;
+            kept.cleared.into_iter().for_each(|address| journal.database.restore_slots(address));
+            journal.inner.state.extend(kept.removed.into_iter().rev());
             for entry in kept.journal.into_iter().rev() {
-                entry.revert(&mut inner.state, None, clears);
+                entry.revert(&mut journal.inner.state, None, clears);
             }
         }
-        inner.transaction_id.increment();
+        self.evm.ctx.journaled_state.inner.commit_tx();
         self.changes.clear();
         self.positions = 0;
         0
@@ -253,7 +272,7 @@ impl Session {
             self.borders = Borders::read(&mut read);
             self.evm.ctx.chain.accesses.random = read.list().into_iter().collect();
             self.evm.ctx.chain.accesses.hooked = read.list().into_iter().collect();
-            self.borders.cheats.are_off = mode & mode::RECORD_JUMPS != 0;
+            self.begin_cheats();
             let check: protocol::Check = read.get();
             self.batch.is_due = check.always;
             self.batch.check.extend_from_slice(read.bytes(check.size));
@@ -311,7 +330,8 @@ impl Session {
         let message = messages.data().to_vec();
         self.batch.next += 4 + message.len();
         self.batch.ended += 1;
-        self.borders.begin_again(Cheats::default());
+        self.borders.begin_again();
+        self.begin_cheats();
         self.start(&mut Reader(&message));
         true
     }
@@ -418,10 +438,6 @@ impl Session {
                     return Exit::DONE;
                 }
                 Ok(exit) => return exit,
-                Err(Failure::Again) => {
-                    self.forget_begun();
-                    self.borders.begin_again(Cheats { are_off: true, ..Cheats::default() });
-                }
                 Err(Failure::Missing) if self.borders.has_stopped => {
                     self.discard();
                     return Exit::LEAVE;
@@ -429,7 +445,9 @@ impl Session {
                 Err(Failure::Missing) => {
                     // Nothing can go on from here, so the transaction begins again once the value is there.
                     self.forget_begun();
-                    self.borders.cheats = Cheats { are_off: self.borders.cheats.are_off, ..Cheats::default() };
+                    if self.borders.has_cheatcodes() {
+                        self.undo_cheats();
+                    }
                     return self.request(output);
                 }
                 Err(Failure::Invalid(reason)) => {
@@ -610,7 +628,7 @@ impl Session {
             if let Some(mut init) = self.running.held.take() {
                 let exit = match self.cheat(&mut init, output) {
                     Ok(None) => self
-                        .border_before(&init, output)?
+                        .border_before(&init, output)
                         .or_else(|| self.native_before(&init, output).or_else(|| self.exit_before(&init, output))),
                     Ok(answered) => {
                         self.borders.answer = answered;
@@ -681,6 +699,7 @@ impl Session {
                 return Ok(exit);
             }
             let seen = if is_answered && !is_kernels { Ok(ended) } else { self.border_after(ended, depth, output) };
+            let seen = seen.and_then(|ended| self.end_met(ended, depth, output));
             match seen.and_then(|ended| self.native_after(ended, depth, output)) {
                 Ok(result) => ended = result,
                 Err(exit) => return Ok(exit),
@@ -864,9 +883,6 @@ impl Session {
     }
 
     fn finish(&mut self, mut last: FrameResult, output: &mut Vec<u8>) -> Result<Exit, Failure> {
-        if self.borders.cheats.prank.is_some() {
-            return Err(Failure::Again); // it outlasts the call
-        }
         let mut rules = Rules::default();
         let (evm, running) = (&mut self.evm, &mut self.running);
         rules.last_frame_result(evm, &mut last, &mut running.gas)?;
@@ -882,6 +898,8 @@ impl Session {
             Bytes::new()
         };
         if running.mode & mode::CALL != 0 {
+            self.take_logs();
+            self.borders.at_once &= self.is_met(&last);
             self.finish_call(&last, &data);
             return Ok(Exit::DONE);
         }
@@ -932,6 +950,8 @@ impl Session {
         output.reserve(logs.iter().map(|log| MAX_LOG_HEADER + log.data.data.len()).sum());
         write_logs(&logs, &mut output);
         let touched = mem::take(&mut self.borders.cheats.touched);
+        let is_rejected = result == InstructionResult::Revert && data == REJECTED;
+        let undoes = self.borders.at_once && (is_rejected || !is_kept);
         let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
         if self.evm.ctx.chain.logs == logs {
             self.evm.ctx.chain.logs.clear();
@@ -944,20 +964,25 @@ impl Session {
             touched.iter().for_each(|address| output.put(*address));
         }
         let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
-        self.batch.goes_on = self.borders.at_once && !self.borders.has_stopped && leaves_nothing;
+        let is_followed = !self.borders.has_stopped || (self.borders.goes_on && result.is_ok());
+        self.batch.goes_on = self.borders.at_once && is_followed && leaves_nothing;
+        if undoes {
+            self.undo_cheats();
+        }
+        let mut events = flag(!touched.is_empty(), end_event::TOUCHED) | flag(self.has_cheated(), end_event::CHEATED);
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
-            let mut events = end_event::ENDED | if touched.is_empty() { 0 } else { end_event::TOUCHED };
+            events |= end_event::ENDED;
             if is_kept {
                 events |= self.keep_and_check(result.is_ok());
             } else {
                 self.discard();
             }
-            let mut head: protocol::CallResult = Reader(&output[begin..]).get();
-            head.events = events;
-            overwrite(&mut output, begin, &head);
         }
+        let mut head: protocol::CallResult = Reader(&output[begin..]).get();
+        head.events = events;
+        overwrite(&mut output, begin, &head);
         self.batch.results = output;
     }
 
@@ -971,11 +996,13 @@ impl Session {
         }
         let mut batch = mem::take(&mut self.batch);
         let mut output = Vec::new();
-        self.borders.begin_again(Cheats::default());
+        self.borders.begin_again();
+        self.begin_cheats();
         self.start(&mut Reader(&batch.check));
         let has_ended = matches!(self.go(&mut output), Exit::DONE) && !self.borders.is_stopped;
         let is_success = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
         let has_passed = has_ended && is_success.contains(&Reader(&output).get::<protocol::CallResult>().result);
+        self.undo_cheats();
         if !has_ended {
             self.abandon();
             self.evm.ctx.chain.heat_left = 1; // where it was hot is lost: Python makes the check again
@@ -1075,9 +1102,11 @@ impl Session {
             if self.running.mode & mode::ACCESS_LIST != 0 { self.accesses(id, &removed) } else { Vec::new() };
         let inner = &mut self.evm.ctx.journaled_state.inner;
         let has_removed = !removed.is_empty();
-        let has_exchanged = !mem::take(&mut self.exchanged).is_empty();
-        if self.running.mode & mode::UNDOABLE != 0 && !has_exchanged {
-            self.history.push(Kept { journal: mem::take(&mut inner.journal), removed, cleared });
+        let exchanged = mem::take(&mut self.exchanged);
+        let has_exchanged = !exchanged.is_empty();
+        if self.running.mode & mode::UNDOABLE != 0 && !exchanged.iter().any(Exchanged::is_of_tree) {
+            let (journal, exchanged) = (mem::take(&mut inner.journal), exchanged.into_iter().next());
+            self.history.push(Kept { journal, removed, cleared, exchanged });
         } else {
             self.history.clear();
         }
@@ -1224,8 +1253,6 @@ pub fn bytecode(data: Bytes, delegates: bool) -> Bytecode {
 /// Why a phase of a transaction failed.
 pub enum Failure {
     Missing,
-    /// The transaction begins again.
-    Again,
     Invalid(InvalidTransaction),
 }
 

@@ -1,0 +1,371 @@
+//! The cheatcodes that set what `machine` does, by their selectors.
+
+use super::abi::{Value, Words, decode, split};
+use super::machine::{ALL_CHECKS, reason};
+use super::state::*;
+use crate::protocol::failure;
+use revm::primitives::{Address, Bytes, HashMap, U256, keccak256};
+use std::sync::OnceLock;
+
+/// What a cheatcode is told of the transaction. The accounts that it names were loaded (`account_of`).
+pub struct Facts {
+    pub caller: Address,
+    pub origin: Address,
+    pub depth: u32,
+    /// Whether the account that it names has code; None if that is not known.
+    pub has_code: Option<bool>,
+}
+
+/// What a cheatcode has done.
+pub struct Done {
+    pub output: Vec<u8>,
+    /// The origin that contracts see from now on.
+    pub origin: Option<Address>,
+    /// An account that gets code, since Solidity checks for it before a call.
+    pub needs_code: Option<Address>,
+}
+
+pub enum Executed {
+    Done(Done),
+    Failed(Reason),
+    /// Python does it, or says what is wrong with it.
+    Unknown,
+}
+
+type Arguments<'a> = &'a [Value];
+
+/// A cheatcode with the types of its parameters.
+#[derive(Clone, Copy)]
+pub struct Code {
+    pub name: &'static str,
+    pub types: &'static [&'static str],
+}
+
+const SIGNATURES: [&str; 62] = [
+    "prank(address)",
+    "prank(address,address)",
+    "prank(address,bool)",
+    "prank(address,address,bool)",
+    "startPrank(address)",
+    "startPrank(address,address)",
+    "startPrank(address,bool)",
+    "startPrank(address,address,bool)",
+    "stopPrank()",
+    "readCallers()",
+    "expectRevert()",
+    "expectRevert(bytes4)",
+    "expectRevert(bytes)",
+    "expectRevert(address)",
+    "expectRevert(bytes4,address)",
+    "expectRevert(bytes,address)",
+    "expectRevert(uint64)",
+    "expectRevert(bytes4,uint64)",
+    "expectRevert(bytes,uint64)",
+    "expectRevert(address,uint64)",
+    "expectRevert(bytes4,address,uint64)",
+    "expectRevert(bytes,address,uint64)",
+    "expectPartialRevert(bytes4)",
+    "expectPartialRevert(bytes4,address)",
+    "_expectCheatcodeRevert()",
+    "_expectCheatcodeRevert(bytes4)",
+    "_expectCheatcodeRevert(bytes)",
+    "expectEmit()",
+    "expectEmit(address)",
+    "expectEmit(uint64)",
+    "expectEmit(address,uint64)",
+    "expectEmit(bool,bool,bool,bool)",
+    "expectEmit(bool,bool,bool,bool,address)",
+    "expectEmit(bool,bool,bool,bool,uint64)",
+    "expectEmit(bool,bool,bool,bool,address,uint64)",
+    "expectEmitAnonymous()",
+    "expectEmitAnonymous(address)",
+    "expectEmitAnonymous(bool,bool,bool,bool,bool)",
+    "expectEmitAnonymous(bool,bool,bool,bool,bool,address)",
+    "expectCall(address,bytes)",
+    "expectCall(address,bytes,uint64)",
+    "expectCall(address,uint256,bytes)",
+    "expectCall(address,uint256,bytes,uint64)",
+    "expectCall(address,uint256,uint64,bytes)",
+    "expectCall(address,uint256,uint64,bytes,uint64)",
+    "expectCallMinGas(address,uint256,uint64,bytes)",
+    "expectCallMinGas(address,uint256,uint64,bytes,uint64)",
+    "expectDelegateCall(address,bytes)",
+    "expectCreate(bytes,address)",
+    "expectCreate2(bytes,address)",
+    "mockCall(address,bytes,bytes)",
+    "mockCall(address,bytes4,bytes)",
+    "mockCall(address,uint256,bytes,bytes)",
+    "mockCall(address,uint256,bytes4,bytes)",
+    "mockCall(address,bytes,bytes,bool)",
+    "mockCalls(address,bytes,bytes[])",
+    "mockCalls(address,uint256,bytes,bytes[])",
+    "mockCallRevert(address,bytes,bytes)",
+    "mockCallRevert(address,bytes4,bytes)",
+    "mockCallRevert(address,uint256,bytes,bytes)",
+    "mockCallRevert(address,uint256,bytes4,bytes)",
+    "mockFunction(address,address,bytes)",
+];
+const MORE: [&str; 6] = [
+    "clearMockedCalls()",
+    "recordLogs()",
+    "getRecordedLogs()",
+    "assumeNoRevert()",
+    "assumeNoRevert((address,bool,bytes))",
+    "assumeNoRevert((address,bool,bytes)[])",
+];
+/// Gas that a call with a value gets.
+const STIPEND: u64 = 2300;
+
+/// Return the cheatcodes of signatures by their selectors.
+pub fn by_selector(signatures: &[&'static str]) -> HashMap<[u8; 4], Code> {
+    let code = |signature: &&'static str| {
+        let selector = keccak256(signature)[..4].try_into().expect("four bytes");
+        let (name, types) = signature.split_once('(').expect("a signature");
+        (selector, Code { name, types: split(&types[..types.len() - 1]).leak() })
+    };
+    signatures.iter().map(code).collect()
+}
+
+/// Return the cheatcode of calldata, with its arguments.
+pub fn parse(data: &[u8]) -> Option<(Code, Vec<Value>)> {
+    static CODES: OnceLock<HashMap<[u8; 4], Code>> = OnceLock::new();
+    let (selector, values) = data.split_first_chunk::<4>()?;
+    let code = *CODES.get_or_init(|| by_selector(&[&SIGNATURES[..], &MORE[..]].concat())).get(selector)?;
+    Some((code, decode(code.types, values)?))
+}
+
+/// Return the account that a cheatcode names, which must be loaded before it is executed.
+pub fn account_of(code: Code, arguments: Arguments<'_>) -> Option<Address> {
+    let named = code.name.ends_with("rank") || code.name.starts_with("mockCall");
+    named.then(|| arguments.first()?.address()).flatten()
+}
+
+fn done(output: Vec<u8>) -> Executed {
+    Executed::Done(Done { output, origin: None, needs_code: None })
+}
+
+impl Cheats {
+    pub fn execute(&mut self, code: Code, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+        match code.name {
+            "prank" | "startPrank" => self.prank(code.name == "prank", arguments, facts),
+            "stopPrank" => {
+                let prank = self.pranks.remove(&facts.depth);
+                let origin = prank.and_then(|prank| prank.origin.map(|_| prank.old_origin));
+                Executed::Done(Done { output: Vec::new(), origin, needs_code: None })
+            }
+            "readCallers" => self.read_callers(facts),
+            "expectEmit" | "expectEmitAnonymous" => {
+                self.expect_emit(code.name == "expectEmitAnonymous", arguments, facts)
+            }
+            "expectCall" | "expectCallMinGas" | "expectDelegateCall" => self.expect_call(code, arguments),
+            "expectCreate" | "expectCreate2" => {
+                let (Some(code_of), Some(deployer)) = (arguments[0].data(), arguments[1].address()) else {
+                    return Executed::Unknown;
+                };
+                let second = code.name == "expectCreate2";
+                self.creates.push(ExpectedCreate { deployer, code: code_of.clone(), second });
+                done(Vec::new())
+            }
+            "mockFunction" => match arguments {
+                [Value::Address(callee), Value::Address(target), Value::Data(data)] => {
+                    self.functions.retain(|known| (known.callee, &known.data) != (*callee, data));
+                    self.functions.push(MockedFunction { callee: *callee, data: data.clone(), target: *target });
+                    done(Vec::new())
+                }
+                _ => Executed::Unknown,
+            },
+            "mockCall" | "mockCalls" | "mockCallRevert" => self.mock(code, arguments, facts),
+            "clearMockedCalls" => {
+                self.mocks.clear();
+                done(Vec::new())
+            }
+            "recordLogs" => {
+                self.logs = Some(Vec::new());
+                done(Vec::new())
+            }
+            "getRecordedLogs" => {
+                let logs = self.logs.replace(Vec::new()); // as in forge, the recording begins if there is none
+                done(encoded(&logs.unwrap_or_default()))
+            }
+            "assumeNoRevert" => self.assume_no_revert(arguments, facts),
+            _ => self.expect_revert(code.name, arguments, facts),
+        }
+    }
+
+    fn prank(&mut self, once: bool, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+        let mut addresses = arguments.iter().filter_map(Value::address);
+        let delegates = arguments.iter().any(|value| value.word() == Some(U256::ONE));
+        let (sender, origin) = (addresses.next().expect("a sender"), addresses.next());
+        if delegates {
+            match facts.has_code {
+                None => return Executed::Unknown,
+                Some(false) => return Executed::Failed(reason(failure::NO_CODE)),
+                Some(true) => {}
+            }
+        }
+        let prank = Prank { sender, origin, once, delegates, ..Prank::default() };
+        self.begin_prank(prank, facts)
+    }
+
+    /// Begin a prank or a broadcast for calls of the caller.
+    pub fn begin_prank(&mut self, prank: Prank, facts: &Facts) -> Executed {
+        if let Some(ongoing) = self.prank_at(facts.depth) {
+            if !ongoing.is_used {
+                return Executed::Failed(reason(failure::UNUSED_PRANK));
+            }
+            if ongoing.once != prank.once {
+                return Executed::Failed(reason(failure::OTHER_PRANK));
+            }
+        }
+        let Facts { caller, origin: old_origin, depth, .. } = *facts;
+        self.pranks.insert(depth, Prank { caller, old_origin, depth, ..prank });
+        done(Vec::new())
+    }
+
+    /// Write the mode of the next call by the caller, its sender and its origin.
+    fn read_callers(&self, facts: &Facts) -> Executed {
+        let (mode, sender, origin) = match self.prank_at(facts.depth) {
+            None => (0, facts.origin, facts.origin),
+            Some(prank) => {
+                let mode = if prank.broadcasts { 1 } else { 3 } + !prank.once as usize;
+                (mode, prank.sender, prank.origin.unwrap_or(facts.origin))
+            }
+        };
+        done(Words::default().number(mode).address(sender).address(origin).0)
+    }
+
+    fn expect_revert(&mut self, name: &str, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+        if self.revert.is_some() {
+            return Executed::Failed(reason(failure::SECOND_REVERT));
+        }
+        self.revert = Some(ExpectedRevert {
+            depth: facts.depth,
+            reason: arguments.iter().find_map(Value::data).cloned(),
+            is_partial: name == "expectPartialRevert",
+            reverter: arguments.iter().find_map(Value::address),
+            count: arguments.iter().find_map(Value::number).unwrap_or(1),
+            of_cheatcode: name == "_expectCheatcodeRevert",
+            deepest: facts.depth,
+            ..ExpectedRevert::default()
+        });
+        done(Vec::new())
+    }
+
+    fn expect_emit(&mut self, is_anonymous: bool, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+        let emitter = arguments.iter().find_map(Value::address);
+        let words: Vec<u64> = arguments.iter().filter_map(Value::number).collect();
+        let given = if is_anonymous { 5 } else { 4 };
+        let mut checks = ALL_CHECKS;
+        let mut count = words.first().copied().unwrap_or(1);
+        if words.len() >= given {
+            checks = words[..given].iter().enumerate().map(|(bit, is_checked)| (*is_checked as u32) << bit).sum();
+            // Unless the event is anonymous, the first topic is always compared.
+            checks = if is_anonymous { checks } else { checks << 1 | 1 };
+            count = words.get(given).copied().unwrap_or(1);
+        }
+        let expected =
+            ExpectedEmit { depth: facts.depth, checks, emitter, is_anonymous, count, ..ExpectedEmit::default() };
+        let at = self.emits.iter().position(|known| known.is_found).unwrap_or(self.emits.len());
+        self.emits.insert(at, expected);
+        done(Vec::new())
+    }
+
+    fn expect_call(&mut self, code: Code, arguments: Arguments<'_>) -> Executed {
+        let Some(callee) = arguments[0].address() else { return Executed::Unknown };
+        let Some(at) = arguments.iter().position(|value| value.data().is_some()) else { return Executed::Unknown };
+        let data = arguments[at].data().expect("found").clone();
+        let numbers = &arguments[1..at];
+        let value = numbers.first().and_then(Value::word);
+        let stipend = if value.is_some_and(|value| !value.is_zero()) { STIPEND } else { 0 };
+        let limit = numbers.get(1).and_then(Value::number).map(|gas| gas.saturating_add(stipend));
+        let is_minimum = code.name == "expectCallMinGas";
+        let count = arguments.get(at + 1).and_then(Value::number);
+        let delegates = code.name == "expectDelegateCall";
+        let same =
+            |known: &&mut ExpectedCall| (known.callee, &known.data, known.delegates) == (callee, &data, delegates);
+        if let Some(known) = self.calls.iter_mut().find(same) {
+            match (count, known.is_exact) {
+                (Some(_), _) => return Executed::Failed(reason(failure::COUNTED_TWICE)),
+                (None, true) => return Executed::Failed(reason(failure::COUNTED)),
+                _ => known.count += 1,
+            }
+            return done(Vec::new());
+        }
+        let at = self.calls.iter().rposition(|known| known.callee == callee).map_or(self.calls.len(), |at| at + 1);
+        self.calls.insert(
+            at,
+            ExpectedCall {
+                callee,
+                data,
+                delegates,
+                value,
+                gas: limit.filter(|_| !is_minimum),
+                min_gas: limit.filter(|_| is_minimum),
+                count: count.unwrap_or(1),
+                is_exact: count.is_some(),
+                seen: 0,
+            },
+        );
+        done(Vec::new())
+    }
+
+    fn mock(&mut self, code: Code, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+        let Some(callee) = arguments[0].address() else { return Executed::Unknown };
+        let mut rest = &arguments[1..];
+        let value = rest[0].word();
+        if value.is_some() {
+            rest = &rest[1..];
+        }
+        let Some(data) = rest[0].data().cloned() else { return Executed::Unknown };
+        let answers: VecDequeOf = match &rest[1] {
+            Value::Data(answer) => [answer.clone()].into(),
+            answers => answers.list().unwrap_or_default().iter().filter_map(Value::data).cloned().collect(),
+        };
+        let with_code = rest.get(2).and_then(Value::word) != Some(U256::ZERO);
+        self.mocks.retain(|known| (known.callee, &known.data, known.value) != (callee, &data, value));
+        self.mocks.push(Mock { callee, data, value, answers, reverts: code.name == "mockCallRevert" });
+        let needs_code = (with_code && facts.has_code == Some(false)).then_some(callee);
+        Executed::Done(Done { output: Vec::new(), origin: None, needs_code })
+    }
+
+    fn assume_no_revert(&mut self, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+        if self.assumed.is_some() {
+            return Executed::Failed(reason(failure::SECOND_ASSUMPTION));
+        }
+        let acceptable = |value: &Value| match value.list()? {
+            [Value::Address(reverter), Value::Word(is_partial), Value::Data(reason)] => Some(Acceptable {
+                reverter: Some(*reverter).filter(|reverter| !reverter.is_zero()),
+                is_partial: !is_partial.is_zero(),
+                reason: reason.clone(),
+            }),
+            _ => None,
+        };
+        let given = match arguments {
+            [Value::List(values)] if values.first().is_none_or(|first| first.list().is_some()) => values.as_slice(),
+            given => given,
+        };
+        let Some(reasons) = given.iter().map(acceptable).collect() else { return Executed::Unknown };
+        self.assumed = Some(Assumed { depth: facts.depth, reasons, reverted_by: None });
+        done(Vec::new())
+    }
+}
+
+type VecDequeOf = std::collections::VecDeque<Bytes>;
+
+/// Return logs as `getRecordedLogs` does: `(bytes32[], bytes, address)[]`.
+fn encoded(logs: &[Emitted]) -> Vec<u8> {
+    let mut offset = 32 * logs.len();
+    let mut heads = Words::default().number(32).number(logs.len());
+    let mut tails = Vec::new();
+    for log in logs {
+        heads = heads.number(offset);
+        let topics = 32 * (1 + log.topics.len());
+        let mut tail = Words::default().number(96).number(96 + topics).address(log.emitter).number(log.topics.len());
+        log.topics.iter().for_each(|topic| tail.0.extend_from_slice(topic.as_slice()));
+        let tail = tail.data(&log.data).0;
+        offset += tail.len();
+        tails.extend_from_slice(&tail);
+    }
+    heads.0.extend_from_slice(&tails);
+    heads.0
+}

@@ -1,0 +1,478 @@
+//! Cheatcodes of Foundry: what they set (`state`), what that does to calls (`machine`), and its part in a session. Those
+//! that need neither files nor the world outside are executed here (`codes`, `accounts`); the others stop for Python.
+
+mod abi;
+mod accounts;
+pub mod codes;
+pub mod console;
+pub mod machine;
+pub mod messages;
+pub mod state;
+
+use crate::borders::{requested, scheme_of};
+use crate::protocol::{Exit, call_scheme};
+use crate::record;
+use crate::session::Session;
+use crate::wire::Write;
+use codes::{Done, Executed, Facts};
+use console::CONSOLE;
+use machine::{ANY, ANY_ADDRESS, Decision, Ended, Open, REJECTED, Requested, Result as Outcome};
+use revm::context::JournalEntry;
+use revm::handler::FrameResult;
+use revm::interpreter::interpreter_action::FrameInit;
+use revm::interpreter::{CallScheme, FrameInput, InstructionResult};
+use revm::primitives::{Address, Bytes, U256};
+use state::{Cheats, Reason};
+
+/// Bytes of calldata that the guest stores for one test; the observer bounds more.
+const MAX_STORED: usize = 64 << 20;
+
+/// Cheatcodes in the call of a test that is running.
+#[derive(Default)]
+pub struct Running {
+    /// What they had set, and the block's number and time, when it began.
+    pub before: (Cheats, U256, U256),
+    /// Calls that have not ended, each with the number of native actors that wait: their calls are no deeper.
+    open: Vec<(Open, usize)>,
+    /// The decision on the call at which it has stopped.
+    pub decision: Option<Decision>,
+    /// The call of a cheatcode at which it has stopped: its depth, and whether a revert was expected before it.
+    stopped: Option<(u32, bool)>,
+    /// Number of logs that were taken.
+    taken: usize,
+    /// Bytes of console lines.
+    pub lines: usize,
+    /// Senders of calls, which exist after the transaction.
+    pub touched: Vec<Address>,
+}
+
+impl Running {
+    /// Note that the call at a depth is made as another sender.
+    pub fn enter_as(&mut self, depth: usize, sender: Address) {
+        if let Some((open, _)) = self.open.last_mut().filter(|(open, _)| open.depth == depth as u32) {
+            open.sender = sender;
+        }
+    }
+}
+
+/// Return the name of a halt in forge's `EvmError`.
+fn halt_name(result: InstructionResult) -> Option<&'static str> {
+    use InstructionResult::*;
+    Some(match result {
+        OutOfGas
+        | MemoryOOG
+        | MemoryLimitOOG
+        | ReentrancySentryOOG
+        | OverflowPayment
+        | PrecompileError
+        | CreateContractSizeLimit
+        | CreateInitCodeSizeLimit => "OutOfGas",
+        OpcodeNotFound | NotActivated => "OpcodeNotFound",
+        CallNotAllowedInsideStatic | StateChangeDuringStaticCall => "StateChangeDuringStaticCall",
+        InvalidFEOpcode | CreateContractStartingWithEF => "InvalidFEOpcode",
+        InvalidJump => "InvalidJump",
+        StackUnderflow => "StackUnderflow",
+        StackOverflow => "StackOverflow",
+        _ => return None,
+    })
+}
+
+fn ended_of(ended: &FrameResult) -> Ended {
+    let result = ended.instruction_result();
+    let output = if result.is_ok_or_revert() { ended.output().into_data() } else { Bytes::new() };
+    let halt = || halt_name(result).map(|name| Bytes::from(format!("EvmError: {name}").into_bytes()));
+    let reason = if output.is_empty() { halt().unwrap_or_default() } else { output.clone() };
+    Ended { success: result.is_ok(), output, reason }
+}
+
+fn replace(ended: &mut FrameResult, result: InstructionResult, output: &'static [u8], created: Option<Address>) {
+    let output = Bytes::from_static(output);
+    match ended {
+        FrameResult::Call(outcome) => (outcome.result.result, outcome.result.output) = (result, output),
+        FrameResult::Create(outcome) => {
+            let output = if created.is_some() { Bytes::new() } else { output };
+            (outcome.result.result, outcome.result.output, outcome.address) = (result, output, created);
+        }
+    }
+}
+
+/// Make a requested call as another sender.
+pub fn set_sender(init: &mut FrameInit, sender: Address) {
+    match &mut init.frame_input {
+        FrameInput::Call(inputs) => {
+            inputs.caller = sender;
+            if inputs.scheme == CallScheme::DelegateCall {
+                inputs.target_address = sender;
+            }
+        }
+        FrameInput::Create(inputs) => inputs.set_call(sender),
+        FrameInput::Empty => {}
+    }
+}
+
+impl Session {
+    /// Begin a call of a test.
+    pub fn begin_cheats(&mut self) {
+        let block = &self.evm.ctx.block;
+        let before = (self.cheats.clone(), block.number, block.timestamp);
+        self.borders.cheats = Running { before, ..Running::default() };
+    }
+
+    /// Undo what cheatcodes have set since the call began, which begins again or is rejected.
+    pub fn undo_cheats(&mut self) {
+        let running = std::mem::take(&mut self.borders.cheats);
+        let (cheats, number, timestamp) = running.before.clone();
+        self.cheats = cheats;
+        self.set_time(number, timestamp);
+        self.borders.cheats.before = running.before;
+    }
+
+    /// True if cheatcodes have changed what was set when the call began.
+    pub fn has_cheated(&self) -> bool {
+        self.cheats != self.borders.cheats.before.0
+    }
+
+    /// Set the block's number and time that contracts see.
+    pub fn set_time(&mut self, number: U256, timestamp: U256) {
+        let ctx = &mut self.evm.ctx;
+        if (ctx.block.number, ctx.block.timestamp) == (number, timestamp) {
+            return;
+        }
+        if ctx.block.number != number {
+            ctx.journaled_state.database.forget_hashes();
+        }
+        (ctx.block.number, ctx.block.timestamp) = (number, timestamp);
+        self.times += 1;
+    }
+
+    /// Return the result of a call that a cheatcode, the console or a mock answers; others get the sender of a prank. Fails
+    /// if a value is missing, and where Python says why a cheatcode fails; the call may then be repeated.
+    pub fn cheat(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
+        if !self.borders.has_cheatcodes() || init.depth == 0 || self.borders.is_entering {
+            return Ok(None);
+        }
+        let called = match &init.frame_input {
+            FrameInput::Call(call) => Some(call.bytecode_address).filter(|address| self.borders.is_watched(address)),
+            _ => None,
+        };
+        match (called, &init.frame_input) {
+            (Some(address), FrameInput::Call(call)) => {
+                self.take_logs();
+                let is_plain = matches!(call.scheme, CallScheme::Call | CallScheme::StaticCall);
+                let is_plain = is_plain && call.value.get().is_zero();
+                let data = call.input.bytes(&self.evm.ctx);
+                if address == CONSOLE {
+                    return Ok(if is_plain { self.write_line(init, data) } else { None });
+                }
+                let call = Requested { data, ..self.requested(init) };
+                let had = self.cheats.revert.is_some();
+                self.borders.cheats.stopped = Some((call.depth, had));
+                if !is_plain || self.borders.stops_at_cheatcodes() {
+                    return Ok(None);
+                }
+                self.execute_cheatcode(init, &call, output)
+            }
+            _ => self.meet(init, output),
+        }
+    }
+
+    fn requested(&self, init: &FrameInit) -> Requested {
+        let (kind, [sender, target, receiver]);
+        let found = requested(init, &self.evm.ctx);
+        (kind, [sender, target, receiver]) = (found.kind, found.addresses);
+        let caller = if kind == call_scheme::DELEGATECALL { receiver } else { sender };
+        let (value, data, gas, is_static) = (found.value, found.data, found.gas, found.is_static);
+        Requested { kind, caller, sender, target, receiver, value, data, gas, is_static, depth: init.depth as u32 }
+    }
+
+    /// True if the last call that has not ended is one of a frame at this depth.
+    fn is_open(&self, depth: u32) -> bool {
+        let waiting = self.borders.natives.waiting();
+        self.borders.cheats.open.last().is_some_and(|(open, at)| (open.depth, *at) == (depth, waiting))
+    }
+
+    fn open(&self, init: &FrameInit) -> Open {
+        let depth = init.depth as u32;
+        match &init.frame_input {
+            FrameInput::Call(call) => {
+                let (kind, sender, receiver) = (scheme_of(call.scheme), call.caller, call.target_address);
+                Open { kind, sender, receiver, is_static: call.is_static, depth }
+            }
+            _ => {
+                let found = requested(init, &self.evm.ctx);
+                Open {
+                    kind: found.kind,
+                    sender: found.addresses[0],
+                    receiver: found.addresses[2],
+                    is_static: false,
+                    depth,
+                }
+            }
+        }
+    }
+
+    fn execute_cheatcode(
+        &mut self,
+        init: &FrameInit,
+        call: &Requested,
+        output: &mut Vec<u8>,
+    ) -> Result<Option<FrameResult>, Exit> {
+        let executed = match codes::parse(&call.data) {
+            Some(_) if self.borders.stored + call.data.len() > MAX_STORED => Executed::Unknown,
+            Some((code, arguments)) => {
+                let mut has_code = None;
+                if let Some(account) = codes::account_of(code, &arguments) {
+                    self.load(account, output)?;
+                    let info = &self.evm.ctx.journaled_state.inner.state[&account].info;
+                    let has_own = info.code.as_ref().is_some_and(|code| !code.is_empty());
+                    let is_prank = code.name.ends_with("rank");
+                    has_code = Some(has_own || !is_prank && self.evm.precompiles.has(&account));
+                    if is_prank {
+                        self.borders.cheats.touched.push(account);
+                    }
+                }
+                self.borders.stored += call.data.len();
+                let (caller, origin) = (call.caller, self.evm.ctx.tx.caller);
+                self.cheats.execute(code, &arguments, &Facts { caller, origin, depth: call.depth, has_code })
+            }
+            None => self.execute_on_account(call, output)?,
+        };
+        match executed {
+            Executed::Unknown => Ok(None),
+            Executed::Failed(reason) => Err(self.fail(&call.data, &reason, output)),
+            Executed::Done(Done { output: data, origin, needs_code }) => {
+                if let Some(origin) = origin {
+                    self.evm.ctx.tx.caller = origin;
+                }
+                if let Some(account) = needs_code {
+                    let code = crate::session::bytecode(Bytes::from_static(&[0]), false);
+                    self.evm.ctx.journaled_state.inner.set_code(account, code);
+                }
+                let mut ended = Self::without_call(init);
+                let data = Bytes::from(data);
+                let is_rejected = *data == *REJECTED;
+                if let FrameResult::Call(outcome) = &mut ended {
+                    outcome.result.output = data;
+                    if is_rejected {
+                        outcome.result.result = InstructionResult::Revert;
+                    }
+                }
+                self.record_answer(init, &ended);
+                Ok(Some(ended))
+            }
+        }
+    }
+
+    fn record_answer(&mut self, init: &FrameInit, ended: &FrameResult) {
+        if self.evm.ctx.chain.record.is_some() {
+            record::start(&mut self.evm.ctx, init, false);
+            record::answered(&mut self.evm.ctx, ended.instruction_result().is_ok(), &ended.output().into_data());
+        }
+    }
+
+    /// Stop for the text of a failure, that of a cheatcode with this calldata.
+    fn fail(&mut self, data: &[u8], reason: &Reason, output: &mut Vec<u8>) -> Exit {
+        self.borders.stop();
+        self.write_logs(output);
+        let mut selector = [0; 4];
+        let size = data.len().min(4);
+        selector[..size].copy_from_slice(&data[..size]);
+        output.raw(&selector);
+        output.put(reason.clone());
+        Exit::FAILED
+    }
+
+    /// Do to a call what cheatcodes have set; return its result if a mock answers it. Where the transaction stops before
+    /// the call, Python does it.
+    fn meet(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
+        let depth = init.depth as u32;
+        let waiting = self.borders.natives.waiting();
+        if self.is_open(depth) {
+            return Ok(None); // it has met it before it stopped
+        }
+        if depth > self.cheats.seen_depth() {
+            let open = self.open(init);
+            self.borders.cheats.open.push((open, waiting));
+            return Ok(None);
+        }
+        let request = self.requested(init);
+        let pranked = self.cheats.sender_of(&request);
+        let payer = pranked.unwrap_or(request.caller);
+        let pays = self.cheats.mocked(&request).is_some_and(|answer| !answer.pays.is_zero());
+        let needed =
+            [pranked, pays.then_some(payer), pays.then_some(request.target), self.cheats.mocked_function(&request)];
+        for account in needed.into_iter().flatten() {
+            self.load(account, output)?;
+        }
+        let decision = self.cheats.call_begins(&request);
+        self.borders.cheats.touched.extend(decision.sender);
+        if let Some(origin) = decision.origin {
+            self.evm.ctx.tx.caller = origin;
+        }
+        let sender = decision.sender.unwrap_or(request.sender);
+        let open = Open { sender, ..self.open(init) };
+        self.borders.cheats.open.push((open, waiting));
+        if self.borders.stops_at(init) {
+            self.borders.cheats.decision = Some(decision);
+            return Ok(None);
+        }
+        if let Some(sender) = decision.sender {
+            set_sender(init, sender);
+        }
+        if let Some(code) = decision.code {
+            self.set_callee(init, code);
+        }
+        let Some(answer) = decision.answer else { return Ok(None) };
+        let mut ended = Self::without_call(init);
+        let FrameResult::Call(outcome) = &mut ended else { unreachable!("a creation has no mock") };
+        if self.pay(payer, request.target, answer.pays) {
+            self.cheats.answered(answer.mock);
+            outcome.result.output = answer.output;
+            if answer.reverts {
+                outcome.result.result = InstructionResult::Revert;
+            }
+        } else {
+            outcome.result.result = InstructionResult::Revert;
+        }
+        self.record_answer(init, &ended);
+        Ok(Some(ended))
+    }
+
+    /// Let a call run the code of another account, which is held.
+    pub fn set_callee(&self, init: &mut FrameInit, account: Address) {
+        let info = &self.evm.ctx.journaled_state.inner.state[&account].info;
+        if let FrameInput::Call(inputs) = &mut init.frame_input {
+            inputs.bytecode_address = account;
+            inputs.known_bytecode = (info.code_hash, info.code.clone().unwrap_or_default());
+        }
+    }
+
+    /// Transfer the value of a call that is not made; return false without the funds. Both accounts are held.
+    fn pay(&mut self, payer: Address, payee: Address, amount: U256) -> bool {
+        if amount.is_zero() {
+            return true;
+        }
+        let balance = |session: &Self, account| session.evm.ctx.journaled_state.inner.state[account].info.balance;
+        let Some(left) = balance(self, &payer).checked_sub(amount) else { return false };
+        self.set_balance(payer, left);
+        let total = balance(self, &payee).saturating_add(amount);
+        self.set_balance(payee, total);
+        true
+    }
+
+    /// Set the balance of an account that is held.
+    pub fn set_balance(&mut self, address: Address, balance: U256) {
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let account = inner.state.get_mut(&address).expect("it was loaded");
+        let old_balance = std::mem::replace(&mut account.info.balance, balance);
+        inner.journal.push(JournalEntry::BalanceChange { address, old_balance });
+        inner.touch(address);
+    }
+
+    /// Set the nonce of an account that is held.
+    pub fn set_nonce(&mut self, address: Address, nonce: u64) {
+        let inner = &mut self.evm.ctx.journaled_state.inner;
+        let account = inner.state.get_mut(&address).expect("it was loaded");
+        let previous_nonce = std::mem::replace(&mut account.info.nonce, nonce);
+        inner.journal.push(JournalEntry::NonceChange { address, previous_nonce });
+        inner.touch(address);
+    }
+
+    /// Return the result that the caller gets of a call that has ended. Fails where Python says why the call fails.
+    pub fn end_met(&mut self, mut ended: FrameResult, depth: usize, output: &mut Vec<u8>) -> Result<FrameResult, Exit> {
+        if !self.borders.has_cheatcodes() || depth == 0 {
+            return Ok(ended);
+        }
+        let depth = depth as u32;
+        let (outcome, is_cheatcode) = if let Some((_, had)) = self.borders.cheats.stopped.take_if(|at| at.0 == depth) {
+            (self.cheats.cheatcode_ends(depth, had, &ended_of(&ended)), true)
+        } else if let Some((request, _)) = self.is_open(depth).then(|| self.borders.cheats.open.pop()).flatten() {
+            self.take_logs();
+            if let FrameResult::Create(created) = &ended
+                && let Some(address) = created.address.filter(|_| created.result.is_ok())
+                && !self.cheats.creates.is_empty()
+            {
+                let info = &self.evm.ctx.journaled_state.inner.state[&address].info;
+                let code = info.code.as_ref().map(|code| code.original_bytes()).unwrap_or_default();
+                self.cheats.created(request.sender, request.kind == call_scheme::CREATE2, &code);
+            }
+            let (outcome, origin) = self.cheats.call_ends(&request, &ended_of(&ended));
+            if let Outcome::Fails(_) = outcome {
+                let waiting = self.borders.natives.waiting();
+                self.borders.cheats.open.push((request, waiting));
+            }
+            if let Some(origin) = origin {
+                self.evm.ctx.tx.caller = origin;
+            }
+            (outcome, false)
+        } else {
+            (Outcome::Same, false)
+        };
+        let failure = match outcome {
+            Outcome::Same => None,
+            Outcome::Caught => {
+                replace(&mut ended, InstructionResult::Return, ANY, Some(ANY_ADDRESS));
+                None
+            }
+            Outcome::Rejected => {
+                replace(&mut ended, InstructionResult::Revert, REJECTED, None);
+                None
+            }
+            Outcome::Failed(reason) | Outcome::Fails(reason) => Some(reason),
+        };
+        if !(self.is_open(depth) || is_cheatcode || self.cheats.deals.is_empty()) {
+            let success = failure.is_none() && ended.instruction_result().is_ok();
+            for deal in self.cheats.deals_after(depth, success) {
+                if deal.is_nonce {
+                    self.set_nonce(deal.account, deal.amount.to());
+                } else {
+                    self.set_balance(deal.account, deal.amount);
+                }
+            }
+        }
+        let Some(reason) = failure else { return Ok(ended) };
+        let exit = self.fail(&[], &reason, output);
+        self.borders.ended = Some(ended);
+        self.borders.answer_depth = depth as usize;
+        Err(exit)
+    }
+
+    /// Give the recordings and expectations the logs since the last time.
+    pub fn take_logs(&mut self) {
+        let logs = &self.evm.ctx.chain.logs;
+        if self.cheats.watches_logs() {
+            for log in &logs[self.borders.cheats.taken.min(logs.len())..] {
+                let is_line = log.address == CONSOLE && log.data.topics().is_empty();
+                if !is_line && log.address != crate::native::KERNEL {
+                    self.cheats.logged(log.address, log.data.topics(), &log.data.data);
+                }
+            }
+        }
+        self.borders.cheats.taken = logs.len();
+    }
+
+    /// Forget that logs were taken: Python has got them.
+    pub fn restart_logs(&mut self) {
+        self.borders.cheats.taken = 0;
+    }
+
+    /// True if the end of the test's call meets nothing: its expectations are met.
+    pub fn is_met(&mut self, last: &FrameResult) -> bool {
+        if !self.cheats.has_expectations() {
+            return true;
+        }
+        let mut cheats = self.cheats.clone();
+        let is_same = matches!(cheats.test_ends(&ended_of(last)), Outcome::Same);
+        if is_same {
+            self.cheats = cheats;
+        }
+        is_same
+    }
+
+    /// Load an account, which becomes warm.
+    pub fn load(&mut self, address: Address, output: &mut Vec<u8>) -> Result<(), Exit> {
+        let journal = &mut self.evm.ctx.journaled_state;
+        let loaded = journal.inner.load_account_mut_optional_code(&mut journal.database, address, true, false).is_ok();
+        if loaded { Ok(()) } else { Err(self.request(output)) }
+    }
+}

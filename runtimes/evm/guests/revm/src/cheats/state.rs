@@ -1,0 +1,180 @@
+//! What cheatcodes have set, in the form in which Python stores it between the calls of a test.
+
+use crate::wire::{Field, Reader, Write};
+use revm::primitives::{Address, B256, Bytes, U256};
+use std::collections::{BTreeMap, VecDeque};
+
+impl Field for Bytes {
+    fn read(read: &mut Reader<'_>) -> Self {
+        Self::copy_from_slice(read.data())
+    }
+    fn write(&self, output: &mut Vec<u8>) {
+        output.data(self);
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn read(read: &mut Reader<'_>) -> Self {
+        bool::read(read).then(|| read.get())
+    }
+    fn write(&self, output: &mut Vec<u8>) {
+        self.is_some().write(output);
+        self.iter().for_each(|value| value.write(output));
+    }
+}
+
+macro_rules! lists {
+    ($($name:ident $($bound:ident)?),*) => { $(
+        impl<T: Field $(+ $bound)?> Field for $name<T> {
+            fn read(read: &mut Reader<'_>) -> Self {
+                read.list().into_iter().collect()
+            }
+            fn write(&self, output: &mut Vec<u8>) {
+                (self.len() as u32).write(output);
+                self.iter().for_each(|value| value.write(output));
+            }
+        }
+    )* };
+}
+
+lists!(Vec, VecDeque);
+
+impl<K: Field + Ord, V: Field> Field for BTreeMap<K, V> {
+    fn read(read: &mut Reader<'_>) -> Self {
+        read.list_of(|read| (read.get(), read.get())).into_iter().collect()
+    }
+    fn write(&self, output: &mut Vec<u8>) {
+        (self.len() as u32).write(output);
+        for (key, value) in self {
+            key.write(output);
+            value.write(output);
+        }
+    }
+}
+
+impl<A: Field, B: Field> Field for (A, B) {
+    fn read(read: &mut Reader<'_>) -> Self {
+        (read.get(), read.get())
+    }
+    fn write(&self, output: &mut Vec<u8>) {
+        self.0.write(output);
+        self.1.write(output);
+    }
+}
+
+macro_rules! stored {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
+        impl Field for $name {
+            fn read(read: &mut Reader<'_>) -> Self {
+                Self { $($field: Field::read(read)),* }
+            }
+            fn write(&self, output: &mut Vec<u8>) {
+                $(self.$field.write(output);)*
+            }
+        }
+    )* };
+}
+
+stored! {
+    /// Calls from `caller` at `depth` are made as `sender`; nested ones see `origin` too, if it is set.
+    Prank {
+        caller: Address,
+        sender: Address,
+        origin: Option<Address>,
+        old_origin: Address,
+        depth: u32,
+        once: bool,
+        delegates: bool,
+        broadcasts: bool,
+        is_used: bool,
+    }
+
+    /// The next call reverts; without a reason, with any. `of_cheatcode`: a cheatcode reverts.
+    ExpectedRevert {
+        depth: u32,
+        reason: Option<Bytes>,
+        is_partial: bool,
+        reverter: Option<Address>,
+        count: u64,
+        of_cheatcode: bool,
+        reverted_by: Option<Address>,
+        /// Largest depth of a frame since then.
+        deepest: u32,
+        seen: u64,
+    }
+
+    /// A revert that rejects the inputs of a run.
+    Acceptable { reverter: Option<Address>, is_partial: bool, reason: Bytes }
+
+    /// The next call does not revert, or the inputs of the run are rejected; without reasons, for any revert.
+    Assumed { depth: u32, reasons: Vec<Acceptable>, reverted_by: Option<Address> }
+
+    Emitted { emitter: Address, topics: Vec<B256>, data: Bytes }
+
+    /// An expected log, which the next one that the test emits defines.
+    ExpectedEmit {
+        depth: u32,
+        /// What is compared: a bit for each topic, and one for the data.
+        checks: u32,
+        emitter: Option<Address>,
+        is_anonymous: bool,
+        count: u64,
+        log: Option<Emitted>,
+        is_found: bool,
+        /// The last log that did not match.
+        other: Option<Emitted>,
+        seen: Vec<(Address, u64)>,
+    }
+
+    /// Expected calls: `count` if it `is_exact`, else at least. `delegates` is true for delegate calls only.
+    ExpectedCall {
+        callee: Address,
+        data: Bytes,
+        delegates: bool,
+        value: Option<U256>,
+        gas: Option<u64>,
+        min_gas: Option<u64>,
+        count: u64,
+        is_exact: bool,
+        seen: u64,
+    }
+
+    ExpectedCreate { deployer: Address, code: Bytes, second: bool }
+
+    /// Answers to calls in turn, the last one repeatedly.
+    Mock { callee: Address, data: Bytes, value: Option<U256>, answers: VecDeque<Bytes>, reverts: bool }
+
+    /// The code of `target` runs for calls with this data, or selector.
+    MockedFunction { callee: Address, data: Bytes, target: Address }
+
+    /// A balance or nonce that a call has set, which stays if the call fails.
+    Deal { account: Address, is_nonce: bool, amount: U256, depth: u32 }
+
+    /// Why a call fails, which Python words: a number of `Failure`, and its values.
+    Reason { kind: u32, numbers: Vec<u64>, addresses: Vec<Option<Address>>, texts: Vec<Option<Bytes>>, logs: Vec<Emitted> }
+
+    /// What cheatcodes have set.
+    Cheats {
+        pranks: BTreeMap<u32, Prank>,
+        revert: Option<ExpectedRevert>,
+        assumed: Option<Assumed>,
+        emits: VecDeque<ExpectedEmit>,
+        calls: Vec<ExpectedCall>,
+        creates: Vec<ExpectedCreate>,
+        mocks: Vec<Mock>,
+        functions: Vec<MockedFunction>,
+        deals: Vec<Deal>,
+        logs: Option<Vec<Emitted>>,
+        /// The call that is running fails at its end.
+        failure: Option<Reason>,
+        /// The last call that has ended was expected to revert.
+        has_caught: bool,
+        /// The expectation of the last failure, in case that its text is that of the reason (`accept`).
+        unmet: Option<ExpectedRevert>,
+        /// `expectRevert` also matches a revert of the frame that expects it (`allow_internal_expect_revert`).
+        is_internal: bool,
+    }
+}
