@@ -191,6 +191,8 @@ class QueryPool:
         self.runs, self.waits = ({kind: Durations() for kind in QueryKind} for _ in range(2))
         self._timer: asyncio.TimerHandle | None = None
         self._retiring: asyncio.TimerHandle | None = None
+        self._ended = 0
+        """Number of threads that have ended, and whose memory may be in use."""
         self._loop: asyncio.AbstractEventLoop | None = None
         """Handle of the timer."""
         self._waiting: dict[QueryKind, deque[Future[QueryThread]]] = {kind: deque() for kind in QueryKind}
@@ -225,6 +227,7 @@ class QueryPool:
                 query.spent += thread.elapsed(time.monotonic())
             if thread.is_busy:
                 thread.give_up(lambda: self._forget(thread, kind))
+                self._ended += 1
                 self._schedule_retirement()
             else:
                 self._release(thread, kind)
@@ -351,8 +354,12 @@ class QueryPool:
             self.threads.difference_update(ended)
         for thread in ended:
             thread.give_up(_do_nothing)
-        asyncio.get_running_loop().run_in_executor(None, _free_memory)
-        if len(self._idle) > MIN_IDLE:
+        self._ended += len(ended)
+        # freeing takes up to a tenth of a second, during which nothing else runs
+        if self._ended >= (MAX_THREADS if any(self.running.values()) else 1):
+            self._ended = 0
+            asyncio.get_running_loop().run_in_executor(None, _free_memory)
+        if self._ended or len(self._idle) > MIN_IDLE:
             self._schedule_retirement()
 
     def _put_back(self, thread: QueryThread, kind: QueryKind) -> None:

@@ -33,7 +33,7 @@ from localnet.rpc.methods import QueryKind
 from localnet.rpc.node import Node, NodeLimits, NodeReader
 from localnet.rpc.server.clients import REQUESTING_CLIENT, RequestingClient
 from localnet.rpc.server.executors import Executors
-from localnet.rpc.server.queries import MAX_QUERIES, MAX_TRACES, OWN_MEMORY
+from localnet.rpc.server.queries import MAX_QUERIES, MAX_TRACES, MIN_IDLE, OWN_MEMORY
 from localnet.rpc.server.server import Server
 from runtimes.evm.frames.instance import MAX_REUSED_MEMORY
 from runtimes.evm.frames.pool import TIERED, pool
@@ -298,6 +298,20 @@ def test_sent_transaction_executes_after_client_disconnects() -> None:
         height = server.network.head.height
         close()
         assert until(lambda: server.network.head.height == height + 1)
+
+
+@pytest.mark.slow
+def test_idle_threads_end(executors: Executors, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.rpc.server.queries.IDLE_TIME", 0.05)
+    barrier = threading.Barrier(5)
+
+    async def run() -> None:
+        await asyncio.gather(*(executors.query(lambda _: barrier.wait(SOON)) for _ in range(5)))
+        assert len(executors.queries.threads) == 5
+        assert await asyncio.to_thread(until, lambda: len(executors.queries.threads) == MIN_IDLE)
+        assert await executors.query(lambda _: "answered") == "answered"
+
+    asyncio.run(run())
 
 
 def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> None:
