@@ -59,7 +59,7 @@ def _answer_by_mock(
 ) -> SubcallOutcome:
     if not operations.pay(sender or request.caller, answer.value):
         return SubcallOutcome(False)
-    cheats.interception.mock_answered(answer)
+    cheats.interception.mock_answered(request.target, answer)
     cheats.state.ended = CallGas(request.gas, 0, 0)
     return SubcallOutcome(not answer.reverts, answer.output)
 

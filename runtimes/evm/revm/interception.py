@@ -389,9 +389,9 @@ class Interception:
         """Return what is done with a call."""
         return self._ask(CheatRequest.CALL, _call(request)).decision()
 
-    def mock_answered(self, answer: MockAnswer) -> None:
+    def mock_answered(self, callee: EthAddress, answer: MockAnswer) -> None:
         """Note that a mock has answered a call."""
-        self._ask(CheatRequest.ANSWERED, COUNT.pack_values(answer.number))
+        self._ask(CheatRequest.ANSWERED, callee + COUNT.pack_values(answer.number))
 
     def created(self, deployer: EthAddress, second: bool, code: bytes) -> None:
         """Note a created contract."""

@@ -149,7 +149,7 @@ class CheatRequest:
     CALL: Final = 6  # `CheatCall`: the decision
     CALL_END: Final = 7  # `CheatCall`, `CallOutcome`: origin, list of deals, `CheatResult`
     CREATED: Final = 8  # deployer, `Count` 1 for CREATE2, code
-    ANSWERED: Final = 9  # `Count`: the number of the mock that has answered
+    ANSWERED: Final = 9  # callee, `Count`: the number of its mock that has answered
     LOG: Final = 10  # emitter, list of topics, data
     ACCEPT: Final = 11  # take the last end as the expected revert
     TEST_END: Final = 12  # `CallOutcome`: `CheatResult`

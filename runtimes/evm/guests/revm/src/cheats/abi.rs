@@ -63,13 +63,22 @@ fn word(data: &[u8], at: usize) -> Option<U256> {
     Some(U256::from_be_slice(data.get(at..at.checked_add(32)?)?))
 }
 
+/// Bytes of decoded values: those of a list may share their data.
+const MAX_BYTES: usize = 16 << 20;
+
 /// Decode values whose heads begin `data`, which their offsets count from.
 pub fn decode(types: &[&str], data: &[u8]) -> Option<Vec<Value>> {
-    types.iter().enumerate().map(|(index, kind)| value(kind, data, 32 * index)).collect()
+    let mut left = MAX_BYTES;
+    values(types, data, &mut left)
 }
 
-fn value(kind: &str, data: &[u8], head: usize) -> Option<Value> {
+fn values(types: &[&str], data: &[u8], left: &mut usize) -> Option<Vec<Value>> {
+    types.iter().enumerate().map(|(index, kind)| value(kind, data, 32 * index, left)).collect()
+}
+
+fn value(kind: &str, data: &[u8], head: usize, left: &mut usize) -> Option<Value> {
     let first = word(data, head)?;
+    *left = left.checked_sub(32)?;
     if !is_dynamic(kind) {
         return match kind {
             "address" => (first.bit_len() <= 160).then(|| Value::Address(Address::from_word(first.into()))),
@@ -85,12 +94,13 @@ fn value(kind: &str, data: &[u8], head: usize) -> Option<Value> {
         if count > items.len() / 32 {
             return None;
         }
-        return (0..count).map(|index| value(kind, items, 32 * index)).collect::<Option<_>>().map(Value::List);
+        return (0..count).map(|index| value(kind, items, 32 * index, left)).collect::<Option<_>>().map(Value::List);
     }
     if let Some(types) = kind.strip_prefix('(') {
-        return decode(&split(types.strip_suffix(')')?), rest).map(Value::List);
+        return values(&split(types.strip_suffix(')')?), rest, left).map(Value::List);
     }
     let size = usize::try_from(word(rest, 0)?).ok()?;
+    *left = left.checked_sub(size)?;
     Some(Value::Data(Bytes::copy_from_slice(rest.get(32..32_usize.checked_add(size)?)?)))
 }
 

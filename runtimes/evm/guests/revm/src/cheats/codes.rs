@@ -168,8 +168,7 @@ impl Cheats {
             }
             "mockFunction" => match arguments {
                 [Value::Address(callee), Value::Address(target), Value::Data(data)] => {
-                    self.functions.retain(|known| (known.callee, &known.data) != (*callee, data));
-                    self.functions.push(MockedFunction { callee: *callee, data: data.clone(), target: *target });
+                    self.functions.entry(*callee).or_default().insert(data.clone(), *target);
                     done(Vec::new())
                 }
                 _ => Executed::Unknown,
@@ -281,9 +280,9 @@ impl Cheats {
         let is_minimum = code.name == "expectCallMinGas";
         let count = arguments.get(at + 1).and_then(Value::number);
         let delegates = code.name == "expectDelegateCall";
-        let same =
-            |known: &&mut ExpectedCall| (known.callee, &known.data, known.delegates) == (callee, &data, delegates);
-        if let Some(known) = self.calls.iter_mut().find(same) {
+        let same = |known: &&mut ExpectedCall| (&known.data, known.delegates) == (&data, delegates);
+        let calls = self.calls.entry(callee).or_default();
+        if let Some(known) = calls.iter_mut().find(same) {
             match (count, known.is_exact) {
                 (Some(_), _) => return Executed::Failed(reason(failure::COUNTED_TWICE)),
                 (None, true) => return Executed::Failed(reason(failure::COUNTED)),
@@ -291,21 +290,16 @@ impl Cheats {
             }
             return done(Vec::new());
         }
-        let at = self.calls.iter().rposition(|known| known.callee == callee).map_or(self.calls.len(), |at| at + 1);
-        self.calls.insert(
-            at,
-            ExpectedCall {
-                callee,
-                data,
-                delegates,
-                value,
-                gas: limit.filter(|_| !is_minimum),
-                min_gas: limit.filter(|_| is_minimum),
-                count: count.unwrap_or(1),
-                is_exact: count.is_some(),
-                seen: 0,
-            },
-        );
+        calls.push(ExpectedCall {
+            data,
+            delegates,
+            value,
+            gas: limit.filter(|_| !is_minimum),
+            min_gas: limit.filter(|_| is_minimum),
+            count: count.unwrap_or(1),
+            is_exact: count.is_some(),
+            seen: 0,
+        });
         done(Vec::new())
     }
 
@@ -322,8 +316,9 @@ impl Cheats {
             answers => answers.list().unwrap_or_default().iter().filter_map(Value::data).cloned().collect(),
         };
         let with_code = rest.get(2).and_then(Value::word) != Some(U256::ZERO);
-        self.mocks.retain(|known| (known.callee, &known.data, known.value) != (callee, &data, value));
-        self.mocks.push(Mock { callee, data, value, answers, reverts: code.name == "mockCallRevert" });
+        let mocks = self.mocks.entry(callee).or_default();
+        mocks.retain(|known| (&known.data, known.value) != (&data, value));
+        mocks.push(Mock { data, value, answers, reverts: code.name == "mockCallRevert" });
         let needs_code = (with_code && facts.has_code == Some(false)).then_some(callee);
         Executed::Done(Done { output: Vec::new(), origin: None, needs_code })
     }

@@ -255,9 +255,8 @@ impl Cheats {
     }
 
     fn count_call(&mut self, request: &Requested) {
-        for expected in &mut self.calls {
-            let is_met = expected.callee == request.target
-                && request.data.starts_with(&expected.data)
+        for expected in self.calls.get_mut(&request.target).into_iter().flatten() {
+            let is_met = request.data.starts_with(&expected.data)
                 && expected.value.is_none_or(|value| Some(value) == request.transfer())
                 && expected.gas.is_none_or(|gas| gas == request.gas)
                 && expected.min_gas.is_none_or(|gas| gas <= request.gas)
@@ -321,18 +320,19 @@ impl Cheats {
         let is_exact = |mock: &Mock| mock.data == request.data && mock.value == value;
         let fits = |(_, mock): &(usize, &Mock)| {
             let has_value = mock.value.is_none_or(|wanted| Some(wanted) == value);
-            mock.callee == request.target && request.data.starts_with(&mock.data) && has_value
+            request.data.starts_with(&mock.data) && has_value
         };
         let rank = |(_, mock): &(usize, &Mock)| (is_exact(mock), mock.data.len(), mock.value.is_some());
-        let (number, mock) = self.mocks.iter().enumerate().filter(fits).max_by_key(rank)?;
+        let (number, mock) = self.mocks.get(&request.target)?.iter().enumerate().filter(fits).max_by_key(rank)?;
         let pays = if request.kind == call_scheme::CALL && !mock.reverts { request.value } else { U256::ZERO };
         let output = mock.answers.front().cloned().unwrap_or_default();
         Some(Answer { mock: number as u32, reverts: mock.reverts, output, pays })
     }
 
     /// Note that a mock has answered, whose next answer is another one.
-    pub fn answered(&mut self, number: u32) {
-        if let Some(mock) = self.mocks.get_mut(number as usize).filter(|mock| mock.answers.len() > 1) {
+    pub fn answered(&mut self, callee: &Address, number: u32) {
+        let mock = self.mocks.get_mut(callee).and_then(|mocks| mocks.get_mut(number as usize));
+        if let Some(mock) = mock.filter(|mock| mock.answers.len() > 1) {
             mock.answers.pop_front();
         }
     }
@@ -342,12 +342,9 @@ impl Cheats {
         if request.creates() {
             return None;
         }
+        let functions = self.functions.get(&request.target)?;
         let selector = &request.data[..request.data.len().min(4)];
-        let find = |data: &[u8]| {
-            let is_mocked = |mocked: &&MockedFunction| mocked.callee == request.target && *mocked.data == *data;
-            self.functions.iter().find(is_mocked).map(|mocked| mocked.target)
-        };
-        find(&request.data).or_else(|| find(selector))
+        functions.get(&request.data).or_else(|| functions.get(selector)).copied()
     }
 
     /// Note a created contract with its code.
@@ -460,7 +457,7 @@ impl Cheats {
     /// call they belong to its caller, whose failure would be the next to revert them.
     pub fn deals_after(&mut self, depth: u32, success: bool) -> Vec<Deal> {
         let mut again = Vec::new();
-        for deal in self.deals.iter_mut().filter(|deal| deal.depth > depth) {
+        for deal in self.deals.values_mut().filter(|deal| deal.depth > depth) {
             deal.depth = depth;
             if !success {
                 again.push(deal.clone());
@@ -477,10 +474,7 @@ impl Cheats {
             return;
         }
         let deal = Deal { account, is_nonce, amount, depth };
-        match self.deals.iter_mut().find(|known| (known.account, known.is_nonce) == (account, is_nonce)) {
-            Some(known) => *known = deal,
-            None => self.deals.push(deal),
-        }
+        self.deals.insert((account, is_nonce), deal);
     }
 
     // --- logs -----------------------------------------------------------------------------------------------------
@@ -593,17 +587,18 @@ impl Cheats {
 
     /// Return the failure of a test at whose end an expectation is not met: calls, then logs, then creations.
     fn unmet_expectation(&mut self) -> Option<Reason> {
-        let unmet = |expected: &&ExpectedCall| {
+        let unmet = |expected: &ExpectedCall| {
             expected.seen < expected.count || (expected.seen > expected.count && expected.is_exact)
         };
-        if let Some(call) = self.calls.iter().find(unmet) {
+        let all = self.calls.iter().flat_map(|(callee, calls)| calls.iter().map(move |call| (callee, call)));
+        if let Some((callee, call)) = all.into_iter().find(|(_, call)| unmet(call)) {
             let number = |number: Option<u64>| [number.is_some() as u64, number.unwrap_or_default()];
             let mut numbers = vec![call.count, call.seen, call.delegates as u64];
             numbers.extend(number(call.gas));
             numbers.extend(number(call.min_gas));
             let value = call.value.map(|value| Bytes::copy_from_slice(&value.to_be_bytes::<32>()));
             let texts = vec![Some(call.data.clone()), value];
-            return Some(Reason { numbers, texts, addresses: vec![Some(call.callee)], ..reason(failure::NOT_CALLED) });
+            return Some(Reason { numbers, texts, addresses: vec![Some(*callee)], ..reason(failure::NOT_CALLED) });
         }
         let is_missing = self.emits.iter().any(|expected| !expected.is_found && expected.count > 0);
         self.emits.clear();

@@ -141,7 +141,7 @@ impl Session {
                 let (deployer, second): (Address, bool) = (read.get(), read.get());
                 cheats.created(deployer, second, read.0);
             }
-            cheat_request::ANSWERED => cheats.answered(read.get()),
+            cheat_request::ANSWERED => cheats.answered(&read.get(), read.get()),
             cheat_request::LOG => {
                 let (emitter, topics): (Address, Vec<B256>) = (read.get(), read.list());
                 cheats.logged(emitter, &topics, &Bytes::copy_from_slice(read.0));

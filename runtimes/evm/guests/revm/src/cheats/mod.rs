@@ -326,7 +326,7 @@ impl Session {
         let mut ended = Self::without_call(init);
         let FrameResult::Call(outcome) = &mut ended else { unreachable!("a creation has no mock") };
         if self.pay(payer, request.target, answer.pays) {
-            self.cheats.answered(answer.mock);
+            self.cheats.answered(&request.target, answer.mock);
             outcome.result.output = answer.output;
             if answer.reverts {
                 outcome.result.result = InstructionResult::Revert;

@@ -131,7 +131,6 @@ stored! {
 
     /// Expected calls: `count` if it `is_exact`, else at least. `delegates` is true for delegate calls only.
     ExpectedCall {
-        callee: Address,
         data: Bytes,
         delegates: bool,
         value: Option<U256>,
@@ -145,10 +144,7 @@ stored! {
     ExpectedCreate { deployer: Address, code: Bytes, second: bool }
 
     /// Answers to calls in turn, the last one repeatedly.
-    Mock { callee: Address, data: Bytes, value: Option<U256>, answers: VecDeque<Bytes>, reverts: bool }
-
-    /// The code of `target` runs for calls with this data, or selector.
-    MockedFunction { callee: Address, data: Bytes, target: Address }
+    Mock { data: Bytes, value: Option<U256>, answers: VecDeque<Bytes>, reverts: bool }
 
     /// A balance or nonce that a call has set, which stays if the call fails.
     Deal { account: Address, is_nonce: bool, amount: U256, depth: u32 }
@@ -162,11 +158,14 @@ stored! {
         revert: Option<ExpectedRevert>,
         assumed: Option<Assumed>,
         emits: VecDeque<ExpectedEmit>,
-        calls: Vec<ExpectedCall>,
+        /// Expected calls, by callee.
+        calls: BTreeMap<Address, Vec<ExpectedCall>>,
         creates: Vec<ExpectedCreate>,
-        mocks: Vec<Mock>,
-        functions: Vec<MockedFunction>,
-        deals: Vec<Deal>,
+        mocks: BTreeMap<Address, Vec<Mock>>,
+        /// Contracts whose code runs instead, by callee, and by calldata or selector.
+        functions: BTreeMap<Address, BTreeMap<Bytes, Address>>,
+        /// By account, apart for balances and nonces.
+        deals: BTreeMap<(Address, bool), Deal>,
         logs: Option<Vec<Emitted>>,
         /// The call that is running fails at its end.
         failure: Option<Reason>,
