@@ -401,6 +401,7 @@ class ObservedCall(Operations):
                 del self._native.exchanged[number:]
         if exit_code not in _SUPPLIED:
             self._has_stopped = True
+            self._observer.interception.note_changes()
             self._begin_stopped()
         self._sync_time()
 
@@ -418,7 +419,6 @@ class ObservedCall(Operations):
 
     def _answer_failed(self, request: bytes) -> bytes:
         at = self._take_logs(request, 0)
-        self._observer.interception.note_changes()
         outcome = self._observer.failed(self, request[at : at + 4], MessageReader(request, at + 4).reason())
         return self._answer(outcome, None)
 
@@ -501,7 +501,6 @@ class ObservedCall(Operations):
             int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
             salt if second else b"", EthAddress(caller) if delegates else None,
         )  # fmt: skip
-        self._observer.interception.note_changes()
         decision = MessageReader(data, at + size).decision()
         return self._answer(self._observer.call(self, request, decision), self._entered)
 

@@ -168,7 +168,6 @@ class TestObserver:
             self._cheats.console.write_log(emitter, log)
 
     def event(self, emitter: EthAddress, log: Log) -> None:
-        self._cheats.interception.note_changes()
         self._cheats.event_log(emitter, log)
 
     def call(self, run: ObservedCall, request: InterceptedCall, decision: Decision) -> SubcallOutcome:
