@@ -9,6 +9,7 @@ import re
 import secrets
 from enum import IntEnum
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -60,8 +61,10 @@ class Tokens:
     def create(self, right: Right) -> str:
         """Create a token, and write it to the file. Raises OSError."""
         token = secrets.token_urlsafe(32)
-        name = f"auth-{len(self._known) + 1}"
+        used = {name for _, name in self._known.values()}
+        name = next(name for number in count(len(self._known) + 1) if (name := f"auth-{number}") not in used)
+        is_cut = not self._file.read_text().endswith("\n")
         with self._file.open("a") as file:
-            file.write(f"{token} {right.name.lower()} {name}\n")
+            file.write(f"{chr(10) * is_cut}{token} {right.name.lower()} {name}\n")
         self._known[token] = right, name
         return token

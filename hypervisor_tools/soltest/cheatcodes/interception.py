@@ -1,4 +1,4 @@
-"""What of a call's interception is not the guest's: broadcasts, the default deployer, recordings of state diffs.
+"""Interception of calls in Python: broadcasts, the default deployer, recordings of state diffs, gas of the last call.
 
 Expected calls, pranks and mocks come before, the checks of reverts and logs after: `runtimes.evm.revm.Interception`.
 """
@@ -23,18 +23,18 @@ _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use
 
 def make_call(
     cheats: Cheats, request: InterceptedCall, decision: Decision, operations: CallOperations
-) -> SubcallOutcome:
-    """Make a call as it was decided, and return its outcome."""
+) -> tuple[SubcallOutcome, EthAddress | None]:
+    """Make a call as it was decided; return its outcome, and the sender if it is another one."""
     state, interception = cheats.state, cheats.interception
     if request.kind is None and state.intercept_code:
         state.intercept_code = False
-        return SubcallOutcome(False, request.data)
+        return SubcallOutcome(False, request.data), None
     payer = sender = decision.sender
     pranks = interception.pranks() if state.uses_broadcasts or operations.uses_deployer else []
     prank = next((prank for prank in pranks if prank.depth == request.depth), None)
     if sender is not None and prank is not None and prank.broadcasts:
         if prank.once and request.kind is CallKind.STATICCALL:
-            return SubcallOutcome(False, failure_data(_STATIC_BROADCAST))
+            return SubcallOutcome(False, failure_data(_STATIC_BROADCAST)), sender
         operations, sender = broadcasting(state, request, sender, operations)
     elif request.second and operations.uses_deployer:
         pranked = max((prank.depth for prank in pranks if prank.depth <= request.depth), default=1)
@@ -50,8 +50,8 @@ def make_call(
         close_access(state, access, recorded, outcome, operations)
     gas, state.ended = state.ended, None
     if gas is not None:
-        state.note_gas(gas, request.kind is None)
-    return outcome
+        state.note_gas(gas, request.kind is None, bool(interception.refresh().has_caught))
+    return outcome, sender
 
 
 def _answer_by_mock(
@@ -65,13 +65,13 @@ def _answer_by_mock(
 
 
 def end_call(
-    cheats: Cheats, request: InterceptedCall, decision: Decision, outcome: SubcallOutcome, operations: CallOperations
-) -> SubcallOutcome:
-    """Return the result that the caller sees of a call that did not run in the guest's frames."""
+    cheats: Cheats, request: InterceptedCall, sender: EthAddress | None, outcome: SubcallOutcome,
+    operations: CallOperations,
+) -> SubcallOutcome:  # fmt: skip
+    """Return the result that the caller sees of a call that the guest has not made itself."""
     interception, ledger = cheats.interception, operations.ledger
     if outcome.created is not None and outcome.success and interception.status.counts_creations:
-        deployer = decision.sender or request.caller
-        interception.created(deployer, request.second, ledger.code(outcome.created))
+        interception.created(sender or request.caller, request.second, ledger.code(outcome.created))
     while True:
         replacement, origin, deals = interception.call_ends(request, outcome, reason_of(outcome))
         for deal in deals:

@@ -298,7 +298,7 @@ class State:
     """Gas of the call or creation whose end is being handled."""
     last_call: CallGas | None = None
     call_before: CallGas | None = None
-    """Gas of the last call, and of the one before the last call or creation."""
+    """Gas of the last call, and of the one before the last call or creation that has not reverted as expected."""
     last_frame: CallGas | None = None
     """Gas of the last call or creation."""
     hooks: StorageHooks | None = None
@@ -353,11 +353,12 @@ class State:
             or self.block.changes_transaction
         )
 
-    def note_gas(self, gas: CallGas, creates: bool) -> None:
-        """Record the gas of a call, or creation, that has ended."""
-        self.call_before = self.last_call
+    def note_gas(self, gas: CallGas, creates: bool, was_caught: bool) -> None:
+        """Record the gas of a call or creation; `was_caught` if the one before reverted as expected."""
+        if not was_caught:
+            self.call_before = self.last_call
         self.last_frame = gas
-        self.last_call = self.last_call if creates else gas
+        self.last_call = self.call_before if creates else gas
 
     @property
     def is_default(self) -> bool:

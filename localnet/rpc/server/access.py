@@ -34,7 +34,7 @@ class Client:
         self.name, self._right, self.limits = name, right, limits or ClientLimits()
         self.queries = None if self.limits.queries is None else asyncio.Semaphore(self.limits.queries)
         """Acquired during a query, so that the queries of a client wait for each other."""
-        self._free, self._counted = self.limits.rate or 0.0, time.monotonic()
+        self._free, self._counted = max(self.limits.rate or 0.0, 1.0), time.monotonic()
 
     @property
     def may_send(self) -> bool:

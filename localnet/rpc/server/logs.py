@@ -53,7 +53,7 @@ def log_request(request: dict[str, Any], client: str, began: float, error: Excep
     level = logging.WARNING if seconds >= _SLOW else logging.DEBUG
     if REQUESTS.isEnabledFor(level):
         number, text = str(request.get("id"))[:_MAX_ID], "" if error is None else f"{type(error).__name__}: {error}"
-        values = request["method"], number, client, round(1000 * seconds, 3), text
+        values = repr(str(request["method"])[:_MAX_ID])[1:-1], number, client, round(1000 * seconds, 3), text
         REQUESTS.log(
             level, "%s id=%s client=%s ms=%s %s", *values, extra={"request": dict(zip(_EXTRA, values, strict=True))}
         )

@@ -437,6 +437,3 @@ def _call(request: InterceptedCall) -> bytes:
 def _ended(success: bool, output: bytes, reason: bytes | None = None) -> bytes:
     reason = output if reason is None else reason
     return CALL_OUTCOME.pack_values(success, len(output), len(reason)) + output + reason
-
-
-NO_DECISION: Final = Decision()

@@ -279,6 +279,7 @@ class ObservedCall(Operations):
             if not (self.is_running and self._guest.ended):
                 raise
             self._begin_stopped()
+            observer.interception.leave(has_changed=True)
             observer.undo()
             session.held.abandon(self._guest)
             self.state = CallState.CLOSED
@@ -458,7 +459,8 @@ class ObservedCall(Operations):
             saved, *time = self._observer.interception.before(self._guest)
             self._session.set_time(*time)
             self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP), saved)
-            self._times = -1
+            self._observer.interception.note_changes()
+            self._times = -1  # the machine has the time before this call
 
     def _interest(self) -> bytes:
         """Return what the observer wants to see from now on."""

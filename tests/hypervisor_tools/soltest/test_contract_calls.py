@@ -229,6 +229,32 @@ def cheatcode(signature: str, *values: int) -> str:
     return f"0x{selector(signature).hex()} 224 SHL 0 MSTORE {words} 0 0 {size} 0 0 0x{VM_ADDRESS.hex()} GAS CALL"
 
 
+def test_following_calls_fail_by_their_own_expectations() -> None:
+    made, (stops, expects) = executor("fast"), (address(50), address(51))
+    install_alloc(made.machine, {
+        stops: AllocAccount(0, 1, b"\0"), expects: AllocAccount(0, 1, assemble(f"{cheatcode('expectRevert()')} STOP")),
+    })  # fmt: skip
+    here = made.snapshot()
+    calls = [ExecutorCall(DEFAULT_SENDER, each, b"") for each in (stops, expects)]
+    assert [outcome.success for outcome in made.call_each(calls)] == [True, False]
+    made.restore(here)
+    assert [outcome.success for outcome in made.call_each(calls[1:])] == [False]
+    made.close()
+
+
+def test_a_following_call_that_is_made_again_leaves_nothing_set() -> None:
+    made, (stops, records) = executor("fast"), (address(50), address(51))
+    code = f"{cheatcode('startPrank(address)', 7)} POP {cheatcode('startDebugTraceRecording()')} POP STOP"
+    install_alloc(made.machine, {
+        stops: AllocAccount(0, 1, b"\0"), records: AllocAccount(0, 1, assemble(code)),
+    })  # fmt: skip
+    made.snapshot()
+    calls = [ExecutorCall(DEFAULT_SENDER, each, b"") for each in (stops, stops, records)]
+    assert len(made.call_or_undo(calls)) == 2
+    assert made.cheatcodes.interception.pranks() == []
+    made.close()
+
+
 @pytest.mark.parametrize("evm", ["fast", "py-evm"])
 @pytest.mark.parametrize("is_rejected", [True, False])
 def test_calls_without_effect_leave_what_cheatcodes_have_set(evm: str, is_rejected: bool) -> None:

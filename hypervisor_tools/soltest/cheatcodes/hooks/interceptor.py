@@ -404,8 +404,10 @@ class Cheatcodes:
             while again:
                 replacement = self.interception.test_ends(outcome, reason_of(outcome))
                 outcome, again = replaced(self, replacement, outcome), ends_again(replacement)
-                if replacement is not None:
-                    result = CallResult(ExitCode.OK) if outcome.success else _revert_result(outcome.output)
+                if replacement is not None and not outcome.success:
+                    result = _revert_result(outcome.output)
+                elif replacement is not None and self.settings.internal_reverts:
+                    result = CallResult(ExitCode.OK)
             if replacement is not None:
                 return result
         missing, self.state.missing = self.state.missing, None

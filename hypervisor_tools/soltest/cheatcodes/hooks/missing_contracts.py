@@ -197,8 +197,8 @@ def _intercept_call(
         uses_deployer=cheats.settings.uses_deployer,
     )
     decision = begin_call(cheats, request, ledger, operations)
-    outcome = make_call(cheats, request, decision, operations)
-    outcome = end_call(cheats, request, decision, outcome, operations)
+    outcome, sender = make_call(cheats, request, decision, operations)
+    outcome = end_call(cheats, request, sender, outcome, operations)
     if made and outcome is made[0][0]:
         return made[0][1]
     if kind is None and outcome.success:

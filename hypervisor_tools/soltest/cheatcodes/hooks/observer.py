@@ -176,7 +176,7 @@ class TestObserver:
             return self._console(run, request)
         if request.kind is not None and request.receiver == VM_ADDRESS:
             return self._cheatcode(run, request)
-        return self._make(run, request, decision)
+        return self._make(run, request, decision)[0]
 
     def _console(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         refusal = self._cheats.console.call(request.data)
@@ -191,21 +191,23 @@ class TestObserver:
     def intercept(self, run: ObservedCall, request: InterceptedCall) -> SubcallOutcome:
         operations = self._operations(run, request)
         decision = begin_call(self._cheats, request, run, operations)
-        outcome = self._make(run, request, decision)
-        return end_call(self._cheats, request, decision, outcome, operations)
+        outcome, sender = self._make(run, request, decision)
+        return end_call(self._cheats, request, sender, outcome, operations)
 
-    def _make(self, run: ObservedCall, request: InterceptedCall, decision: Decision) -> SubcallOutcome:
+    def _make(
+        self, run: ObservedCall, request: InterceptedCall, decision: Decision
+    ) -> tuple[SubcallOutcome, EthAddress | None]:
         cheats, state = self._cheats, self._cheats.state
         drawn = dict(state.drawn) if state.arbitrary else state.drawn
         if decision.sender is not None:
             run.touch(decision.sender)
-        outcome = make_call(cheats, request, decision, self._operations(run, request))
+        outcome, sender = make_call(cheats, request, decision, self._operations(run, request))
         if not outcome.success:
             state.drawn = drawn
         undo_reverted(cheats, run)
         if state.forks.forks:
             note_missing(cheats, run, request, outcome, run.precompiles)
-        return outcome
+        return outcome, sender
 
     def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
         name = name_of(cheatcode) if any(cheatcode) else None

@@ -7,7 +7,7 @@ use crate::protocol::failure;
 use revm::primitives::{Address, Bytes, HashMap, U256, keccak256};
 use std::sync::OnceLock;
 
-/// What a cheatcode is told of the transaction. The accounts that it names were loaded (`account_of`).
+/// The caller of a cheatcode, and the transaction. The account that it names was loaded (`account_of`).
 pub struct Facts {
     pub caller: Address,
     pub origin: Address,

@@ -244,6 +244,7 @@ impl Cheats {
         if let Some(revert) = &mut self.revert {
             revert.deepest = revert.deepest.max(request.depth + 1);
         }
+        self.unmet = None;
         let mut decision = Decision::default();
         if !request.creates() {
             self.count_call(request);
