@@ -31,6 +31,11 @@ _TEXTS: Final[Mapping[int, str]] = {
     Failure.OTHER_PRANK: (
         "cannot override an ongoing prank with a single vm.prank; use vm.startPrank to override the current prank"
     ),
+    Failure.BROADCASTS: (
+        "cannot `prank` for a broadcasted transaction; pass the desired `tx.origin` into the `broadcast` cheatcode call"
+    ),
+    Failure.PRANKED: "you have an active prank; broadcasting and pranks are not compatible",
+    Failure.SECOND_BROADCAST: "a broadcast is active already",
     Failure.NO_CODE: "cannot `prank` delegate call from an EOA",
     Failure.SECOND_REVERT: "you must call another function prior to expecting a second revert",
     Failure.SECOND_ASSUMPTION: "you must make another external call prior to calling assumeNoRevert again",

@@ -174,24 +174,27 @@ class Failure:
 
     UNUSED_PRANK: Final = 0
     OTHER_PRANK: Final = 1
-    NO_CODE: Final = 2  # of a prank that delegates
-    SECOND_REVERT: Final = 3
-    SECOND_ASSUMPTION: Final = 4
-    COUNTED_TWICE: Final = 5
-    COUNTED: Final = 6
-    REVERT_DEPTH: Final = 7
-    NO_REVERT: Final = 8
-    NO_REASON: Final = 9
-    REASON: Final = 10  # texts: data, expected reason
-    REVERTER: Final = 11  # addresses: reverter, expected one
-    REVERTED: Final = 12  # addresses: expected reverter, reverter; texts: reason, data
-    EMITTED: Final = 13  # a log that was expected zero times
-    ANONYMOUS: Final = 14
-    NOT_EMITTED: Final = 15  # numbers: checks, 1 if anonymous; addresses: emitter; logs: the expected one, another one
-    LOG_COUNT: Final = 16  # numbers: logs, expected ones
-    NOT_CALLED: Final = 17
-    NO_LOG: Final = 18  # at the end of the test
-    NOT_CREATED: Final = 19  # numbers: 1 for CREATE2; addresses: deployer; texts: code
+    BROADCASTS: Final = 2  # a prank during a broadcast
+    PRANKED: Final = 3  # a broadcast during a prank
+    SECOND_BROADCAST: Final = 4
+    NO_CODE: Final = 5  # of a prank that delegates
+    SECOND_REVERT: Final = 6
+    SECOND_ASSUMPTION: Final = 7
+    COUNTED_TWICE: Final = 8
+    COUNTED: Final = 9
+    REVERT_DEPTH: Final = 10
+    NO_REVERT: Final = 11
+    NO_REASON: Final = 12
+    REASON: Final = 13  # texts: data, expected reason
+    REVERTER: Final = 14  # addresses: reverter, expected one
+    REVERTED: Final = 15  # addresses: expected reverter, reverter; texts: reason, data
+    EMITTED: Final = 16  # a log that was expected zero times
+    ANONYMOUS: Final = 17
+    NOT_EMITTED: Final = 18  # numbers: checks, 1 if anonymous; addresses: emitter; logs: the expected one, another one
+    LOG_COUNT: Final = 19  # numbers: logs, expected ones
+    NOT_CALLED: Final = 20
+    NO_LOG: Final = 21  # at the end of the test
+    NOT_CREATED: Final = 22  # numbers: 1 for CREATE2; addresses: deployer; texts: code
 
 
 class CallScheme:

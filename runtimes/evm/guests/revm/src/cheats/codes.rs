@@ -209,6 +209,12 @@ impl Cheats {
     /// Begin a prank or a broadcast for calls of the caller.
     pub fn begin_prank(&mut self, prank: Prank, facts: &Facts) -> Executed {
         if let Some(ongoing) = self.prank_at(facts.depth) {
+            match (ongoing.broadcasts, prank.broadcasts) {
+                (true, true) => return Executed::Failed(reason(failure::SECOND_BROADCAST)),
+                (true, false) => return Executed::Failed(reason(failure::BROADCASTS)),
+                (false, true) => return Executed::Failed(reason(failure::PRANKED)),
+                _ => {}
+            }
             if !ongoing.is_used {
                 return Executed::Failed(reason(failure::UNUSED_PRANK));
             }

@@ -165,7 +165,10 @@ impl ExpectedRevert {
         {
             return Err(Reason { addresses: vec![Some(by), Some(wanted)], ..reason(failure::REVERTER) });
         }
-        check_reason(&self.reason, self.is_partial, &ended.reason, self.of_cheatcode)
+        // As in forge, no data is expected of a halt, too.
+        let is_empty = self.reason.as_ref().is_some_and(|reason| reason.is_empty());
+        let data = if is_empty { &ended.output } else { &ended.reason };
+        check_reason(&self.reason, self.is_partial, data, self.of_cheatcode)
     }
 }
 
@@ -326,7 +329,7 @@ impl Cheats {
         let rank = |(_, mock): &(usize, &Mock)| (is_exact(mock), mock.data.len(), mock.value.is_some());
         let (number, mock) = self.mocks.get(&request.target)?.iter().enumerate().filter(fits).max_by_key(rank)?;
         let pays = if request.kind == call_scheme::CALL && !mock.reverts { request.value } else { U256::ZERO };
-        let output = mock.answers.front().cloned().unwrap_or_default();
+        let output = mock.answers.front()?.clone(); // as in forge, a mock without answers makes the call
         Some(Answer { mock: number as u32, reverts: mock.reverts, output, pays })
     }
 
@@ -454,7 +457,7 @@ impl Cheats {
         if had && self.revert.as_ref().is_some_and(waits) { self.check_revert(ended) } else { Result::Same }
     }
 
-    /// Keep balances and nonces that a failed call has set: forge reverts them with the whole test only. After a successful
+    /// Keep balances and nonces that a failed call has set, also if it was expected to: forge reverts them with the whole test. After a successful
     /// call they belong to its caller, whose failure would be the next to revert them.
     pub fn deals_after(&mut self, depth: u32, success: bool) -> Vec<Deal> {
         let mut again = Vec::new();

@@ -128,11 +128,7 @@ impl Session {
                 let ended = read_ended(&mut read);
                 let Requested { kind, sender, receiver, is_static, depth, .. } = request;
                 let (outcome, origin) = cheats.call_ends(&Open { kind, sender, receiver, is_static, depth }, &ended);
-                let success = match &outcome {
-                    Outcome::Same => ended.success,
-                    other => matches!(other, Outcome::Caught),
-                };
-                let deals = cheats.deals_after(request.depth, success);
+                let deals = cheats.deals_after(depth, ended.success);
                 output.put(origin);
                 output.put(deals);
                 write_outcome(outcome, output);

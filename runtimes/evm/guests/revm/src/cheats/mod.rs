@@ -393,6 +393,7 @@ impl Session {
             return Ok(ended);
         }
         let depth = depth as u32;
+        let success = ended.instruction_result().is_ok();
         let (outcome, is_cheatcode) = if let Some((_, had)) = self.borders.cheats.cheatcodes.pop_if(|at| at.0 == depth)
         {
             (self.cheats.cheatcode_ends(depth, had, &ended_of(&ended)), true)
@@ -431,7 +432,6 @@ impl Session {
             Outcome::Failed(reason) | Outcome::Fails(reason) => Some(reason),
         };
         if !(self.is_open(depth) || is_cheatcode || self.cheats.deals.is_empty()) {
-            let success = failure.is_none() && ended.instruction_result().is_ok();
             for deal in self.cheats.deals_after(depth, success) {
                 if deal.is_nonce {
                     self.set_nonce(deal.account, deal.amount.to());
