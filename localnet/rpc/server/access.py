@@ -50,7 +50,8 @@ class Client:
         if not self.may(method):
             right = right_for(method.name).name.lower()
             remedy = "pass a token with it (Authorization: Bearer TOKEN, or ?token=TOKEN in the URL)"
-            raise RpcError(SERVER_ERROR, f"missing permission to invoke '{method.name}' (need '{right}'): {remedy}")
+            text = f"missing permission to invoke '{method.name}' (need '{right}')"
+            raise RpcError(SERVER_ERROR, f"{text}: this client has '{self._right.name.lower()}'; {remedy}")
 
     def count(self) -> None:
         """Count a request. Raises RpcError -32000 if there are too many."""
