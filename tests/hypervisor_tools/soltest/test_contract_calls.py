@@ -229,6 +229,19 @@ def cheatcode(signature: str, *values: int) -> str:
     return f"0x{selector(signature).hex()} 224 SHL 0 MSTORE {words} 0 0 {size} 0 0 0x{VM_ADDRESS.hex()} GAS CALL"
 
 
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_a_call_expected_to_revert_keeps_what_it_has_dealt(evm: str) -> None:
+    """Source: forge 1.7.1, which undoes it with the whole test only."""
+    made, (test, inner) = executor(evm), (address(50), address(51))
+    call = f"0 0 0 0 0 0x{inner.hex()} GAS CALL POP"
+    install_alloc(made.machine, {
+        test: AllocAccount(0, 1, assemble(f"{cheatcode('expectRevert()')} POP {call} 66 BALANCE {RETURNS_TOP}")),
+        inner: AllocAccount(0, 1, assemble(f"{cheatcode('deal(address,uint256)', 66, 3)} POP 0 0 REVERT")),
+    })  # fmt: skip
+    assert made.call(DEFAULT_SENDER, test, b"").output == words(3)
+    made.close()
+
+
 def test_following_calls_fail_by_their_own_expectations() -> None:
     made, (stops, expects) = executor("fast"), (address(50), address(51))
     install_alloc(made.machine, {
