@@ -36,7 +36,7 @@ from tests.localnet.conftest import Clock
 from tests.store.stores import scratch_folder
 
 SOURCE: Final = Path(__file__).with_suffix(".c")
-REMEDIES: Final = ("free space", "ulimit", "remount", "reopen")
+REMEDIES: Final = ("free space", "ulimit", "remount", "check the disk", "reopen")
 """Texts of which each error must contain one."""
 STORE_COMMITS: Final = 8
 NETWORK_EPOCHS: Final = 12

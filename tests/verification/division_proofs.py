@@ -589,13 +589,13 @@ def _first_result(opcode: int, step: int) -> str | None:
 
 
 def exponentiation(module: Module) -> int:
-    """Return the index of the interpreter's function for powers: it has products and a loop, and no calls."""
+    """Return the index of the interpreter's function for powers: a loop, whose calls are products."""
     found = [
         index
         for index in range(module.imported, module.count)
         if module.parameters(index) == 3
-        and not module.callees(index)
-        and {0x03, 0xFC16} <= {each.opcode for each in module.function(index).code}
+        and not any(module.callees(callee) for callee in module.callees(index))
+        and {0x03, 0x7E} <= {each.opcode for each in module.function(index).code}
     ]
     (only,) = found
     return only
