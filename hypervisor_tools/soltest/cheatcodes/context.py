@@ -121,7 +121,7 @@ class Cheats(Protocol):
 
     @property
     def interception(self) -> Interception:
-        """What cheatcodes have set that calls meet."""
+        """Expectations, pranks, mocks and recordings."""
 
     @property
     def is_armed(self) -> bool:

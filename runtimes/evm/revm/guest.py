@@ -93,7 +93,7 @@ class Guest:
         self.is_full = False
         """True if it cannot hold further regions."""
         self.cheats: bytes | None = None
-        """What cheatcodes have set that it holds, if that is known (`Interception`)."""
+        """Expectations, pranks, mocks and recordings that it holds, if these are known (`Interception`)."""
         self._reserve(1 << 12)
         self._table = RegionTable(self._instance)
         self._fork = b""

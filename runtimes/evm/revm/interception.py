@@ -1,7 +1,7 @@
-"""What cheatcodes have set that calls, their ends and logs meet: expectations, pranks, mocks, recordings.
+"""Expectations, pranks, mocks and recordings of cheatcodes, which calls, their ends and logs meet.
 
-The guest has it, and what it does (`guests/revm/src/cheats`). In a session the guest does it itself. Calls whose frames
-do not run there, such as those of actors, ask here. Between the calls of a test it is stored as bytes.
+The guest has them, and their rules (`guests/revm/src/cheats`). In a session it applies them itself. Calls whose frames
+do not run there, such as those of actors, ask here. Between the calls of a test they are stored as bytes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class MockAnswer(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What is done with a call: as another sender and origin, with another contract's code, or the answer of a mock."""
+    """A decision on a call: another sender and origin, the contract whose code runs, or the answer of a mock."""
 
     sender: EthAddress | None = None
     origin: EthAddress | None = None
@@ -107,7 +107,7 @@ class Deal(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a cheatcode is told: caller, origin, depth of the frame, and whether the account that it names has code."""
+    """Arguments of a cheatcode's context: caller, origin, depth of the frame, whether the account it names has code."""
 
     caller: EthAddress
     origin: EthAddress
@@ -121,7 +121,7 @@ class Facts(NamedTuple):
 
 
 class Executed(NamedTuple):
-    """What a cheatcode has done: its output, the origin from now on, and an account that needs code."""
+    """The effects of a cheatcode: its output, the origin from now on, and an account that needs code."""
 
     output: bytes
     origin: EthAddress | None
@@ -129,7 +129,7 @@ class Executed(NamedTuple):
 
 
 class Replaced(Enum):
-    """What a caller gets instead of a call's result."""
+    """A result that replaces a call's."""
 
     CAUGHT = CheatResult.CAUGHT
     """The call reverted as expected."""
@@ -230,7 +230,7 @@ class MessageReader:
 
 
 class Interception:
-    """What cheatcodes have set in a test."""
+    """Expectations, pranks, mocks and recordings of a test."""
 
     is_internal = False
     """True if an expected revert may be that of the expecting frame itself (`allow_internal_expect_revert`)."""

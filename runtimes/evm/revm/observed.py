@@ -121,7 +121,7 @@ class CallObserver(Protocol):
 
     @property
     def interception(self) -> Interception:
-        """What cheatcodes have set that calls meet."""
+        """Expectations, pranks, mocks and recordings of cheatcodes."""
 
     def interest(self) -> Interest:
         """Return what the observer wants to see from now on.

@@ -82,7 +82,7 @@ class CheatcodeSnapshot(NamedTuple):
     """Output up to the snapshot: forge shows the output of `setUp` with each test."""
     logs: tuple[tuple[EthAddress, Log], ...] = ()
     set: bytes = b""
-    """What calls meet (`Interception`)."""
+    """Expectations, pranks, mocks and recordings (`Interception.save`)."""
 
 
 class TestExterns:
@@ -202,12 +202,12 @@ class Cheatcodes:
             for address, code in ((VM_ADDRESS, b"\0"), (CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE)):
                 set_code(machine, Address.delegated(10, address), code)
 
-    def snapshot(self) -> CheatcodeSnapshot:
-        """Return the state set by cheatcodes, the block and the output."""
+    def snapshot(self, saved: bytes | None = None) -> CheatcodeSnapshot:
+        """Return the state set by cheatcodes, the block and the output; `saved` is that of `interception`, if known."""
         console = self.console
         return CheatcodeSnapshot(
             self.state.image(), self.machine.context, tuple(console.lines), tuple(console.logs),
-            self.interception.save(),
+            self.interception.save() if saved is None else saved,
         )  # fmt: skip
 
     def restore(self, snapshot: CheatcodeSnapshot, machine: Hypervisor) -> None:

@@ -69,7 +69,7 @@ class TestObserver:
 
     def _snapshot(self) -> CheatcodeSnapshot:
         """Return what cheatcodes had set when the call began."""
-        return self._cheats.snapshot()._replace(context=self._context, set=self._set)
+        return self._cheats.snapshot(self._set)._replace(context=self._context)
 
     def _mark_output(self) -> None:
         console = self._cheats.console
