@@ -197,7 +197,7 @@ def calldata(session: Session, number: int) -> bytes:
     call = call_of(session, number)
     start = call.node.start
     try:
-        if session.names.kind(call) != "evm":
+        if not session.names.speaks_abi(call):
             raise InvalidInput(f"frame {number} is not a contract call: use `params` to show its parameters")
         if start.method == METHOD_CONSTRUCTOR:
             return ConstructorParams.decode(start.params).init_code
