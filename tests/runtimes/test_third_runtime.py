@@ -4,11 +4,8 @@ Expected words are computed by hand from the programs.
 """
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import import_module
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ from bridge.filecoin.parameters import invoke_params
 from hypervisor import Address
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import registry
-from hypervisor.machine.registry import ENTRY_POINT_GROUP
 from hypervisor.tracing import CallTrees
 from hypervisor.types import INIT_ACTOR
 from hypervisor_tools.debugger import views
@@ -38,12 +34,8 @@ from runtimes.evm import CallInputs, CallKind
 from store.keccak import keccak
 from tests.localnet.explorer.conftest import Visitor
 from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.postfix import COUNTER, RUNTIME, USE, installed_postfix
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
-SECTION = PAGE.partition("## Write a runtime\n")[2].partition("\n## ")[0]
-RUNTIME, USE = re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
-
-COUNTER = b"POSTFIX 0 load 1 + 0 store 0 load log 0 load return"
 CALLS_BACK = b"POSTFIX 0 input caller call return"
 REVERTS = b"POSTFIX 7 revert"
 DELEGATES = b"POSTFIX 5 4 input call return"
@@ -68,18 +60,8 @@ def word(value: int | bytes) -> bytes:
 
 @pytest.fixture(autouse=True)
 def postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Install the page's runtime as a package would; return its module."""
-    (tmp_path / "postfix.py").write_text(RUNTIME, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    points = EntryPoints((EntryPoint("postfix", "postfix:PostfixRuntime", ENTRY_POINT_GROUP),))
-    monkeypatch.setattr(registry, "entry_points_of", lambda group: points.select(group=group))
-    caches = registry._formats, registry._installed_runtimes
-    for function in caches:
-        function.cache_clear()
-    yield import_module("postfix")
-    del sys.modules["postfix"]
-    for function in caches:
-        function.cache_clear()
+    with installed_postfix(tmp_path, monkeypatch) as module:
+        yield module
 
 
 @pytest.fixture(params=["filecoin", "ethereum"])

@@ -290,7 +290,8 @@ def _linked(context: Context, code: Bytecode) -> bytes:
 
 
 @cheatcode("getCode(string)", returns="bytes")
-def _get_code(context: Context, name: str) -> bytes:
+def creation_code(context: Context, name: str) -> bytes:
+    """Return the linked creation code of a contract of the project. Raises CheatcodeFailure."""
     return _linked(context, _artifact(context, name).creation)
 
 
@@ -311,7 +312,7 @@ def _get_deployed_code(context: Context, name: str) -> bytes:
 def _deploy(
     context: Context, name: str, arguments: bytes = b"", value: int = 0, salt: bytes | None = None
 ) -> EthAddress:
-    code = _linked(context, _artifact(context, name).creation) + arguments
+    code = creation_code(context, name) + arguments
     return context.create(code, value, salt)
 
 
