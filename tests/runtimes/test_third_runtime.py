@@ -225,6 +225,8 @@ def test_debugger_steps_through_a_program() -> None:
                 if step is not None:
                     seen.append((step.pc, step.name, step.stack))
                     assert views.calldata(session, 0) == b"\1\2\3\4"
+                    assert views.frame(session, 0).where in (f"pc {step.pc} {step.name}", "ends: exit 0 OK, success")
+                    assert views.frame(session, 0).title.startswith("postfix f0")
                 state = session.step(by_instruction=True)
         finally:
             session.close()
