@@ -16,7 +16,7 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import CirculatingSupply, DevelopmentExterns, Externs, MachineContext
 from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.kernel.blocks import ScannedBlocks
-from hypervisor.kernel.call import CONTRACT_TRAITS, CodeTraits, Interceptor
+from hypervisor.kernel.call import CONTRACT_TRAITS, NATIVE_TRAITS, CodeTraits, Interceptor
 from hypervisor.machine.opening import MACHINE, installed_record, machine_record, register_actors
 from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
@@ -184,7 +184,10 @@ class MachineState:
 
     def traits(self, code: Cid) -> CodeTraits:
         """Return the properties of actors with a code: whether they are contracts, and are called as such."""
-        return CONTRACT_TRAITS if code == self.manifest.code("evm") else self.registry.traits(code, self.store.get)
+        if code == self.manifest.code("evm"):
+            return CONTRACT_TRAITS
+        is_built_in = self.manifest.name_of(code) is not None
+        return NATIVE_TRAITS if is_built_in else self.registry.traits(code, self.store.get)
 
     @property
     def installed(self) -> tuple[Cid, ...]:
