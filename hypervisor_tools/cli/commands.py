@@ -153,7 +153,7 @@ _CHECK: Final = (
     ),
     Row(
         "gas grow",
-        "laboratory:grow",
+        "growth:grow",
         "Measure the gas of a transaction while a contract's storage grows to a million slots.",
         _ARGUMENTS,
     ),

@@ -1,4 +1,4 @@
-"""`hypervisor compare`, `gas`, `gas grow` and `version`, with the options of sources, rules, prices and actor code."""
+"""`hypervisor compare`, `gas` and `version`, and their options: sources of messages, rules, prices and actor code."""
 
 from __future__ import annotations
 
@@ -13,23 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypervisor.errors import InvalidInput
-from hypervisor_tools.cli.options import (
-    CORES,
-    MAX_SLOTS,
-    Abi,
-    Address,
-    Arguments,
-    AsJson,
-    Engines,
-    Function,
-    Value,
-    Workers,
-    available_engine,
-    in_panel,
-    parsed_network,
-    parsed_numbers,
-)
-from hypervisor_tools.cli.options import Artifacts as ArtifactFolders
+from hypervisor_tools.cli.options import CORES, AsJson, Workers, in_panel, parsed_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -310,70 +294,6 @@ def gas(
         for line in costs_lines(found, side):
             typer.echo(line)
     if found.skipped:
-        raise typer.Exit(1)
-
-
-def grow(
-    address: Address,
-    function: Function,
-    arguments: Arguments = None,
-    state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of a chain with the contract. A node may have it open.")
-    ] = None,
-    slots: Annotated[
-        str, typer.Option(metavar="N[,N]", help="Numbers of slots that the storage has in addition.")
-    ] = "0,10,100,1000,10000,100000,1000000",
-    contract: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Contract whose storage grows (default: the called one).")
-    ] = None,
-    value: Value = "0",
-    sender: Annotated[
-        str | None, typer.Option("--from", metavar="ADDRESS", help="Sender (default: the first account).")
-    ] = None,
-    abi: Abi = None,
-    artifacts: ArtifactFolders = None,
-    evm: Annotated[
-        Engines | None, typer.Option(callback=available_engine, help="EVM engine (default: as in `hypervisor node`).")
-    ] = None,
-    svg: Annotated[Path | None, _file_option(metavar="FILE", help="Chart of the gas by charge and size.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the gas of a transaction while a contract's storage grows to a million slots.
-
-    The added slots are those of a mapping. The transaction is mined on a copy of the chain in memory, once for each
-    size. Charges that differ between the smallest and the largest size are listed. Gas is exact with the official EVM
-    actor; docs/gas.md says how close it is otherwise.
-
-    Exit status: 0, 1 if a transaction fails, 2 for invalid input.
-
-    Example: hypervisor gas grow 0x5fbd... 'put(uint256)' 3 --state chain --svg growth.svg
-    """
-    from bridge.ethereum.addresses import ZERO_ADDRESS
-    from hypervisor.installation import check_output
-    from hypervisor.types import ATTO_PER_FIL
-    from hypervisor_tools.cli.folders import open_chain
-    from hypervisor_tools.cli.step import call_request
-    from hypervisor_tools.laboratory.compare.growth import growth_json, growth_lines, growth_svg, measure_growth
-
-    check_output(svg, "the chart")
-    if state is None:
-        raise InvalidInput("missing option --state: pass the folder of a chain with the contract")
-    sizes = sorted(set(parsed_numbers(slots, "--slots", MAX_SLOTS)))
-    with open_chain(state, evm=evm, read_only=True) as network:
-        request = call_request(network, address, function, arguments or [], abi, artifacts, value, sender)
-        caller = network.accounts[0].address if request.sender == ZERO_ADDRESS else request.sender
-        if network.account(caller) is None:  # it is impersonated, and pays for the gas
-            network.set_balance(caller, request.value + 1_000 * ATTO_PER_FIL)
-        send = partial(network.send, address, request.value, request.data, sender=caller)
-        points = list(measure_growth(network, contract or address, sizes, send))
-    if svg is not None:
-        svg.write_text(growth_svg(f"{address} {function}", points), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps({"points": growth_json(points)}))
-    else:
-        for line in growth_lines(points):
-            typer.echo(line)
-    if any(point.failure for point in points):
         raise typer.Exit(1)
 
 
