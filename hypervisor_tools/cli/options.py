@@ -235,7 +235,7 @@ def parsed_network(name: str) -> int:
 
 
 MAX_SLOTS: Final = 10_000_000
-"""Maximum number of slots by which a contract's storage grows: a gigabyte of memory."""
+"""Maximum number of slots by which a contract's storage grows: 8 GB of memory."""
 
 
 def parsed_numbers(text: str, option: str, highest: int) -> tuple[int, ...]:
