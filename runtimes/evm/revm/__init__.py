@@ -7,8 +7,10 @@ Read `session`, `requests` and `held` first.
 """
 
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
+from runtimes.evm.revm.campaign import Campaign, CampaignPlan, CampaignStep, CampaignTarget
 from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.guest import Guest, data_message, list_message
 from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import (
     Decision,
@@ -28,22 +30,27 @@ from runtimes.evm.revm.observation import (
     CannotObserve,
     InterceptedCall,
     ObservedEnd,
-    SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import AccessKind, Failure, Interest, Mode
+from runtimes.evm.revm.protocol import COUNT, LEAST_GAS, AccessKind, Failure, Interest, Mode, ValueType
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [
     "ALL_DEPTHS",
+    "COUNT",
+    "LEAST_GAS",
     "MESSAGES",
     "NO_CHECK",
     "NO_WARMTH",
     "Access",
     "AccessKind",
     "Accounts",
+    "Campaign",
+    "CampaignPlan",
+    "CampaignStep",
+    "CampaignTarget",
     "CannotObserve",
     "ContractCache",
     "Decision",
@@ -53,6 +60,7 @@ __all__ = [
     "Facts",
     "Failure",
     "FailureReason",
+    "Guest",
     "InterceptedCall",
     "Interception",
     "Interest",
@@ -62,14 +70,16 @@ __all__ = [
     "ObservedEnd",
     "Prank",
     "Replaced",
-    "SessionCall",
     "Snapshot",
     "StateSession",
     "TransactionResult",
+    "ValueType",
     "block_of",
     "contract_outcome",
+    "data_message",
     "delegated_address",
     "ethereum_address",
+    "list_message",
     "observe",
     "session_of",
     "split_warmth",
