@@ -28,9 +28,9 @@ START = "from the command to the end of one test"
 EDITED = "a test of a project of 76 files edited and run, compiled anew"
 SOLADY = "solady's 906 tests, fast"
 BRIEFLY = "solady's 906 tests with four fuzz runs, fast"
-FUZZED = "10,000 runs of one simple fuzz test"
+FUZZED = "100,000 runs of one simple fuzz test"
 SEQUENCES = "32,000 calls of one invariant test"
-HANDLED = "32,000 calls of one invariant test, through a handler with deal and prank"
+HANDLED = "100,000 calls of one invariant test, through a handler with cheatcodes"
 WARM = "33 tests, compiled before"
 GAS_REPORT = "33 tests with a gas report"
 COVERAGE = "33 tests with coverage"
@@ -60,12 +60,12 @@ def rows() -> Iterator[Row]:
     yield edit_row()
     for name, (suite, fuzz_runs) in _SUITES.items():
         yield suite_beside_forge(name, suite, fuzz_runs)
-    yield beside_forge(FUZZED, partial(projects.write_single, name="Fuzzed"), PublicSuite("", fuzz_runs=10_000))
+    yield beside_forge(FUZZED, partial(projects.write_single, name="Fuzzed"), PublicSuite("", fuzz_runs=100_000))
     yield beside_forge(
         SEQUENCES, partial(projects.write_single, name="Sequences"), PublicSuite("", invariant_runs=64, depth=500)
     )
     yield beside_forge(
-        HANDLED, partial(projects.write_single, name="Handled"), PublicSuite("", invariant_runs=64, depth=500)
+        HANDLED, partial(projects.write_single, name="Handled"), PublicSuite("", invariant_runs=200, depth=500)
     )
     yield beside_forge(WARM, projects.write_ledgers)
     yield beside_forge(GAS_REPORT, projects.write_ledgers, ours=["--gas-report"], theirs=["test", "--gas-report"])

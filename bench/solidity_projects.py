@@ -34,7 +34,7 @@ def write_ledgers(root: Path) -> None:
 def write_single(root: Path, name: str) -> None:
     """Write one file of tests: `Fuzzed` (a simple fuzz test), `Sequences` or `Handled` (an invariant test each).
 
-    The latter's calls pass through a handler with `deal` and `prank`.
+    The latter's calls pass through a handler with `deal`, `startPrank`, `warp` and `expectRevert`.
     """
     _write(root / f"test/{name}.t.sol", (_SOURCES / f"{name}.t.sol").read_text(encoding="utf-8"))
     _configure(root)

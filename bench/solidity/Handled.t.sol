@@ -3,7 +3,10 @@ pragma solidity ^0.8.20;
 
 interface Vm {
     function deal(address account, uint256 balance) external;
-    function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function warp(uint256 timestamp) external;
+    function expectRevert() external;
 }
 
 contract Vault {
@@ -13,6 +16,10 @@ contract Vault {
     function put() external payable {
         held[msg.sender] += msg.value;
         total += msg.value;
+    }
+
+    function refuse() external pure {
+        revert("refused");
     }
 
     function take(uint256 amount) external {
@@ -35,15 +42,20 @@ contract Handler {
     function put(uint160 seed, uint96 amount) external {
         address user = address(0x10000 + seed % 10);
         vm.deal(user, amount);
-        vm.prank(user);
+        vm.startPrank(user);
         vault.put{value: amount}();
+        vm.stopPrank();
     }
 
     function take(uint160 seed, uint96 amount) external {
         address user = address(0x10000 + seed % 10);
         vm.deal(user, 0);
-        vm.prank(user);
+        vm.warp(block.timestamp + 1);
+        vm.startPrank(user);
         vault.take(amount);
+        vm.stopPrank();
+        vm.expectRevert();
+        vault.refuse();
     }
 }
 
