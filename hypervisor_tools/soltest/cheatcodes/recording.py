@@ -31,7 +31,7 @@ from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation
 from hypervisor_tools.soltest.value_text import value_text
 from runtimes.evm import OPCODE_NUMBERS, CallKind, SubcallOutcome
-from runtimes.evm.revm import Access, AccessKind, Executed, Facts, InterceptedCall, ObservedCall
+from runtimes.evm.revm import Access, AccessKind, CheatContext, Executed, InterceptedCall, ObservedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]
@@ -415,8 +415,8 @@ _ACCESS = (
 
 @cheatcode("getRecordedLogsJson()", returns="string")
 def _recorded_logs_json(context: Context) -> str:
-    facts = Facts(context.caller, context.origin, context.depth, None)
-    executed = context.cheats.interception.execute(facts, selector("getRecordedLogs()"))
+    called = CheatContext(context.caller, context.origin, context.depth, None)
+    executed = context.cheats.interception.execute(called, selector("getRecordedLogs()"))
     assert isinstance(executed, Executed), "it cannot fail"
     (logs,) = decode(("(bytes32[],bytes,address)[]",), executed.output)
     return json.dumps(

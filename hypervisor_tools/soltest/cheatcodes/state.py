@@ -88,15 +88,6 @@ class Broadcasts:
     """Cheatcodes that made or changed a transaction which cannot be sent."""
 
 
-@dataclass(slots=True)
-class GasMeter:
-    """A started gas measurement: its group and name, and the gas used so far."""
-
-    group: str
-    name: str
-    used: int
-
-
 class CallGas(NamedTuple):
     """Gas limit, gas used and refunds of a call, in Ethereum's gas."""
 
@@ -282,9 +273,8 @@ class State:
     """Number of random draws so far."""
     seed: int | None = None
     """Seed set by `setSeed`, instead of the run's."""
-    pauses_gas: bool = False
-    """True while gas metering is paused."""
-    meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
+    meters: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Gas used when each measurement started, by group and name."""
     active_meter: tuple[str, str] | None = None
     last_measured: int = 0
     """Gas that the frame of the last measurement had used at its end."""
@@ -348,7 +338,6 @@ class State:
             or self.mappings is not None
             or self.hooks is not None
             or self.watches_steps
-            or self.pauses_gas
             or self.access_list
             or self.block.changes_transaction
         )

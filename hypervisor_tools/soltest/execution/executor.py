@@ -68,7 +68,7 @@ from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
     CannotObserve,
-    Facts,
+    CheatContext,
     ObservedCall,
     ObservedEnd,
     SessionCall,
@@ -735,6 +735,6 @@ def set_created_values(executor: TestExecutor, values: CreatedValues) -> None:
         set_code(executor.machine, Address.delegated(EAM_NAMESPACE, SVM), b"\0")
         for calldata, answers in values.by_calldata().items():
             executor.cheatcodes.interception.execute(
-                Facts(DEFAULT_SENDER, DEFAULT_SENDER, 1, has_code=True),
+                CheatContext(DEFAULT_SENDER, DEFAULT_SENDER, 1, has_code=True),
                 _MOCK + encode(("address", "bytes", "bytes[]"), (SVM, calldata, list(answers))),
             )

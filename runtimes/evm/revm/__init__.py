@@ -11,15 +11,15 @@ from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
 from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import (
+    CheatContext,
     Decision,
     EmittedLog,
     Executed,
-    Facts,
     FailureReason,
     Interception,
     MockAnswer,
     Prank,
-    Replaced,
+    Replacement,
 )
 from runtimes.evm.revm.kernel_calls import contract_outcome
 from runtimes.evm.revm.observation import (
@@ -31,13 +31,14 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import AccessKind, Failure, Interest, Mode
+from runtimes.evm.revm.protocol import CHEATCODES, AccessKind, CheatResult, Failure, Interest, Mode
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [
     "ALL_DEPTHS",
+    "CHEATCODES",
     "MESSAGES",
     "NO_CHECK",
     "NO_WARMTH",
@@ -45,12 +46,13 @@ __all__ = [
     "AccessKind",
     "Accounts",
     "CannotObserve",
+    "CheatContext",
+    "CheatResult",
     "ContractCache",
     "Decision",
     "EmittedLog",
     "EthereumExecutor",
     "Executed",
-    "Facts",
     "Failure",
     "FailureReason",
     "InterceptedCall",
@@ -61,7 +63,7 @@ __all__ = [
     "ObservedCall",
     "ObservedEnd",
     "Prank",
-    "Replaced",
+    "Replacement",
     "SessionCall",
     "Snapshot",
     "StateSession",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
@@ -18,8 +17,8 @@ from runtimes.evm.revm.guest import Guest, list_message
 from runtimes.evm.revm.observation import InterceptedCall
 from runtimes.evm.revm.protocol import (
     CALL_OUTCOME,
-    CHEAT_CALL,
-    CHEAT_FACTS,
+    CALL_REQUEST,
+    CHEAT_CONTEXT,
     CHEAT_STATUS,
     COUNT,
     GAS,
@@ -106,8 +105,8 @@ class Deal(NamedTuple):
     amount: int
 
 
-class Facts(NamedTuple):
-    """Arguments of a cheatcode's context: caller, origin, depth of the frame, whether the account it names has code."""
+class CheatContext(NamedTuple):
+    """Where a cheatcode is called: caller, origin, depth of the frame, whether the account it names has code."""
 
     caller: EthAddress
     origin: EthAddress
@@ -117,7 +116,7 @@ class Facts(NamedTuple):
     def encode(self) -> bytes:
         """Return its message."""
         knows = self.has_code is not None
-        return CHEAT_FACTS.pack_values(self.caller, self.origin, self.depth, knows, bool(self.has_code))
+        return CHEAT_CONTEXT.pack_values(self.caller, self.origin, self.depth, knows, bool(self.has_code))
 
 
 class Executed(NamedTuple):
@@ -128,16 +127,8 @@ class Executed(NamedTuple):
     needs_code: EthAddress | None
 
 
-class Replaced(Enum):
-    """A result that replaces a call's."""
-
-    CAUGHT = CheatResult.CAUGHT
-    """The call reverted as expected."""
-    REJECTED = CheatResult.REJECTED
-    """The inputs of the run are rejected."""
-
-
-Replacement = Replaced | FailureReason | None
+Replacement = int | FailureReason | None
+"""What a caller gets instead of a call's result: `CheatResult.CAUGHT` or `REJECTED`, or the reason of a failure."""
 
 _TRUE: Final = COUNT.pack_values(1)
 _FALSE: Final = COUNT.pack_values(0)
@@ -214,7 +205,7 @@ class MessageReader:
             return None
         if result in (CheatResult.FAILED, CheatResult.FAILS):
             return self.reason()._replace(ends_again=result == CheatResult.FAILS)
-        return Replaced(result)
+        return result
 
     def prank(self) -> Prank:
         """Return a prank."""
@@ -246,7 +237,7 @@ class Interception:
     def save(self) -> bytes:
         """Return what is set, for `restore`; empty for nothing."""
         if self._bytes is None:
-            guest = self._held()
+            guest = self._require_guest()
             guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SAVE))
             self._bytes = guest.output()
             guest.cheats = self._head + self._bytes
@@ -279,15 +270,8 @@ class Interception:
             self._put(saved)
 
     def _put(self, saved: bytes) -> None:
-        self._request(self._held(), CheatRequest.LOAD, self._head + saved)
+        self._request(self._require_guest(), CheatRequest.LOAD, self._head + saved)
         self.note_changes()
-
-    def before(self, guest: Guest) -> tuple[bytes, int, int]:
-        """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
-        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
-        found = MessageReader(guest.output())
-        number, timestamp = found.word(), found.word()
-        return found.rest(), number, timestamp
 
     def leave(self, has_changed: bool) -> None:
         """Store what is set, which calls may have changed, without the guest, which may end."""
@@ -301,19 +285,19 @@ class Interception:
     def note_changes(self) -> None:
         """Note that the guest may have changed what is set."""
         self._bytes = None
-        self._held().cheats = None
+        self._require_guest().cheats = None
 
     @property
     def _head(self) -> bytes:
         return _TRUE if self.is_internal else _FALSE
 
-    def _held(self) -> Guest:
+    def _require_guest(self) -> Guest:
         if self._guest is None:
             self._guest = Guest()
         return self._guest
 
     def _use(self) -> Guest:
-        guest = self._held()
+        guest = self._require_guest()
         if self._bytes is not None:
             self.load(guest)
         return guest
@@ -356,13 +340,13 @@ class Interception:
 
     # --- cheatcodes -----------------------------------------------------------------------------------------------
 
-    def execute(self, facts: Facts, data: bytes) -> Executed | FailureReason | None:
+    def execute(self, context: CheatContext, data: bytes) -> Executed | FailureReason | None:
         """Execute a cheatcode; None if it is another one, or its arguments are malformed."""
-        return self._executed(self._ask(CheatRequest.EXECUTE, facts.encode() + data))
+        return self._executed(self._ask(CheatRequest.EXECUTE, context.encode() + data))
 
-    def begin_prank(self, prank: Prank, facts: Facts) -> Executed | FailureReason | None:
+    def begin_prank(self, prank: Prank, context: CheatContext) -> Executed | FailureReason | None:
         """Begin a prank or a broadcast for calls of the caller."""
-        return self._executed(self._ask(CheatRequest.BEGIN_PRANK, prank.encode() + facts.encode()))
+        return self._executed(self._ask(CheatRequest.BEGIN_PRANK, prank.encode() + context.encode()))
 
     def _executed(self, found: MessageReader) -> Executed | FailureReason | None:
         result = found.number()
@@ -387,7 +371,7 @@ class Interception:
 
     def call_begins(self, request: InterceptedCall) -> Decision:
         """Return what is done with a call."""
-        return self._ask(CheatRequest.CALL, _call(request)).decision()
+        return self._ask(CheatRequest.CALL, _call(request) + request.data).decision()
 
     def mock_answered(self, callee: EthAddress, answer: MockAnswer) -> None:
         """Note that a mock has answered a call."""
@@ -423,15 +407,22 @@ class Interception:
         return self._ask(CheatRequest.TEST_END, _ended(outcome.success, outcome.output, reason)).replacement()
 
 
+def set_before(guest: Guest) -> tuple[bytes, int, int]:
+    """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
+    guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
+    found = MessageReader(guest.output())
+    number, timestamp = found.word(), found.word()
+    return found.rest(), number, timestamp
+
+
 def _call(request: InterceptedCall) -> bytes:
     kind = request.kind
     creation = CallScheme.CREATE2 if request.second else CallScheme.CREATE
-    head = CHEAT_CALL.pack_values(
+    return CALL_REQUEST.pack_values(
         request.depth, creation if kind is None else _SCHEMES[kind], request.static, min(request.gas, (1 << 64) - 1),
         request.caller, request.sender or request.caller, request.target, request.receiver,
-        request.value.to_bytes(_WORD, "big"), len(request.data),
+        request.value.to_bytes(_WORD, "big"), request.salt.rjust(_WORD, b"\0"), len(request.data),
     )  # fmt: skip
-    return head + request.data
 
 
 def _ended(success: bool, output: bytes, reason: bytes | None = None) -> bytes:

@@ -42,7 +42,7 @@ from runtimes.evm.revm.guest import (
     transaction_message,
 )
 from runtimes.evm.revm.held import Snapshot
-from runtimes.evm.revm.interception import Decision, FailureReason, Interception, MessageReader
+from runtimes.evm.revm.interception import Decision, FailureReason, Interception, MessageReader, set_before
 from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd, SessionCall
 from runtimes.evm.revm.operations import Operations
@@ -251,8 +251,7 @@ class ObservedCall(Operations):
         session, observer = self._session, self._observer
         jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
         self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
-        self._set_watch(observer.watch)
-        self._first_watch = self._watch
+        self._watch = self._first_watch = observer.watch
         self._random, self._hooked = observer.random, self._hooks()
         self._requests.on_stop = self._stopped
         self._requests.answers |= {
@@ -326,11 +325,6 @@ class ObservedCall(Operations):
             self._last = self._requests.go_on(self._guest.call(Command.TRANSACT, message), Exit.DONE)
 
         run() if self._native is None else self._native.on_fresh_stack(run)
-
-    def _set_watch(self, watch: int) -> None:
-        self._watch = watch
-        if self._mode & Mode.PYTHON_FRAMES and watch & Mode.PAUSES_GAS:
-            raise CannotObserve  # their engine uses gas
 
     def _take_ends(self, data: bytes, is_last: bool) -> None:
         """Read the ends of calls; take note of those that were kept, and give the observer the logs."""
@@ -456,7 +450,7 @@ class ObservedCall(Operations):
         if number != self._ended:
             self._ended = number
             self.origin, self.to, _, _ = self._following[number - 1]
-            saved, *time = self._observer.interception.before(self._guest)
+            saved, *time = set_before(self._guest)
             self._session.set_time(*time)
             self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP), saved)
             self._observer.interception.note_changes()
@@ -480,7 +474,7 @@ class ObservedCall(Operations):
         """Return an answer, which also executes what the observer has written, and what it watches."""
         watch, random, hooked = self._observer.watch, self._observer.random, self._hooks()
         if self._watch != watch:
-            self._set_watch(watch)
+            self._watch = watch
             self._write(Operation.WATCH, ZERO_ADDRESS, COUNT.pack(watch))
         if self._random != random:
             self._random = random
@@ -494,14 +488,16 @@ class ObservedCall(Operations):
 
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
-        depth, number, static, gas, caller, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(data, at)
+        depth, number, static, gas, caller, sender, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(
+            data, at
+        )
         at += CALL_REQUEST.size
         kind, second = KINDS.get(number), number == CallScheme.CREATE2
         delegates = kind is CallKind.DELEGATECALL
         request = InterceptedCall(
-            kind, EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
+            kind, EthAddress(caller), EthAddress(target), EthAddress(receiver),
             int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
-            salt if second else b"", EthAddress(caller) if delegates else None,
+            salt if second else b"", EthAddress(sender) if delegates else None,
         )  # fmt: skip
         decision = MessageReader(data, at + size).decision()
         return self._answer(self._observer.call(self, request, decision), self._entered)

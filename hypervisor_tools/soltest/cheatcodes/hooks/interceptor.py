@@ -271,7 +271,7 @@ class Cheatcodes:
     @property
     def is_armed(self) -> bool:
         """True if calls between contracts must be intercepted, under Filecoin's rules."""
-        return self.state.sees_calls or self.settings.uses_deployer or self.interception.status.seen_depth > 0
+        return self.state.sees_calls or self.settings.uses_deployer or self.interception.status.call_depth > 0
 
     @property
     def isolates(self) -> bool:

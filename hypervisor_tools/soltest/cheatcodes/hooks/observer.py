@@ -33,7 +33,6 @@ from runtimes.evm.revm import (
     Interest,
     Mode,
     ObservedCall,
-    session_of,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class TestObserver:
         self._mark_output()
         self._was_idle = self.is_idle = state.is_idle and not cheats.settings.uses_deployer
         """True if the call and its end meet nothing that is set in Python, as long as no cheatcode runs there."""
-        watches = state.sees_calls or state.recording or state.pauses_gas
+        watches = state.sees_calls or state.recording
         self._context = cheats.machine.context
         self._set = cheats.interception.save() if saved is None else saved
         self._before = self._snapshot() if watches else None
@@ -78,14 +77,6 @@ class TestObserver:
     @property
     def watched(self) -> frozenset[EthAddress]:
         return self._cheats.watched
-
-    @property
-    def _pauses_gas(self) -> bool:
-        """True if gas metering is paused, and the guest runs the frames."""
-        machine, tracer = self._cheats.machine, self._cheats.machine.tracer
-        if not self._cheats.state.pauses_gas:
-            return False
-        return session_of(machine).runs_in_guest and (tracer is None or tracer.takes_record)
 
     @property
     def interception(self) -> Interception:
@@ -115,7 +106,7 @@ class TestObserver:
             modes |= Mode.SLOT_ACCESSES | Mode.ALL_ACCESSES
         if state.diff is not None or state.mappings is not None:
             modes |= Mode.SLOT_ACCESSES | Mode.ALL_ACCESSES
-        return modes | (Mode.SLOT_ACCESSES if state.recording else 0) | (Mode.PAUSES_GAS if self._pauses_gas else 0)
+        return modes | (Mode.SLOT_ACCESSES if state.recording else 0)
 
     @property
     def random(self) -> frozenset[EthAddress]:

@@ -563,7 +563,7 @@ def test_answered_calls_are_traced_with_value_and_limit(machine: Hypervisor, suc
     assert (answered.end.gas_used, answered.calls, made.succeeded) == (0, [], True)
 
 
-@pytest.mark.parametrize("operation", [ObservedCall.gas_used, ObservedCall.reset_gas, ObservedCall.ended_gas])
+@pytest.mark.parametrize("operation", [ObservedCall.gas_used, ObservedCall.ended_gas])
 def test_a_frame_that_is_missing_ends_the_call_only(
     operation: Callable[[ObservedCall], object], machine: Hypervisor
 ) -> None:

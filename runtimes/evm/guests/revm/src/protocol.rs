@@ -13,6 +13,32 @@ pub const ISOLATED_BASE: u64 = 21000;
 pub const EXISTS_BIT: usize = 160;
 pub const OPCODE_BITS: u32 = 8;
 pub const DEPTH_BITS: u32 = 16;
+pub const CHEATCODES: [&str; 71] = [
+    "prank(address)", "prank(address,address)", "prank(address,bool)", "prank(address,address,bool)",
+    "startPrank(address)", "startPrank(address,address)", "startPrank(address,bool)",
+    "startPrank(address,address,bool)", "stopPrank()", "readCallers()", "expectRevert()", "expectRevert(bytes4)",
+    "expectRevert(bytes)", "expectRevert(address)", "expectRevert(bytes4,address)", "expectRevert(bytes,address)",
+    "expectRevert(uint64)", "expectRevert(bytes4,uint64)", "expectRevert(bytes,uint64)",
+    "expectRevert(address,uint64)", "expectRevert(bytes4,address,uint64)", "expectRevert(bytes,address,uint64)",
+    "expectPartialRevert(bytes4)", "expectPartialRevert(bytes4,address)", "_expectCheatcodeRevert()",
+    "_expectCheatcodeRevert(bytes4)", "_expectCheatcodeRevert(bytes)", "expectEmit()", "expectEmit(address)",
+    "expectEmit(uint64)", "expectEmit(address,uint64)", "expectEmit(bool,bool,bool,bool)",
+    "expectEmit(bool,bool,bool,bool,address)", "expectEmit(bool,bool,bool,bool,uint64)",
+    "expectEmit(bool,bool,bool,bool,address,uint64)", "expectEmitAnonymous()", "expectEmitAnonymous(address)",
+    "expectEmitAnonymous(bool,bool,bool,bool,bool)", "expectEmitAnonymous(bool,bool,bool,bool,bool,address)",
+    "expectCall(address,bytes)", "expectCall(address,bytes,uint64)", "expectCall(address,uint256,bytes)",
+    "expectCall(address,uint256,bytes,uint64)", "expectCall(address,uint256,uint64,bytes)",
+    "expectCall(address,uint256,uint64,bytes,uint64)", "expectCallMinGas(address,uint256,uint64,bytes)",
+    "expectCallMinGas(address,uint256,uint64,bytes,uint64)", "expectDelegateCall(address,bytes)",
+    "expectCreate(bytes,address)", "expectCreate2(bytes,address)", "mockCall(address,bytes,bytes)",
+    "mockCall(address,bytes4,bytes)", "mockCall(address,uint256,bytes,bytes)",
+    "mockCall(address,uint256,bytes4,bytes)", "mockCall(address,bytes,bytes,bool)", "mockCalls(address,bytes,bytes[])",
+    "mockCalls(address,uint256,bytes,bytes[])", "mockCallRevert(address,bytes,bytes)",
+    "mockCallRevert(address,bytes4,bytes)", "mockCallRevert(address,uint256,bytes,bytes)",
+    "mockCallRevert(address,uint256,bytes4,bytes)", "mockFunction(address,address,bytes)", "pauseGasMetering()",
+    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "recordLogs()", "getRecordedLogs()",
+    "assumeNoRevert()", "assumeNoRevert((address,bool,bytes))", "assumeNoRevert((address,bool,bytes)[])",
+];
 
 numbers! { Command command:
     MAILBOX, RESERVE, RULES, BLOCK, TRANSACT, ANSWER, ABANDON, KEEP, UNDO, DRAIN, DRAINED, RESET, READ, PEEK, OPERATE,
@@ -28,9 +54,9 @@ numbers! { Answer answer:
 }
 numbers! { Operation operation:
     ACCOUNT, CODE, SET_BALANCE, SET_NONCE, SET_CODE, LOAD, STORE, TOUCH, LOOK_UP, IS_WARM, COOL, MAKE_COLD, SET_ORIGIN,
-    SET_PRICES, WATCH, SET_RANDOM, SET_HOOKED, ACCESSES, GAS, RESET_GAS, ENDED_GAS, SET_CALLEE, CREATE, CREATED, CALL,
-    CALLED, BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH,
-    EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS, SNAPSHOT, RESTORE,
+    SET_PRICES, WATCH, SET_RANDOM, SET_HOOKED, ACCESSES, GAS, ENDED_GAS, SET_CALLEE, CREATE, CREATED, CALL, CALLED,
+    BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH, EXCHANGE,
+    LOAD_OPEN, EXCHANGES, CREATIONS, SNAPSHOT, RESTORE,
 }
 numbers! { CheatRequest cheat_request:
     LOAD, SAVE, BEFORE, EXECUTE, BEGIN_PRANK, CHEATCODE_END, CALL, CALL_END, CREATED, ANSWERED, LOG, ACCEPT, TEST_END,
@@ -50,7 +76,7 @@ numbers! { Item item: CALL, END, LOG, SLOT, DESTRUCTION, COUNTERS, STEP }
 flags! { Mode mode:
     KEEP, CHECKED, PAID, SYSTEM, CAPPED, UNDOABLE, SHORT, CALL, IMPLICIT, NONCE, KERNEL_FIRST, INTERCEPTS,
     PYTHON_FRAMES, ACCESS_LIST, RECORD, RECORD_COUNTERS, RECORD_STEPS, RECORD_JUMPS, SLOT_ACCESSES, ALL_ACCESSES,
-    PAUSES_GAS, ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE,
+    ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE,
 }
 flags! { EndEvent end_event: ENDED, CHANGED, PASSED, TOUCHED, CHEATED }
 flags! { EnterFlag enter_flag: AS_SENDER }
@@ -104,8 +130,8 @@ layouts! {
     CodeExcess { size: u32, limit: u32 }
     LogHead { emitter: Address, topics: u32 }
     CallRequest {
-        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, target: Address, receiver: Address,
-        value: U256, salt: U256, size: u32,
+        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, sender: Address, target: Address,
+        receiver: Address, value: U256, salt: U256, size: u32,
     }
     CallEnd { depth: u32, result: u32, creates: bool, created: Address, size: u32 }
     CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
@@ -124,13 +150,9 @@ layouts! {
     ContractCall { target: Address, size: u32 }
     IsolatedCharges { limit: u64, intrinsic: u64, floor: u64, quotient: u64 }
     IsolatedGas { used: u64, refund: u64 }
-    CheatFacts { caller: Address, origin: Address, depth: u32, knows_code: bool, has_code: bool }
-    CheatCall {
-        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, sender: Address, target: Address,
-        receiver: Address, value: U256, size: u32,
-    }
+    CheatContext { caller: Address, origin: Address, depth: u32, knows_code: bool, has_code: bool }
     CallOutcome { success: bool, size: u32, reason_size: u32 }
-    CheatStatus { seen_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
+    CheatStatus { call_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
     BlockTime { number: U256, timestamp: U256 }
     RecordedAccess { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }
     Position { journal: u32, logs: u32, selfdestructs: u32 }

@@ -295,7 +295,7 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
-        let next = self.next_heat();
+        let (next, pauses) = (self.next_heat(), self.pauses_gas());
         let chain = &mut self.evm.ctx.chain;
         *chain = Control {
             steps_after: steps,
@@ -305,7 +305,7 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(detail(mode), self.record_size as usize))),
             jumps: mem::take(&mut chain.jumps),
-            pauses: mode & mode::PAUSES_GAS != 0,
+            pauses,
             ..Control::default()
         };
         chain.accesses.watch(mode);
@@ -699,7 +699,7 @@ impl Session {
                 return Ok(exit);
             }
             let seen = if is_answered && !is_kernels { Ok(ended) } else { self.border_after(ended, depth, output) };
-            let seen = seen.and_then(|ended| self.end_met(ended, depth, output));
+            let seen = seen.and_then(|ended| self.intercept_end(ended, depth, output));
             match seen.and_then(|ended| self.native_after(ended, depth, output)) {
                 Ok(result) => ended = result,
                 Err(exit) => return Ok(exit),
@@ -899,7 +899,7 @@ impl Session {
         };
         if running.mode & mode::CALL != 0 {
             self.take_logs();
-            self.borders.at_once &= self.is_met(&last);
+            self.borders.at_once &= self.meets_expectations(&last);
             self.finish_call(&last, &data);
             return Ok(Exit::DONE);
         }

@@ -2,7 +2,7 @@
 
 use super::abi::{Value, Words, decode};
 use super::codes::{Code, Done, Executed, by_selector};
-use super::machine::{CHEATCODES, REJECTED, Requested};
+use super::machine::{CHEATCODES, REJECTED};
 use crate::protocol::Exit;
 use crate::session::{Session, bytecode};
 use revm::primitives::{Address, HashMap, U256};
@@ -80,8 +80,13 @@ fn holds(name: &str, types: &[&str], values: &[Value]) -> bool {
 
 impl Session {
     /// Execute a cheatcode on an account or the block. Fails if a value is missing; it may then be repeated.
-    pub fn execute_on_account(&mut self, call: &Requested, output: &mut Vec<u8>) -> Result<Executed, Exit> {
-        let Some((code, values)) = parse(&call.data) else { return Ok(Executed::Unknown) };
+    pub fn execute_on_account(
+        &mut self,
+        data: &[u8],
+        depth: u32,
+        output: &mut Vec<u8>,
+    ) -> Result<Executed, Exit> {
+        let Some((code, values)) = parse(data) else { return Ok(Executed::Unknown) };
         let done = |output: Vec<u8>| Ok(Executed::Done(Done { output, origin: None, needs_code: None }));
         if let Some(name) = code.name.strip_prefix("assert") {
             return if holds(name, code.types, &values) { done(Vec::new()) } else { Ok(Executed::Unknown) };
@@ -103,7 +108,7 @@ impl Session {
                     return Ok(Executed::Unknown);
                 }
                 self.load(account, output)?;
-                return self.execute_on_held(code, account, &values, call.depth, output);
+                return self.execute_on_held(code, account, &values, depth, output);
             }
         }
         done(Vec::new())
@@ -128,7 +133,11 @@ impl Session {
                 self.set_balance(account, word(1));
                 self.cheats.note_deal(account, false, word(1), depth);
             }
-            "etch" => inner.set_code(account, bytecode(values[1].data().cloned().unwrap_or_default(), delegates)),
+            "etch" => {
+                let code = values[1].data().cloned().unwrap_or_default();
+                self.cheats.stored += code.len() as u64;
+                inner.set_code(account, bytecode(code, delegates));
+            }
             "getNonce" => result = Words::default().word(U256::from(nonce)).0,
             "load" => match inner.sload(database, account, word(1), false) {
                 Ok(found) => result = Words::default().word(found.data).0,
