@@ -16,7 +16,12 @@ from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.cheatcodes.wording import text_of
 from runtimes.evm.revm import CHEATCODES, CheatContext, Executed, FailureReason
 
-_RETURNS: Final = {"getRecordedLogs()": "(bytes32[],bytes,address)[]", "readCallers()": "uint8,address,address"}
+_RETURNS: Final = {
+    "getRecordedLogs()": "(bytes32[],bytes,address)[]",
+    "readCallers()": "uint8,address,address",
+    "deleteStateSnapshot(uint256)": "bool",
+    "deleteSnapshot(uint256)": "bool",
+}
 _PARTIAL: Final = {"pauseGasMetering()": "without effect with `--evm py-evm` and in the debugger"}
 
 for _signature in CHEATCODES:

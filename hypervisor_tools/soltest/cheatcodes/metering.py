@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Final
 
 from hypervisor_tools.soltest.cheatcodes.context import Context
@@ -15,8 +16,8 @@ from hypervisor_tools.soltest.cheatcodes.state import (
     CallGas,
     StateSnapshot,
 )
-from hypervisor_tools.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.revm import Snapshot
+from hypervisor_tools.soltest.cheatcodes.table import cheatcode, selector
+from runtimes.evm.revm import CheatContext, Snapshot
 
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
@@ -120,39 +121,33 @@ _gas_of("Call", _last)
 _gas_of("Frame", _last_frame)
 
 
+_IMAGES: Final = count(1 << 31)
+"""Numbers of snapshots of which the guest has no copy."""
+
+
 @cheatcode("snapshotState()", "snapshot()", returns="uint256")
 def _snapshot(context: Context) -> int:
-    state = context.state
-    number = state.next_snapshot
-    state.next_snapshot += 1
+    """Take a snapshot where the guest does not: on forks, with the kernel, and under Filecoin's rules."""
     if context.run is not None:
         held: Snapshot | ActorSnapshot = context.run.snapshot()
     else:
         held = ActorSnapshot(context.calls.tree.image(), context.calls.journal.image())
-    state.snapshots = *state.snapshots, (number, StateSnapshot(held, context.machine.context, state.block))
-    return number
-
-
-@cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
-def _delete(context: Context, number: int) -> bool:
-    before = context.state.snapshots
-    context.state.snapshots = tuple(each for each in before if each[0] != number)
-    return len(context.state.snapshots) < len(before)
-
-
-@cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
-def _delete_all(context: Context) -> None:
-    context.state.snapshots = ()
+    copy = None if isinstance(held, ActorSnapshot) else held.copy
+    taken = StateSnapshot(held, context.machine.context, context.state.block)
+    return context.cheats.interception.add_snapshot(next(_IMAGES) if copy is None else copy, taken)
 
 
 @cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
 def _revert_and_delete(context: Context, number: int) -> bool:
-    return _restore(context, number) and _delete(context, number)
+    found = _restore(context, number)
+    called = CheatContext(context.caller, context.origin, context.depth, None)
+    context.cheats.interception.execute(called, selector("deleteSnapshot(uint256)") + number.to_bytes(32, "big"))
+    return found
 
 
 @cheatcode("revertToState(uint256)", "revertTo(uint256)", returns="bool")
 def _restore(context: Context, number: int) -> bool:
-    saved = dict(context.state.snapshots).get(number)
+    saved: StateSnapshot | None = context.cheats.interception.snapshot(number)
     if saved is None:
         return False
     state, machine, held = context.state, context.machine, saved.held

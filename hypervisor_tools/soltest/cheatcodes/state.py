@@ -246,9 +246,6 @@ class State:
     """True if `FAILED_SLOT` was written."""
     has_failed: bool = False
     """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
-    snapshots: tuple[tuple[int, StateSnapshot], ...] = ()
-    """Snapshots by number; a tuple, since each call of a test may make a copy of the state."""
-    next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)
     """Nonce of the latest delegation attached to the next broadcast call, by authority."""
@@ -326,7 +323,13 @@ class State:
     @property
     def runs_cheatcodes(self) -> bool:
         """True if something is set here that cheatcodes of the guest would have to know."""
-        return bool(self.forks.forks or self.diff is not None or self.arbitrary or self.hooks is not None)
+        return bool(
+            self.forks.forks
+            or self.diff is not None
+            or self.arbitrary
+            or self.hooks is not None
+            or self.may_have_failed
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -340,6 +343,7 @@ class State:
             or self.watches_steps
             or self.access_list
             or self.block.changes_transaction
+            or self.may_have_failed
         )
 
     def note_gas(self, gas: CallGas, creates: bool, was_caught: bool) -> None:

@@ -31,7 +31,7 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import CHEATCODES, AccessKind, CheatResult, Failure, Interest, Mode
+from runtimes.evm.revm.protocol import CHEATCODES, AccessKind, CheatResult, Failure, Interest, Mode, SnapshotTime
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
@@ -66,6 +66,7 @@ __all__ = [
     "Replacement",
     "SessionCall",
     "Snapshot",
+    "SnapshotTime",
     "StateSession",
     "TransactionResult",
     "block_of",

@@ -6,9 +6,10 @@ do not run there, such as those of actors, ask here. Between the calls of a test
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
@@ -22,6 +23,8 @@ from runtimes.evm.revm.protocol import (
     CHEAT_STATUS,
     COUNT,
     GAS,
+    SNAPSHOT_HEAD,
+    SNAPSHOT_NUMBER,
     CallScheme,
     CheatRequest,
     CheatResult,
@@ -220,6 +223,12 @@ class MessageReader:
         return found
 
 
+class SavedCheats(bytes):
+    """What is set, as the guest writes it, with the snapshots that it names by the numbers of their copies."""
+
+    snapshots: Mapping[int, Any] = MappingProxyType({})
+
+
 class Interception:
     """Expectations, pranks, mocks and recordings of a test."""
 
@@ -228,6 +237,8 @@ class Interception:
 
     def __init__(self) -> None:
         self._bytes: bytes | None = b""
+        self._snapshots: dict[int, Any] = {}
+        """Snapshots that may be named, by the numbers of their copies."""
         """What is set; None if the guest has newer things."""
         self._guest: Guest | None = None
         self._status: CheatStatus | None = _IDLE
@@ -239,7 +250,8 @@ class Interception:
         if self._bytes is None:
             guest = self._require_guest()
             guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SAVE))
-            self._bytes = guest.output()
+            self._bytes = self._saved(guest.output())
+            self._snapshots = dict(self._bytes.snapshots)
             guest.cheats = self._head + self._bytes
         return self._bytes
 
@@ -248,6 +260,7 @@ class Interception:
         if self._bytes != saved:
             self._bytes = saved
             self._status = None if saved else _IDLE
+        self._snapshots = dict(saved.snapshots) if isinstance(saved, SavedCheats) else {}
 
     def load(self, guest: Guest) -> None:
         """Let a guest have what is set, and change it, until `leave`."""
@@ -258,6 +271,19 @@ class Interception:
         if guest.cheats != content:
             self._request(guest, CheatRequest.LOAD, content)
         guest.cheats = None
+
+    def _saved(self, content: bytes) -> SavedCheats:
+        """Return what is set with its snapshots."""
+        saved = SavedCheats(content)
+        saved.snapshots = {copy: self._snapshots[copy] for copy in _copies(content).values()}
+        return saved
+
+    def before(self, guest: Guest) -> tuple[SavedCheats, int, int]:
+        """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
+        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
+        found = MessageReader(guest.output())
+        number, timestamp = found.word(), found.word()
+        return self._saved(found.rest()), number, timestamp
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -338,6 +364,26 @@ class Interception:
         found = self._request(self._use(), CheatRequest.PRANKS, b"")
         return [found.prank() for _ in range(found.number())]
 
+    # --- snapshots ------------------------------------------------------------------------------------------------
+
+    @property
+    def has_snapshots(self) -> bool:
+        """True if a snapshot may be restored."""
+        return bool(self._snapshots)
+
+    def snapshot_taken(self, copy: int, snapshot: Any) -> None:
+        """Take a snapshot, which what is set may name by the number of its copy."""
+        self._snapshots[copy] = snapshot
+
+    def add_snapshot(self, copy: int, snapshot: Any) -> int:
+        """Take a snapshot that Python has taken; return the test's number of it."""
+        self.snapshot_taken(copy, snapshot)
+        return self._ask(CheatRequest.ADD_SNAPSHOT, COUNT.pack_values(copy)).long()
+
+    def snapshot(self, number: int) -> Any:
+        """Return a snapshot by its number; None if there is none."""
+        return self._snapshots.get(_copies(self.save()).get(number, 0))
+
     # --- cheatcodes -----------------------------------------------------------------------------------------------
 
     def execute(self, context: CheatContext, data: bytes) -> Executed | FailureReason | None:
@@ -407,12 +453,10 @@ class Interception:
         return self._ask(CheatRequest.TEST_END, _ended(outcome.success, outcome.output, reason)).replacement()
 
 
-def set_before(guest: Guest) -> tuple[bytes, int, int]:
-    """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
-    guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
-    found = MessageReader(guest.output())
-    number, timestamp = found.word(), found.word()
-    return found.rest(), number, timestamp
+def _copies(saved: bytes) -> dict[int, int]:
+    """Return the copies of snapshots by their numbers, which are at the beginning of what is set."""
+    count = SNAPSHOT_HEAD.read(saved).count if saved else 0
+    return {each.number: each.copy for each in SNAPSHOT_NUMBER.read_all(saved, SNAPSHOT_HEAD.size, count)}
 
 
 def _call(request: InterceptedCall) -> bytes:

@@ -42,7 +42,7 @@ from runtimes.evm.revm.guest import (
     transaction_message,
 )
 from runtimes.evm.revm.held import Snapshot
-from runtimes.evm.revm.interception import Decision, FailureReason, Interception, MessageReader, set_before
+from runtimes.evm.revm.interception import Decision, FailureReason, Interception, MessageReader
 from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd, SessionCall
 from runtimes.evm.revm.operations import Operations
@@ -76,6 +76,7 @@ from runtimes.evm.revm.protocol import (
     Interest,
     Mode,
     Operation,
+    SnapshotTime,
 )
 from runtimes.evm.revm.session import StateSession, fits
 
@@ -151,6 +152,9 @@ class CallObserver(Protocol):
 
     def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
         """Return what the caller gets of a cheatcode, by its selector, or of a call that fails for a reason."""
+
+    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+        """Take a snapshot that a cheatcode has taken in the guest, with the block's number and time."""
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
@@ -251,6 +255,7 @@ class ObservedCall(Operations):
         session, observer = self._session, self._observer
         jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
         self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
+        self._mode |= Mode.HAS_KERNEL if self._has_kernel else 0
         self._watch = self._first_watch = observer.watch
         self._random, self._hooked = observer.random, self._hooks()
         self._requests.on_stop = self._stopped
@@ -271,6 +276,7 @@ class ObservedCall(Operations):
                 break
             parts.append(data_message(following_message))
         self.state, self._following = CallState.RUNNING, following
+        session.held.snapshots.forget_unused(self._guest)
         observer.interception.load(self._guest)
         try:
             self._drive(lambda: self._on_stack(b"".join(parts)))
@@ -369,6 +375,7 @@ class ObservedCall(Operations):
                 self._log(emitter, log)
         if is_last:
             self._begin(len(ends) - 1)
+            self._note_snapshots()
             self._sync_time()
 
     def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
@@ -398,7 +405,15 @@ class ObservedCall(Operations):
             self._has_stopped = True
             self._observer.interception.note_changes()
             self._begin_stopped()
+            self._note_snapshots()
         self._sync_time()
+
+    def _note_snapshots(self) -> None:
+        """Give the observer the snapshots that cheatcodes have taken in the guest."""
+        snapshots = self._session.held.snapshots
+        if snapshots.last != self._guest.snapshots:
+            for taken, time in self._drive(lambda: snapshots.note_taken(self._guest)):
+                self._observer.snapshot_taken(taken, time)
 
     def _sync_time(self) -> None:
         """Give the machine the block's number and time, if cheatcodes have set them in the guest."""
@@ -449,8 +464,10 @@ class ObservedCall(Operations):
         """Set the call that is running, or was the last one."""
         if number != self._ended:
             self._ended = number
+            if self._mode & Mode.KEEP:  # else the calls before it have left none
+                self._note_snapshots()
             self.origin, self.to, _, _ = self._following[number - 1]
-            saved, *time = set_before(self._guest)
+            saved, *time = self._observer.interception.before(self._guest)
             self._session.set_time(*time)
             self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP), saved)
             self._observer.interception.note_changes()
@@ -635,7 +652,10 @@ class ObservedCall(Operations):
     def snapshot(self) -> Snapshot:
         """Take a snapshot of the state, to `restore` in this call or in a later one."""
         if self._native is None:
-            return self._session.held.snapshots.take(self._operate)
+            (number,) = COUNT.read(self._operate(Operation.SNAPSHOT, ZERO_ADDRESS))
+            (taken,) = self._session.held.snapshots.note(number)
+            self._session.held.snapshots.last = number
+            return taken
         with self.written() as tree:
             return Snapshot(tree.image(), self.warmth())
 

@@ -41,7 +41,8 @@ CHEATCODES: Final = (
     "mockCalls(address,uint256,bytes,bytes[])", "mockCallRevert(address,bytes,bytes)",
     "mockCallRevert(address,bytes4,bytes)", "mockCallRevert(address,uint256,bytes,bytes)",
     "mockCallRevert(address,uint256,bytes4,bytes)", "mockFunction(address,address,bytes)", "pauseGasMetering()",
-    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "recordLogs()", "getRecordedLogs()",
+    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "deleteStateSnapshot(uint256)",
+    "deleteSnapshot(uint256)", "deleteStateSnapshots()", "deleteSnapshots()", "recordLogs()", "getRecordedLogs()",
     "assumeNoRevert()", "assumeNoRevert((address,bool,bytes))", "assumeNoRevert((address,bool,bytes)[])",
 )
 
@@ -158,7 +159,7 @@ class Operation:
     LOAD_OPEN: Final = 36  # load the accounts of frames after `EXCHANGE`
     EXCHANGES: Final = 37  # `Count` of exchanges that the transaction still has
     CREATIONS: Final = 38  # addresses of created contracts
-    SNAPSHOT: Final = 39  # list of the numbers of snapshots that are forgotten; take one: its number
+    SNAPSHOT: Final = 39  # take a snapshot: its number
     RESTORE: Final = 40  # number of a snapshot
 
 
@@ -181,6 +182,9 @@ class CheatRequest:
     PRANKS: Final = 13  # : list of pranks
     DEAL: Final = 14  # a deal
     STATUS: Final = 15  # : nothing
+    ADD_SNAPSHOT: Final = 16  # number of a copy, or of Python's image: the test's number of the snapshot
+    SNAPSHOTS: Final = 17  # number of a copy: `SnapshotTime` for each one after it
+    FORGET_SNAPSHOTS: Final = 18  # list of numbers of copies
 
 
 class CheatResult:
@@ -290,6 +294,7 @@ class Mode:
     ISOLATES: Final = 1048576  # calls of the first frame are transactions
     SHOWS_PRICE: Final = 2097152  # contracts see the gas price in them, else 0
     SHOWS_BASE_FEE: Final = 4194304  # contracts see the base fee in them, else 0
+    HAS_KERNEL: Final = 8388608  # the kernel takes part, so that Python takes snapshots
 
 
 class EndEvent:
@@ -467,8 +472,9 @@ class GasId:
 
 Mailbox = NamedTuple("Mailbox", [
     ("size", int), ("input", int), ("output", int), ("output_size", int), ("ended", int), ("times", int),
+    ("snapshots", int),
 ])
-MAILBOX: Final = Layout(Mailbox, "<IIIIII")
+MAILBOX: Final = Layout(Mailbox, "<IIIIIII")
 
 Count = NamedTuple("Count", [("count", int)])
 COUNT: Final = Layout(Count, "<I")
@@ -642,6 +648,15 @@ CHEAT_STATUS: Final = Layout(CheatStatus, "<IIIII")
 
 BlockTime = NamedTuple("BlockTime", [("number", bytes), ("timestamp", bytes)])
 BLOCK_TIME: Final = Layout(BlockTime, "<32s32s")
+
+SnapshotTime = NamedTuple("SnapshotTime", [("copy", int), ("number", bytes), ("timestamp", bytes)])
+SNAPSHOT_TIME: Final = Layout(SnapshotTime, "<I32s32s")
+
+SnapshotHead = NamedTuple("SnapshotHead", [("next", int), ("count", int)])
+SNAPSHOT_HEAD: Final = Layout(SnapshotHead, "<QI")
+
+SnapshotNumber = NamedTuple("SnapshotNumber", [("number", int), ("copy", int)])
+SNAPSHOT_NUMBER: Final = Layout(SnapshotNumber, "<QI")
 
 RecordedAccess = NamedTuple("RecordedAccess", [
     ("kind", int), ("account", EthAddress), ("first", bytes), ("second", bytes), ("third", bytes), ("fourth", bytes),

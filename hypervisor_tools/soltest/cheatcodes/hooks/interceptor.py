@@ -375,7 +375,7 @@ class Cheatcodes:
         self._repeated, self._next_repeated = self._next_repeated, deque()
         if self.state.hooks is not None:
             self.state.hooks.hashes.clear()
-        if not self.state.snapshots:
+        if not self.interception.has_snapshots:
             self.state.forks.changes.clear()  # no snapshot can restore them any more
 
     def repeat(self) -> None:

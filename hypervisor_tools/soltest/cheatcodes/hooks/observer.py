@@ -6,12 +6,13 @@ what cheatcodes have set. The same exception ends a call that the session cannot
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
-from hypervisor.types import MAX_BALANCE
+from hypervisor.types import MAX_BALANCE, ChainEpoch
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
 from hypervisor_tools.soltest.cheatcodes.failures import ERROR, failure_data
 from hypervisor_tools.soltest.cheatcodes.fork_access import undo_reverted
@@ -20,7 +21,7 @@ from hypervisor_tools.soltest.cheatcodes.hooks.missing_contracts import note_mis
 from hypervisor_tools.soltest.cheatcodes.hooks.storage_hooks import call_hook
 from hypervisor_tools.soltest.cheatcodes.interception import begin_call, end_call, make_call, replaced
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
-from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
+from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas, StateSnapshot
 from hypervisor_tools.soltest.cheatcodes.table import name_of
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.revm import (
@@ -33,6 +34,8 @@ from runtimes.evm.revm import (
     Interest,
     Mode,
     ObservedCall,
+    Snapshot,
+    SnapshotTime,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
 
 _NO_STOPS: Final = Interest(0, 0, at_once=True, goes_on=True, cheatcodes=False)
 _LAST: Final = _NO_STOPS._replace(goes_on=False)
-_END: Final = Interest(0, 0, at_once=False, goes_on=False, cheatcodes=False)
 
 
 class TestObserver:
@@ -135,8 +137,6 @@ class TestObserver:
     def interest(self) -> Interest:
         state, settings = self._cheats.state, self._cheats.settings
         if self.is_idle or (state.is_idle and not settings.uses_deployer):
-            if state.may_have_failed and not self.is_idle:
-                return _END
             return _LAST if self.has_written else _NO_STOPS
         seen = ALL_DEPTHS if state.sees_calls or settings.uses_deployer else 0
         ends = ALL_DEPTHS if state.forks.changes else 0
@@ -151,6 +151,12 @@ class TestObserver:
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         take_accesses(self._cheats.state, run)
         undo_reverted(self._cheats, run)
+
+    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+        cheats = self._cheats
+        number, timestamp = (int.from_bytes(word, "big") for word in (time.number, time.timestamp))
+        context = replace(cheats.machine.context, epoch=ChainEpoch(number), timestamp=timestamp)
+        cheats.interception.snapshot_taken(time.copy, StateSnapshot(taken, context, cheats.state.block))
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         if emitter == CONSOLE_ADDRESS and not log.topics:  # the guest has answered its call

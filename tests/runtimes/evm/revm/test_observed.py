@@ -15,6 +15,7 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm.accounts import delegated_address
+from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import Decision, FailureReason, Interception
 from runtimes.evm.revm.observation import (
     ALL_DEPTHS,
@@ -24,7 +25,7 @@ from runtimes.evm.revm.observation import (
     SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import Interest, Mode
+from runtimes.evm.revm.protocol import Interest, Mode, SnapshotTime
 from runtimes.evm.revm.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -90,6 +91,9 @@ class Recorder:
 
     def accessed(self, run: ObservedCall) -> bytes | None:
         raise AssertionError("there is none")
+
+    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+        raise AssertionError("no cheatcode takes one")
 
     def call_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         self.ended.append((depth, outcome))

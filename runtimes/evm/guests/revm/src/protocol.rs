@@ -13,7 +13,7 @@ pub const ISOLATED_BASE: u64 = 21000;
 pub const EXISTS_BIT: usize = 160;
 pub const OPCODE_BITS: u32 = 8;
 pub const DEPTH_BITS: u32 = 16;
-pub const CHEATCODES: [&str; 71] = [
+pub const CHEATCODES: [&str; 75] = [
     "prank(address)", "prank(address,address)", "prank(address,bool)", "prank(address,address,bool)",
     "startPrank(address)", "startPrank(address,address)", "startPrank(address,bool)",
     "startPrank(address,address,bool)", "stopPrank()", "readCallers()", "expectRevert()", "expectRevert(bytes4)",
@@ -36,7 +36,8 @@ pub const CHEATCODES: [&str; 71] = [
     "mockCalls(address,uint256,bytes,bytes[])", "mockCallRevert(address,bytes,bytes)",
     "mockCallRevert(address,bytes4,bytes)", "mockCallRevert(address,uint256,bytes,bytes)",
     "mockCallRevert(address,uint256,bytes4,bytes)", "mockFunction(address,address,bytes)", "pauseGasMetering()",
-    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "recordLogs()", "getRecordedLogs()",
+    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "deleteStateSnapshot(uint256)",
+    "deleteSnapshot(uint256)", "deleteStateSnapshots()", "deleteSnapshots()", "recordLogs()", "getRecordedLogs()",
     "assumeNoRevert()", "assumeNoRevert((address,bool,bytes))", "assumeNoRevert((address,bool,bytes)[])",
 ];
 
@@ -60,7 +61,7 @@ numbers! { Operation operation:
 }
 numbers! { CheatRequest cheat_request:
     LOAD, SAVE, BEFORE, EXECUTE, BEGIN_PRANK, CHEATCODE_END, CALL, CALL_END, CREATED, ANSWERED, LOG, ACCEPT, TEST_END,
-    PRANKS, DEAL, STATUS,
+    PRANKS, DEAL, STATUS, ADD_SNAPSHOT, SNAPSHOTS, FORGET_SNAPSHOTS,
 }
 numbers! { CheatResult cheat_result: SAME, CAUGHT, REJECTED, FAILED, UNKNOWN, FAILS }
 numbers! { Failure failure:
@@ -76,7 +77,7 @@ numbers! { Item item: CALL, END, LOG, SLOT, DESTRUCTION, COUNTERS, STEP }
 flags! { Mode mode:
     KEEP, CHECKED, PAID, SYSTEM, CAPPED, UNDOABLE, SHORT, CALL, IMPLICIT, NONCE, KERNEL_FIRST, INTERCEPTS,
     PYTHON_FRAMES, ACCESS_LIST, RECORD, RECORD_COUNTERS, RECORD_STEPS, RECORD_JUMPS, SLOT_ACCESSES, ALL_ACCESSES,
-    ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE,
+    ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE, HAS_KERNEL,
 }
 flags! { EndEvent end_event: ENDED, CHANGED, PASSED, TOUCHED, CHEATED }
 flags! { EnterFlag enter_flag: AS_SENDER }
@@ -91,7 +92,7 @@ flags! { EndFlag end_flag: EARLY, ANSWERED, ISOLATED }
 flags! { StepFlag step_flag: MEMORY, RETURN_DATA }
 
 layouts! {
-    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32 }
+    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32, snapshots: u32 }
     Count { count: u32 }
     Gas { gas: u64 }
     Bytes { size: u32 }
@@ -154,6 +155,9 @@ layouts! {
     CallOutcome { success: bool, size: u32, reason_size: u32 }
     CheatStatus { call_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
     BlockTime { number: U256, timestamp: U256 }
+    SnapshotTime { copy: u32, number: U256, timestamp: U256 }
+    SnapshotHead { next: u64, count: u32 }
+    SnapshotNumber { number: u64, copy: u32 }
     RecordedAccess { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }
     Position { journal: u32, logs: u32, selfdestructs: u32 }
     Changes { count: u32, position: Position, changed: u32 }

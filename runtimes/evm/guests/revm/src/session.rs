@@ -119,9 +119,12 @@ pub struct Session {
     /// Accounts that the transaction has created or destroyed before the newest exchange.
     pub statuses: Vec<(Address, u32)>,
     history: Vec<Kept>,
-    /// Snapshots by number, and the number of the last one.
+    /// Copies of snapshots by number, the number of the last one, and those that Python has got.
     pub snapshots: HashMap<u32, Snapshot>,
     pub last_snapshot: u32,
+    pub sent_snapshots: HashSet<u32>,
+    /// Number of the last state tree.
+    pub trees: u32,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
     /// What the transaction has accessed that was kept last.
@@ -160,6 +163,8 @@ impl Default for Session {
             history: Vec::new(),
             snapshots: HashMap::default(),
             last_snapshot: 0,
+            sent_snapshots: HashSet::default(),
+            trees: 0,
             sent: HashSet::default(),
             accessed: Vec::new(),
         }
@@ -181,6 +186,7 @@ impl Session {
         self.positions = 0;
         self.history.clear();
         self.snapshots.clear();
+        self.sent_snapshots.clear();
         self.sent.clear();
         let chain = &mut self.evm.ctx.chain;
         chain.jumps = Default::default();

@@ -4,9 +4,11 @@
 //! To restore one is an exchange: the journal below suspended frames stays, and their failure restores what was held.
 
 use crate::exchange::Held;
-use crate::protocol;
+use crate::protocol::{self, Exit, SnapshotTime, mode};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
+use revm::context::BlockEnv;
+use revm::primitives::{B256, HashSet, U256};
 use revm::state::TransactionId;
 use std::mem;
 
@@ -14,14 +16,27 @@ pub struct Snapshot {
     held: Held,
     /// The transaction for which accounts and slots were warm.
     id: TransactionId,
+    environment: Environment,
+    /// The block's number and time.
+    time: (U256, U256),
 }
 
+/// What contracts see of the block, without its number and time, and of the transaction: chain ID, gas price, blob hashes;
+/// and the number of the state tree.
+type Environment = (BlockEnv, u64, u128, Vec<B256>, u32);
+
 impl Session {
-    /// Take a snapshot, and write its number; forget others.
-    pub fn take_snapshot(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) {
-        for number in read.list::<u32>() {
-            self.snapshots.remove(&number);
-        }
+    fn environment(&self) -> (Environment, (U256, U256)) {
+        let ctx = &self.evm.ctx;
+        let mut block = ctx.block.clone();
+        let time = (mem::take(&mut block.number), mem::take(&mut block.timestamp));
+        let (price, hashes) = (ctx.tx.gas_price, ctx.tx.blob_hashes.clone());
+        ((block, ctx.cfg.chain_id, price, hashes, ctx.journaled_state.database.number), time)
+    }
+
+    /// Take a snapshot; return the number of its copy.
+    pub fn take_snapshot(&mut self) -> u32 {
+        let (environment, time) = self.environment();
         let journal = &mut self.evm.ctx.journaled_state;
         journal.database.is_kept = true;
         let inner = &journal.inner;
@@ -35,13 +50,29 @@ impl Session {
             cleared: journal.database.cleared().clone(),
         };
         self.last_snapshot += 1;
-        self.snapshots.insert(self.last_snapshot, Snapshot { held, id: inner.transaction_id });
-        output.put(self.last_snapshot);
+        let id = inner.transaction_id;
+        self.snapshots.insert(self.last_snapshot, Snapshot { held, id, environment, time });
+        self.last_snapshot
+    }
+
+    /// Restore a snapshot with the block's number and time; return false if there is no copy for it, the kernel takes part,
+    /// or other things have changed. Fails as `load` does; it may then be repeated.
+    pub fn revert_to(&mut self, number: u32, output: &mut Vec<u8>) -> Result<bool, Exit> {
+        let (environment, _) = self.environment();
+        let Some(snapshot) = self.snapshots.get(&number) else { return Ok(false) };
+        if self.running.mode & mode::HAS_KERNEL != 0 || snapshot.environment != environment {
+            return Ok(false);
+        }
+        let (block, timestamp) = snapshot.time;
+        self.restore_snapshot(number);
+        self.load_open(output)?;
+        self.set_time(block, timestamp);
+        Ok(true)
     }
 
     /// Restore a snapshot. The accounts of frames must be loaded then (`load_open`).
     pub fn restore_snapshot(&mut self, number: u32) {
-        let Snapshot { held, id } = &self.snapshots[&number];
+        let Snapshot { held, id, .. } = &self.snapshots[&number];
         let (mut held, now) = (held.clone(), self.evm.ctx.journaled_state.inner.transaction_id);
         for account in held.state.values_mut().filter(|_| *id != now) {
             if account.transaction_id == *id {
@@ -54,10 +85,38 @@ impl Session {
         self.exchange_held(held);
     }
 
+    /// Forget copies that neither cheatcodes nor Python have.
+    pub fn forget_unused(&mut self) {
+        if self.snapshots.len() <= self.sent_snapshots.len() + self.cheats.snapshots.len() {
+            return; // so that it takes no time while all are used
+        }
+        let used: HashSet<u32> = self.cheats.snapshots.iter().map(|(_, copy)| *copy).collect();
+        let sent = &self.sent_snapshots;
+        self.snapshots.retain(|copy, _| sent.contains(copy) || used.contains(copy));
+    }
+
+    /// Forget copies that Python does not use any more.
+    pub fn forget_snapshots(&mut self, copies: Vec<u32>) {
+        for copy in copies {
+            self.snapshots.remove(&copy);
+            self.sent_snapshots.remove(&copy);
+        }
+    }
+
+    /// Give Python the copies after this one: their numbers, and the block's numbers and times.
+    pub fn write_snapshots(&mut self, last: u32, output: &mut Vec<u8>) {
+        for copy in last + 1..=self.last_snapshot {
+            if let Some(Snapshot { time: (number, timestamp), .. }) = self.snapshots.get(&copy) {
+                self.sent_snapshots.insert(copy);
+                output.put(SnapshotTime { copy, number: *number, timestamp: *timestamp });
+            }
+        }
+    }
+
     /// Write the changes of a snapshot, as `write_all` does, and its warmth.
     pub fn read_snapshot(&mut self, input: &[u8], output: &mut Vec<u8>) -> u32 {
         let number = Reader(input).get::<protocol::Count>().count;
-        let Snapshot { held, id } = self.snapshots.remove(&number).expect("a snapshot that was taken");
+        let Snapshot { held, id, .. } = self.snapshots.remove(&number).expect("a snapshot that was taken");
         let before = self.hold_other(held);
         let now = mem::replace(&mut self.evm.ctx.journaled_state.inner.transaction_id, id);
         let mut changes = Vec::new();

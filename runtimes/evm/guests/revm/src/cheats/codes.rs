@@ -106,6 +106,14 @@ impl Cheats {
                 self.mocks.clear();
                 done(Vec::new())
             }
+            "deleteStateSnapshot" | "deleteSnapshot" => {
+                let number = arguments[0].number().unwrap_or(u64::MAX);
+                done(Words::default().number(self.delete_snapshot(number) as usize).0)
+            }
+            "deleteStateSnapshots" | "deleteSnapshots" => {
+                self.snapshots.clear();
+                done(Vec::new())
+            }
             "recordLogs" => {
                 self.logs = Some(Vec::new());
                 done(Vec::new())

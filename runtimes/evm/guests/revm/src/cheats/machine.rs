@@ -206,6 +206,27 @@ impl Cheats {
             || !(self.emits.is_empty() && self.calls.is_empty() && self.creates.is_empty())
     }
 
+    /// Note a snapshot, by the number of its copy; return the number that the test has for it.
+    pub fn add_snapshot(&mut self, copy: u32) -> u64 {
+        let number = self.next_snapshot;
+        self.next_snapshot += 1;
+        self.snapshots.push((number, copy));
+        number
+    }
+
+    /// Return the copy of a snapshot.
+    pub fn copy_of(&self, number: u64) -> Option<u32> {
+        let at = self.snapshots.binary_search_by_key(&number, |(known, _)| *known).ok()?;
+        Some(self.snapshots[at].1)
+    }
+
+    /// Delete a snapshot; return whether there was one.
+    pub fn delete_snapshot(&mut self, number: u64) -> bool {
+        let count = self.snapshots.len();
+        self.snapshots.retain(|(known, _)| *known != number);
+        self.snapshots.len() < count
+    }
+
     // --- calls ----------------------------------------------------------------------------------------------------
 
     /// Decide on a call. The sender that it names was loaded by `sender_of`.

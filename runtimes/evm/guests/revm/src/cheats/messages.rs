@@ -100,6 +100,12 @@ impl Session {
                 save(cheats, output);
                 return 0;
             }
+            cheat_request::ADD_SNAPSHOT => output.put(cheats.add_snapshot(read.get())),
+            cheat_request::SNAPSHOTS => {
+                self.write_snapshots(read.get(), output);
+                return 0;
+            }
+            cheat_request::FORGET_SNAPSHOTS => self.forget_snapshots(read.list()),
             cheat_request::EXECUTE => {
                 let context = read_context(&mut read);
                 let executed = match codes::parse(read.0) {

@@ -116,6 +116,7 @@ pub fn set_sender(init: &mut FrameInit, sender: Address) {
 impl Session {
     /// Begin a call of a test.
     pub fn begin_cheats(&mut self) {
+        self.forget_unused();
         let block = &self.evm.ctx.block;
         let before = (self.cheats.clone(), block.number, block.timestamp);
         self.borders.cheats = Running { before, ..Running::default() };

@@ -140,6 +140,9 @@ layouts! {
 
     /// What cheatcodes have set.
     Cheats {
+        /// Number of the next snapshot, and the copy of each (`snapshots`); these come first, for Python to read.
+        next_snapshot: u64,
+        snapshots: Vec<(u64, u32)>,
         pranks: BTreeMap<u32, Prank>,
         revert: Option<ExpectedRevert>,
         assumed: Option<Assumed>,
