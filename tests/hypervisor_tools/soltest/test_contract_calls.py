@@ -448,12 +448,16 @@ def random_step(rng: Random, depth: int) -> str:
         f"0 0 0 0 0x{VAULT.hex()} GAS DELEGATECALL POP",
         "0 0 0 CREATE POP",
         "7 0 LOG0",
+        f"{cheatcode('snapshotState()')} POP",
+        f"{cheatcode('revertToState(uint256)', rng.choice((0, 1, 2, 5)))} POP",
     ]
     rare = [
         f"{cheatcode('deal(address,uint256)', user + (1 << 160), value)} POP",
         f"{cheatcode('startPrank(address)', user)} POP",
         f"{cheatcode('stopPrank()')} POP",
         f"{cheatcode('warp(uint256)', value)} POP",
+        f"{cheatcode('fee(uint256)', value)} POP",
+        f"{cheatcode('deleteStateSnapshot(uint256)', 1)} POP",
         f"0x{user:040x} BALANCE 9 SSTORE",
     ]
     if depth == 1:

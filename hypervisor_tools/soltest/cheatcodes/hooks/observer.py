@@ -239,7 +239,9 @@ class TestObserver:
         self, run: ObservedCall, request: InterceptedCall, sender: EthAddress | None, code: EthAddress | None
     ) -> SubcallOutcome:
         state = self._cheats.state
-        if code is None and self._isolates(request):
+        if code is not None:
+            run.code(code)
+        if self._isolates(request):
             if request.kind is CallKind.CALL or (request.kind is None and not request.second):
                 isolated = run.isolate(request, sender, state.access_list)
                 if isolated is None:

@@ -331,7 +331,7 @@ impl Session {
         if let Some(sender) = decision.sender {
             set_sender(init, sender);
         }
-        if let Some(code) = decision.code {
+        if let Some(code) = decision.code.filter(|_| !self.is_isolated(init)) {
             self.set_callee(init, code);
         }
         let Some(answer) = decision.answer else { return Ok(None) };
