@@ -542,7 +542,7 @@ class ObservedCall(Operations):
             self._observer.log(emitter, log)
 
     def enter(self, sender: EthAddress | None = None, code: EthAddress | None = None) -> SubcallOutcome:
-        """Make the requested call, as another sender and with the code of an account that was read; return its outcome."""
+        """Make the requested call, as another sender and with an account's code, which was read; return its outcome."""
         if code is not None:
             self._write(Operation.SET_CALLEE, code)
         self._depth += 1
