@@ -78,6 +78,9 @@ class Snapshots:
     snapshots that are in use become images of the tree, which can be restored at any time.
     """
 
+    highest = 0
+    """Largest number of a copy in any guest: what cheatcodes have set may be loaded into another one."""
+
     def __init__(self, machine: MachineState, held: HeldState) -> None:
         self._machine, self._held = machine, held
         self._copies: weakref.WeakValueDictionary[int, Snapshot] = weakref.WeakValueDictionary()
@@ -92,6 +95,7 @@ class Snapshots:
         tree = self._machine.state_tree
         with tree.without_held():
             image, writes = tree.image(), tree.writes
+        Snapshots.highest = max(Snapshots.highest, *numbers)
         taken = [Snapshot(image, copy=number, writes=writes) for number in numbers]
         for number, each in zip(numbers, taken, strict=True):
             self._copies[number] = each
@@ -100,11 +104,20 @@ class Snapshots:
 
     def note_taken(self, guest: Guest) -> list[tuple[Snapshot, SnapshotTime]]:
         """Return the snapshots that cheatcodes have taken since the last time, with the block's number and time."""
-        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SNAPSHOTS) + COUNT.pack_values(self.last))
+        data = self._ask(guest, self.last)
+        times = [*SNAPSHOT_TIME.read_all(data, 0, len(data) // SNAPSHOT_TIME.size)]
+        return [*zip(self.note(*(time.copy for time in times)), times, strict=True)] if times else []
+
+    def begin(self, guest: Guest) -> None:
+        """Begin with another guest."""
+        self._ask(guest, Snapshots.highest)
+
+    def _ask(self, guest: Guest, last: int) -> bytes:
+        """Return what the guest says of the copies after this one."""
+        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SNAPSHOTS) + COUNT.pack_values(last))
         data = guest.output()
         self.last = guest.snapshots
-        times = [*SNAPSHOT_TIME.read_all(data, 0, len(data) // SNAPSHOT_TIME.size)]
-        return [*zip(self.note(*(time.copy for time in times)), times, strict=True)]
+        return data
 
     def forget_unused(self, guest: Guest) -> None:
         """Let the guest forget the copies that are no longer in use."""
@@ -192,7 +205,7 @@ class HeldState:
         """Return the guest, which may hold nothing yet."""
         if self.guest is None:
             self.guest = _idle.pop() if _idle else Guest()
-            self.snapshots.last = self.guest.snapshots
+            self.snapshots.begin(self.guest)
             self.guest.release = weakref.WeakMethod(self.release)
             self._end = weakref.finalize(self, _return, self.guest)
         return self.guest

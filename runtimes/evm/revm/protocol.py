@@ -183,7 +183,7 @@ class CheatRequest:
     DEAL: Final = 14  # a deal
     STATUS: Final = 15  # : nothing
     ADD_SNAPSHOT: Final = 16  # number of a copy, or of Python's image: the test's number of the snapshot
-    SNAPSHOTS: Final = 17  # number of a copy: `SnapshotTime` for each one after it
+    SNAPSHOTS: Final = 17  # number of a copy: `SnapshotTime` for each one after it; later ones have larger numbers
     FORGET_SNAPSHOTS: Final = 18  # list of numbers of copies
 
 

@@ -103,8 +103,10 @@ impl Session {
         }
     }
 
-    /// Give Python the copies after this one: their numbers, and the block's numbers and times.
+    /// Give Python the copies after this one: their numbers, and the block's numbers and times. Later ones have larger
+    /// numbers, also in another guest.
     pub fn write_snapshots(&mut self, last: u32, output: &mut Vec<u8>) {
+        self.last_snapshot = self.last_snapshot.max(last);
         for copy in last + 1..=self.last_snapshot {
             if let Some(Snapshot { time: (number, timestamp), .. }) = self.snapshots.get(&copy) {
                 self.sent_snapshots.insert(copy);
