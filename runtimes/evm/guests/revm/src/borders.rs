@@ -415,6 +415,7 @@ impl Session {
                 });
             }
             operation::SET_PRICES => {
+                self.environments += 1;
                 context.tx.gas_price = read.get();
                 context.tx.gas_priority_fee = Some(context.tx.gas_price);
                 context.tx.blob_hashes = read.list();

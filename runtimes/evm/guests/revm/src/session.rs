@@ -123,6 +123,8 @@ pub struct Session {
     pub snapshots: HashMap<u32, Snapshot>,
     pub last_snapshot: u32,
     pub sent_snapshots: HashSet<u32>,
+    /// Number of times that Python has set the rules, the block, or prices of the transaction.
+    pub environments: u32,
     /// Number of the last state tree.
     pub trees: u32,
     /// Hashes of the codes that records have had.
@@ -164,6 +166,7 @@ impl Default for Session {
             snapshots: HashMap::default(),
             last_snapshot: 0,
             sent_snapshots: HashSet::default(),
+            environments: 0,
             trees: 0,
             sent: HashSet::default(),
             accessed: Vec::new(),
@@ -219,6 +222,7 @@ impl Session {
     }
 
     pub fn set_rules(&mut self, input: &[u8]) -> u32 {
+        self.environments += 1;
         let mut read = Reader(input);
         let fork = read.data();
         let rules: protocol::Rules = read.get();
@@ -251,6 +255,7 @@ impl Session {
 
     pub fn set_block(&mut self, input: &[u8]) -> u32 {
         let given: protocol::BlockValues = Reader(input).get();
+        self.environments += 1;
         let ctx = &mut self.evm.ctx;
         ctx.journaled_state.database.forget_hashes();
         let block = &mut ctx.block;

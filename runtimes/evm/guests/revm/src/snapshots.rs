@@ -7,8 +7,7 @@ use crate::exchange::Held;
 use crate::protocol::{self, Exit, SnapshotTime, mode};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
-use revm::context::BlockEnv;
-use revm::primitives::{B256, HashSet, U256};
+use revm::primitives::{HashSet, U256};
 use revm::state::TransactionId;
 use std::mem;
 
@@ -16,28 +15,22 @@ pub struct Snapshot {
     held: Held,
     /// The transaction for which accounts and slots were warm.
     id: TransactionId,
-    environment: Environment,
+    /// Number of times that Python had set the environment, and number of the state tree.
+    environment: (u32, u32),
     /// The block's number and time.
     time: (U256, U256),
 }
 
-/// What contracts see of the block, without its number and time, and of the transaction: chain ID, gas price, blob hashes;
-/// and the number of the state tree.
-type Environment = (BlockEnv, u64, u128, Vec<B256>, u32);
-
 impl Session {
-    fn environment(&self) -> (Environment, (U256, U256)) {
-        let ctx = &self.evm.ctx;
-        let mut block = ctx.block.clone();
-        let time = (mem::take(&mut block.number), mem::take(&mut block.timestamp));
-        let (price, hashes) = (ctx.tx.gas_price, ctx.tx.blob_hashes.clone());
-        ((block, ctx.cfg.chain_id, price, hashes, ctx.journaled_state.database.number), time)
+    fn environment(&self) -> (u32, u32) {
+        (self.environments, self.evm.ctx.journaled_state.database.number)
     }
 
     /// Take a snapshot; return the number of its copy.
     pub fn take_snapshot(&mut self) -> u32 {
-        let (environment, time) = self.environment();
-        let journal = &mut self.evm.ctx.journaled_state;
+        let environment = self.environment();
+        let (block, journal) = (&self.evm.ctx.block, &mut self.evm.ctx.journaled_state);
+        let time = (block.number, block.timestamp);
         journal.database.is_kept = true;
         let inner = &journal.inner;
         let held = Held {
@@ -56,9 +49,9 @@ impl Session {
     }
 
     /// Restore a snapshot with the block's number and time; return false if there is no copy for it, the kernel takes part,
-    /// or other things have changed. Fails as `load` does; it may then be repeated.
+    /// or Python has set other values of the block or the transaction. Fails as `load` does; it may then be repeated.
     pub fn revert_to(&mut self, number: u32, output: &mut Vec<u8>) -> Result<bool, Exit> {
-        let (environment, _) = self.environment();
+        let environment = self.environment();
         let Some(snapshot) = self.snapshots.get(&number) else { return Ok(false) };
         if self.running.mode & mode::HAS_KERNEL != 0 || snapshot.environment != environment {
             return Ok(false);
