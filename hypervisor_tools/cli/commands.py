@@ -152,6 +152,12 @@ _CHECK: Final = (
         "Re-execute messages and report their gas by charge, syscall, actor, method and cron call.",
     ),
     Row(
+        "gas grow",
+        "growth:grow",
+        "Measure the gas of a transaction while a contract's storage grows to a million slots.",
+        _ARGUMENTS,
+    ),
+    Row(
         "conformance",
         "vectors:conformance",
         "Run Filecoin's official vectors. Exit code, return value, gas and state root must match.",

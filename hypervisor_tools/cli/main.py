@@ -84,6 +84,12 @@ class CommandLine(ErrorReportingGroup):
                 self.commands[row.name] = _load(row)
         return self.commands.get(cmd_name)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments begin with; the name of one may have two words."""
+        name = " ".join(args[:2])
+        known = any(row.name == name for row in COMMANDS)
+        return super().resolve_command(ctx, [name, *args[2:]] if known else args)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments. Without any, print the help as an error; typer would leave this to its renderer."""
         if not args:

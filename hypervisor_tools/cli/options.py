@@ -234,6 +234,18 @@ def parsed_network(name: str) -> int:
     return number
 
 
+MAX_SLOTS: Final = 10_000_000
+"""Maximum number of slots by which a contract's storage grows: 8 GB of memory."""
+
+
+def parsed_numbers(text: str, option: str, highest: int) -> tuple[int, ...]:
+    """Return the numbers of an option's list, each once. Raises BadParameter."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) <= highest for part in parts):
+        raise typer.BadParameter(f"{option} '{text}' is not a list of numbers from 0 to {highest:,}, such as 0,1,2")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 _NEGATIVE: Final = re.compile(r"-[0-9]")
 
 

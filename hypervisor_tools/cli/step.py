@@ -209,7 +209,9 @@ def _subject(
         if folder is None:
             raise InvalidInput("a call of a function needs the folder of a chain: pass --state")
         with _chain(folder, evm) as network:
-            yield subjects.of_call(network, _request(network, what, function, arguments, abi, artifacts, value, sender))
+            yield subjects.of_call(
+                network, call_request(network, what, function, arguments, abi, artifacts, value, sender)
+            )
     elif Path(what).is_file():
         yield subjects.of_vector(Path(what), bundle_folder(bundles), message)
     elif folder is not None:
@@ -235,7 +237,7 @@ def _chain(folder: Path, evm: str | None) -> Iterator[Network]:
         yield network
 
 
-def _request(
+def call_request(
     network: Network,
     address: str,
     function: str,
@@ -245,6 +247,7 @@ def _request(
     value: str,
     sender: str | None,
 ) -> CallRequest:
+    """Return a call with the arguments of `hypervisor call`; the default caller is the zero address."""
     from bridge.ethereum.addresses import ZERO_ADDRESS
     from hypervisor.types import TokenAmount
     from localnet.contracts.argument_texts import calldata_of, payment

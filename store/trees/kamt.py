@@ -135,7 +135,7 @@ class Kamt:
         self.loaded_nodes = 0
         """Number of nodes loaded or written, an upper bound of the nodes in memory."""
         self.compared_bits = 0
-        """Number of bits of slots that `get` has compared with the paths of links."""
+        """Number of bits of slots that `get` and `replace` have compared with the paths of links."""
         self._root = _KamtNode(0, [], None) if root is None else self._load(root, 0)
 
     @property
@@ -194,12 +194,18 @@ class Kamt:
 
     def set(self, slot: int, value: int) -> None:
         """Set a storage slot, 0 <= slot, value < 2^256; zero deletes it."""
+        self.replace(slot, value)
+
+    def replace(self, slot: int, value: int) -> int:
+        """Set a storage slot like `set`, and return its value before."""
         if not 0 <= slot <= _MAX_KEY or not 0 <= value <= _MAX_KEY:
             raise _no_word(value if 0 <= slot <= _MAX_KEY else slot)
         if value:
-            self._insert(slot, value)
-        else:
+            return self._insert(slot, value)
+        before = self.get(slot)
+        if before:
             self._delete(self._root, 0, slot)
+        return before
 
     def set_all(self, slots: Iterable[tuple[int, int]]) -> bool:
         """Set several distinct slots, as `set` does; return True if the content changed.
@@ -218,11 +224,7 @@ class Kamt:
         if not writes:
             return is_changed
         if len(writes) == 1:
-            slot, value = writes[0]
-            if self.get(slot) == value:
-                return is_changed
-            self._insert(slot, value)
-            return True
+            return self._insert(*writes[0]) != writes[0][1] or is_changed
         writes.sort()
         return self._merge(self._root, 0, writes) or is_changed
 
@@ -250,9 +252,10 @@ class Kamt:
         self.loaded_nodes += len(written)
         return root
 
-    def _insert(self, key: int, value: int) -> None:
-        node = self._root
-        start = 0
+    def _insert(self, key: int, value: int) -> int:
+        """Set a slot to a nonzero value, and return its value before; if it is the same, no node is changed."""
+        node, start, before = self._root, 0, 0
+        above: list[tuple[_KamtNode, int]] = []
         while True:  # without a function call per level, as in `get`
             shift, mask = _LEVELS[start]
             bit = 1 << (key >> shift & mask)
@@ -262,21 +265,32 @@ class Kamt:
                 node.pointers.insert(index, (key, value))
                 if node.parts is not None:
                     node.parts.insert(index, None)
-                node.touch(index)
-                return
-            node.touch(index)
+                node.changed = True
+                break
             pointer = node.pointers[index]
+            above.append((node, index))
             start = PATH_BITS - shift
             if type(pointer) is tuple:
-                node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
-                return
+                if pointer[0] == key:
+                    before = pointer[1]
+                    if before == value:
+                        return before
+                    node.pointers[index] = (key, value)
+                else:
+                    node.pointers[index] = _fork(pointer, (key, value), start)
+                break
             assert type(pointer) is _Link
             start += pointer.length
-            if pointer.length and _bits(key, start, pointer.length) != pointer.path:
-                node.pointers[index] = _split(pointer, (key, value), start - pointer.length)
-                return
+            if pointer.length:
+                self.compared_bits += pointer.length
+                if _bits(key, start, pointer.length) != pointer.path:
+                    node.pointers[index] = _split(pointer, (key, value), start - pointer.length)
+                    break
             target = pointer.target
             node = target if type(target) is _KamtNode else self._child(pointer, start)
+        for node, index in above:
+            node.touch(index)
+        return before
 
     def _merge(self, node: _KamtNode, start: int, entries: list[_Entry]) -> bool:
         """Write sorted entries that share the first `start` path bits below a node; return True if one has changed."""

@@ -1,10 +1,11 @@
-"""A search for operands of precompiles whose gas differs most between the EVM runtime and the official actor.
+"""A search for operands of precompiles and opcodes whose gas differs most between the EVM runtime and the official one.
 
-    python -m tests.differential.operands [--seed N] [--count 2000] [PRECOMPILE...]
+    python -m tests.differential.operands [--seed N] [--count 2000] [PRECOMPILE|OPCODE...]
 
 Operands are drawn from border cases: zeros, ones, powers of two, even and odd moduli, invalid points, points at
 infinity, missing bytes. Those that raise the ratio are kept and changed. Many operands are measured in one message, by
-a contract that reads its gas before and after each call. The ratio is that of the cheapest message with the call.
+a contract that reads its gas before and after each call. The ratio is that of the cheapest message with the call, or of
+code that only pushes operands, executes the opcode and pops the result.
 """
 
 import argparse
@@ -234,6 +235,25 @@ PRECOMPILES: Final = {
 }
 
 
+OPERANDS: Final = {
+    "ADD": 2, "MUL": 2, "SUB": 2, "DIV": 2, "SDIV": 2, "MOD": 2, "SMOD": 2, "ADDMOD": 3, "MULMOD": 3, "EXP": 2,
+    "SIGNEXTEND": 2, "LT": 2, "GT": 2, "SLT": 2, "SGT": 2, "EQ": 2, "ISZERO": 1, "AND": 2, "OR": 2, "XOR": 2, "NOT": 1,
+    "BYTE": 2, "SHL": 2, "SHR": 2, "SAR": 2,
+}  # fmt: skip
+"""Number of operands by opcode."""
+REPEATED: Final = 20
+"""Number of times that code executes an opcode between two readings of the gas."""
+
+
+def opcode_program(opcode: str, batch: Sequence[Operands]) -> bytes:
+    """Return code that returns the gas of an opcode with each of several operands, repeated."""
+    lines = [f"0 {32 * len(batch)} MSTORE"]
+    for index, operands in enumerate(batch):
+        once = b"".join(b"\x7f" + word for word in reversed(operands)) + assemble(f"{opcode} POP")
+        lines += [assemble("GAS").hex(), (once * REPEATED).hex(), assemble(f"GAS SWAP1 SUB {32 * index} MSTORE").hex()]
+    return assemble(lines[0]) + bytes.fromhex("".join(lines[1:])) + assemble(f"{32 * len(batch)} 0 RETURN")
+
+
 def changed(random: Random, operands: Operands, drawn: Operands) -> Operands:
     """Return operands of which one is changed: replaced, cut, with another bit, repeated or removed."""
     if not operands or not random.randrange(4):
@@ -270,21 +290,35 @@ class Meter:
             (UNUSED, max(inputs, key=len)),
             *(call for data in inputs for call in ((UNUSED, data), (number, data))),
         ]
-        data = b"".join(words(to, len(part), size=4) + part for to, part in calls)
-        accounts = {SENDER: AllocAccount(10**24), METER: AllocAccount(0, 1, PROGRAM)}
-        case = Case("operands", "operands", accounts, [CallOf(SENDER, METER, data)], LIMIT)
+        outputs = self._outputs(PROGRAM, b"".join(words(to, len(part), size=4) + part for to, part in calls))
+        if outputs is None:
+            return None
         found: list[list[tuple[int, int]]] = []
-        for twin in self.twins:
-            (outcome,) = twin.run(case)
-            if outcome.exit_code != ExitCode.OK:
-                return None
-            output = unwrap_return(outcome.return_data)
-            numbers = [int.from_bytes(output[at : at + 32], "big") for at in range(64, len(output), 32)]
+        for numbers in (output[2:] for output in outputs):
             plain, own = zip(numbers[::4], numbers[1::4], strict=True), zip(numbers[2::4], numbers[3::4], strict=True)
             found.append([(gas - before, ok) for (before, _), (gas, ok) in zip(plain, own, strict=True)])
         ours, official = found
         assert [ok for _, ok in ours] == [ok for _, ok in official]
         return [(mine, other) for (mine, _), (other, _) in zip(ours, official, strict=True)]
+
+    def measure_opcode(self, opcode: str, batch: Sequence[Operands]) -> list[tuple[int, int]]:
+        """Return the gas of an opcode with its operands on both machines, with that of pushes and of POP."""
+        outputs = self._outputs(opcode_program(opcode, batch), b"")
+        assert outputs is not None, "the code fails"
+        return [(ours // REPEATED, official // REPEATED) for ours, official in zip(*outputs, strict=True)]
+
+    def _outputs(self, code: bytes, data: bytes) -> list[list[int]] | None:
+        """Return the words that code returns on both machines, None if it fails."""
+        accounts = {SENDER: AllocAccount(10**24), METER: AllocAccount(0, 1, code)}
+        case = Case("operands", "operands", accounts, [CallOf(SENDER, METER, data)], LIMIT)
+        outputs = []
+        for twin in self.twins:
+            (outcome,) = twin.run(case)
+            if outcome.exit_code != ExitCode.OK:
+                return None
+            output = unwrap_return(outcome.return_data)
+            outputs.append([int.from_bytes(output[at : at + 32], "big") for at in range(0, len(output), 32)])
+        return outputs
 
 
 class Worst(NamedTuple):
@@ -302,7 +336,7 @@ class Worst(NamedTuple):
 
 def search(meter: Meter, name: str, count: int, seed: int) -> tuple[Worst, Worst]:
     """Return the operands with the lowest and the highest ratio of the EVM runtime's gas to the official actor's."""
-    number, draw = PRECOMPILES[name]
+    number, draw = PRECOMPILES.get(name) or Precompile(0, partial(draw_words, count=OPERANDS[name]))
     random = Random(f"{seed} {name}")
     kept: list[list[Worst]] = [[], []]
     for _ in range(0, count, BATCH):
@@ -314,7 +348,7 @@ def search(meter: Meter, name: str, count: int, seed: int) -> tuple[Worst, Worst
                 is_large = name == "modexp" and max(modexp_lengths(b"".join(other))) > MAX_LENGTH
                 operands = operands if is_large else other
             batch.append(operands)
-        for worst in _measured(meter, number, batch):
+        for worst in _measured(meter, number, batch) if number else _measured_opcode(meter, name, batch):
             for side, sign in zip(kept, (1, -1), strict=True):
                 side.append(worst)
                 side.sort(key=lambda one: sign * one.ratio)
@@ -331,16 +365,23 @@ def _measured(meter: Meter, number: int, batch: Sequence[Operands]) -> Iterator[
         yield Worst((ours + MESSAGE) / (official + MESSAGE), operands, ours, official)
 
 
+def _measured_opcode(meter: Meter, opcode: str, batch: Sequence[Operands]) -> Iterator[Worst]:
+    sized = [tuple(part.rjust(32, b"\0")[-32:] for part in operands) for operands in batch]
+    sized = [operands for operands in sized if len(operands) == OPERANDS[opcode]]
+    for operands, (ours, official) in zip(sized, meter.measure_opcode(opcode, sized), strict=True):
+        yield Worst(ours / official, operands, ours, official)
+
+
 def main() -> None:
-    """Print the worst operands of each precompile."""
+    """Print the worst operands of each precompile and opcode."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("precompiles", nargs="*", metavar="PRECOMPILE", help=f"default: {', '.join(PRECOMPILES)}")
-    parser.add_argument("--count", type=int, default=2000, help="operands per precompile; default: 2000")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: {', '.join((*PRECOMPILES, *OPERANDS))}")
+    parser.add_argument("--count", type=int, default=2000, help="operands per name; default: 2000")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     official_actor()
     meter = Meter()
-    for name in chosen.precompiles or PRECOMPILES:
+    for name in chosen.names or (*PRECOMPILES, *OPERANDS):
         for worst in search(meter, name, chosen.count, chosen.seed):
             print(f"{name} {worst}", flush=True)
 

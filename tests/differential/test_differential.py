@@ -32,7 +32,7 @@ from tests.differential.comparison import BUNDLE, STAGES, CaseTally, compare, tw
 from tests.differential.corpus import read_file, run_fillers, run_scenario
 from tests.differential.grammar import SENDER, THEMES, generate
 from tests.differential.older import older_case
-from tests.differential.operands import PRECOMPILES, Meter, search, words
+from tests.differential.operands import OPERANDS, PRECOMPILES, Meter, search, words
 from tests.differential.scenarios import SCENARIOS, WORKLOADS, Artifacts, cost
 from tests.differential.twins import GAS_LIMIT, LOOKED, CallOf, Case, Twin, Twins
 from tests.runtimes.evm.assembler import assemble
@@ -221,6 +221,13 @@ def test_slot_that_gets_its_word_back_costs_the_write_of_its_nodes() -> None:
     accounts = {SENDER: AllocAccount(10**24), CONTRACT: AllocAccount(0, 1, code, {1: 1, 2: 1})}
     ((ours, official),) = gas_of(Case("guard", "one", accounts, [CallOf(SENDER, CONTRACT)]))
     assert within(0.05, ours, official)
+
+
+@pytest.mark.parametrize("opcode", OPERANDS)
+def test_gas_of_an_opcodes_operands_is_within_half_and_twice_the_official_actors(opcode: str) -> None:
+    low, high = search(meter(), opcode, 120, seed=1)
+    assert low.ratio > 0.5, low
+    assert high.ratio < 2, high
 
 
 # --- precompiles ------------------------------------------------------------------------------------------------------

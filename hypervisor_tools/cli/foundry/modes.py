@@ -1,4 +1,4 @@
-"""Modes of `hypervisor test`: mutation tests, symbolic tests, and the debugger and flame graphs of a single test."""
+"""Modes of `hypervisor test`: mutation tests, symbolic tests, and the debugger, flame graphs and growth of one test."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from typer.core import TyperOption
 
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.cli.commands import FAILED, INTERRUPTED
+from hypervisor_tools.cli.options import parsed_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hypervisor_tools.debugger.session import Session
+    from hypervisor_tools.laboratory.compare.growth import GrowthPoint
     from hypervisor_tools.soltest.execution.discovery import SuiteFilter
     from hypervisor_tools.soltest.execution.job import Options
     from hypervisor_tools.soltest.project.project import Project
@@ -168,7 +170,8 @@ def symbolic_settings(
 
     arrays, texts = lengths
     return SymbolicSettings(
-        fuzz, _lengths(arrays, "--symbolic-lengths"), _lengths(texts, "--symbolic-bytes"), loop, paths,
+        fuzz, parsed_numbers(arrays, "--symbolic-lengths", _MAX_LENGTH),
+        parsed_numbers(texts, "--symbolic-bytes", _MAX_LENGTH), loop, paths,
         invariant_depth=depth, seconds=seconds,
     )  # fmt: skip
 
@@ -184,13 +187,6 @@ def check_symbolic(rules: str, others: Mapping[str, bool]) -> None:
             raise typer.BadParameter(f"--symbolic and {name} cannot be used together: run them separately")
     if find_spec("z3") is None:
         raise InvalidInput("symbolic tests need z3: install it with `pip install z3-solver`")
-
-
-def _lengths(text: str, option: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if not all(word.strip().isdecimal() and int(word) <= _MAX_LENGTH for word in parts):
-        raise typer.BadParameter(f"{option} '{text}' is not a list of lengths from 0 to {_MAX_LENGTH}, such as 0,1,2")
-    return tuple(dict.fromkeys(int(word) for word in parts))
 
 
 Flame = Literal["flamegraph", "flamechart"]
@@ -273,3 +269,25 @@ def draw_test(session: SuiteSession, flame: Flame) -> Path:
         viewer = viewer_of(session.job(), session.artifacts)
         write_flame(staged, viewer, project.root, file, chart=flame == "flamechart")
     return file
+
+
+def grow_test(session: SuiteSession, sizes: Sequence[int]) -> Sequence[GrowthPoint]:
+    """Measure a prepared session's only test while each contract that `setUp` has created has more slots."""
+    from hypervisor_tools.laboratory.compare.growth import GrowthPoint, mapping_entries, total_costs
+    from hypervisor_tools.laboratory.compare.tally import CostTracer
+    from localnet.state.controls import set_storage
+
+    points = []
+    with _stage_test(session, fails=False) as staged:
+        executor, stage = staged.executor, staged.stage
+        for slots in sizes:
+            executor.restore(staged.ready)
+            entries, tracer = mapping_entries(slots), CostTracer()
+            for address, _ in executor.contracts(stage.first_actor):
+                if address != stage.address:
+                    set_storage(executor.machine, address, entries)
+            with executor.machine.traced(tracer):
+                outcome = stage.call(staged.calldata)
+            failure = "" if outcome.success else stage.reason(outcome)
+            points.append(GrowthPoint(slots, outcome.gas_used, failure, total_costs(tracer, executor.machine)))
+    return points

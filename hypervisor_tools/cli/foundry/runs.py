@@ -15,7 +15,7 @@ import typer
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor_tools.cli.commands import INTERRUPTED
-from hypervisor_tools.cli.foundry.modes import Flame, check_single, draw_test
+from hypervisor_tools.cli.foundry.modes import Flame, check_single, draw_test, grow_test
 from hypervisor_tools.cli.options import running_line
 from hypervisor_tools.soltest.execution.discovery import Suite, SuiteFilter
 from hypervisor_tools.soltest.execution.job import Options
@@ -46,6 +46,8 @@ class Reports(NamedTuple):
     no_match_coverage: str | None = None
     flame: Flame | None = None
     """Gas flame graph of a single test."""
+    growth: Sequence[int] = ()
+    """Numbers of slots for which the gas of a single test is measured."""
     write_tests: Path | None = None
     """Folder for counterexamples of symbolic tests."""
     snapshot: Literal["write", "check", "diff"] | None = None
@@ -97,6 +99,8 @@ class SuiteRuns:
         session, reports = self._prepare(wanted), self.reports
         if reports.flame is not None:
             check_single(session, f"--{reports.flame}")
+        if reports.growth:
+            check_single(session, "--gas-growth")
         begin = perf_counter()
         suites: list[SuiteResult] = []
         is_interrupted = False
@@ -128,6 +132,12 @@ class SuiteRuns:
             is_same = self._snapshot(suites) and is_same
         if reports.flame is not None:  # last, because an error here ends the command
             typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
+        if reports.growth:
+            from hypervisor_tools.laboratory.compare.growth import growth_lines
+
+            points = grow_test(session, reports.growth)
+            typer.echo("\n".join(("", *growth_lines(points))), err=reports.form != "text")
+            has_failed = has_failed or any(point.failure for point in points)
         return int((has_failed and not reports.allow_failure) or not is_same)
 
     def _show_suite(self, suite: SuiteResult, *, is_first: bool) -> None:

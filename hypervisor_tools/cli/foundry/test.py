@@ -16,12 +16,14 @@ from hypervisor_tools.cli.foundry.settings import check_folders, command_line_se
 from hypervisor_tools.cli.options import (
     CORES,
     EVM,
+    MAX_SLOTS,
     OWN_ENGINE,
     Engines,
     Precompiles,
     in_panel,
     parse_precompiles,
     parse_rules_name,
+    parsed_numbers,
     path_or_name,
 )
 
@@ -162,6 +164,13 @@ def run_tests(
     flamechart: Annotated[
         bool, _report_option("--flamechart", help="Write a flame chart, in order of calls, to cache/.")
     ] = False,
+    gas_growth: Annotated[
+        str | None,
+        _report_option(
+            metavar="N[,N]",
+            help="Print the selected test's gas while the contracts of setUp have N more slots (docs/gas.md).",
+        ),
+    ] = None,
     brutalize: Annotated[
         bool,
         typer.Option(
@@ -343,6 +352,11 @@ def run_tests(
         raise typer.BadParameter(
             "--flamegraph and --flamechart draw a single run: pass one of them, without --list, --debug or --watch"
         )
+    if gas_growth is not None and (rules == "ethereum" or lists or debug or watch or compare is not None):
+        raise typer.BadParameter(
+            "--gas-growth measures a test under Filecoin's rules: pass --rules filecoin, without --list, --debug, "
+            "--watch and --compare"
+        )
     check_output(lcov, "the coverage")
     bounds = symbolic_settings(
         symbolic_fuzz, (symbolic_lengths, symbolic_bytes), symbolic_loop, symbolic_paths, symbolic_invariant_depth,
@@ -432,6 +446,7 @@ def run_tests(
         allow_failure=allow_failure, fail_fast=fail_fast, lcov=lcov, kinds=kinds,
         no_match_coverage=no_match_coverage or match.get("no_match_coverage"),
         flame="flamegraph" if flamegraph else "flamechart" if flamechart else None,
+        growth=() if gas_growth is None else parsed_numbers(gas_growth, "--gas-growth", MAX_SLOTS),
         write_tests=write_tests, snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
     )  # fmt: skip
     if mutation:

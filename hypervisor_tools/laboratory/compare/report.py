@@ -40,8 +40,8 @@ def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[st
     if found.same:
         return
     for title, table in TABLES:
-        yield from _table(title, getattr(found.first, table), getattr(found.second, table))
-    yield from _table("by call in the tree", _tree_sums(found.first), _tree_sums(found.second))
+        yield from table_lines(title, getattr(found.first, table), getattr(found.second, table))
+    yield from table_lines("by call in the tree", _tree_sums(found.first), _tree_sums(found.second))
     if found.changes:
         yield ""
         messages = count_text(len(found.changes), "message")
@@ -101,7 +101,8 @@ def _root_lines(found: Comparison) -> Iterator[str]:
             yield from (f"  {_format(line)}" for line in change.state)
 
 
-def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
+def table_lines(title: str, first: Sums, second: Sums) -> Iterator[str]:
+    """Yield a table of the names whose counts or milligas differ, with the largest difference first."""
     rows = changed_rows(first, second)
     if not rows:
         return

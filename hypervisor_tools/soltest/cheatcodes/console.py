@@ -5,7 +5,7 @@ Any contract may emit these events, and the output remains if the call reverts, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -112,6 +112,11 @@ def writes_logs(code: str) -> bool:
 @cache
 def _topics() -> tuple[str, ...]:
     return tuple(topic.hex() for topic in _events())
+
+
+def log_topics() -> Iterable[bytes]:
+    """Return the topics of DSTest's events."""
+    return _events().keys()
 
 
 @cache

@@ -8,7 +8,7 @@ invalidates later ones. Counterexamples of symbolic tests run here too, so this 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -54,7 +54,7 @@ from hypervisor_tools.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_
 from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.cheatcodes.values import encode
 from hypervisor_tools.soltest.compile.releases import VERSION
-from hypervisor_tools.soltest.execution.results import SVM, CreatedValues
+from hypervisor_tools.soltest.execution.results import NO_DELAY, SVM, BlockDelay, CreatedValues, apply_delay
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.project.test_settings import DEFAULT, evm_version, rules_of
 from localnet.contracts.registered_precompiles import offer_precompiles
@@ -67,11 +67,12 @@ from runtimes.evm.forks import Fork, call_gas, floor_gas, fork_named, intrinsic_
 from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
+    Campaign,
     CannotObserve,
     CheatContext,
+    Guest,
     ObservedCall,
     ObservedEnd,
-    SessionCall,
     block_of,
     contract_outcome,
     observe,
@@ -95,16 +96,16 @@ class RawCallResult(NamedTuple):
     logs: tuple[Log, ...]
     error: str = ""
     reason: str = ""
-    touched_words: tuple[int, ...] = ()
-    """Words of slots that a committed call touched, if `TestExecutor.records_slots` is set under Ethereum's rules."""
+    touched_words: bytes = b""
+    """Words of slots that a call touched under Ethereum's rules."""
     may_change_state: bool = True
     """False if the call is known to have changed neither the state nor the test's output."""
     execution_gas: int = 0
     """Gas before refunds, and without the minimum for the calldata (EIP-7623); 0 if unknown."""
-    has_passed: bool = False
-    """True if the check of the call is known to succeed in the state after it."""
-    can_have_failed: bool = True
-    """False if the call is known not to have set the test's failure slot."""
+    is_counted: bool = False
+    """True if the campaign has taken the outcome."""
+    holds: bool | None = None
+    """True if the check of the calls has succeeded in the state after it; None if it was not given to the session."""
 
 
 class ExecutorCall(NamedTuple):
@@ -167,7 +168,10 @@ LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Gas of a test's message under Filecoin's rules: ten blocks of the network. Ends endless loops."""
 
-_MAX_REACH: Final = 10
+_BATCH_GAS: Final = 400_000_000
+"""Gas of a campaign's calls that a session makes together: a fraction of a second. A time would depend on the load."""
+_SLOW_BATCH_GAS: Final = 4_000_000
+"""The same for the engine `py-evm`."""
 _MOCK: Final = selector("mockCalls(address,bytes,bytes[])")
 
 _RESERVED: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the library deployer"}
@@ -217,14 +221,13 @@ class TestExecutor:
         """Values of the session's block that cheatcodes have set."""
         self._touched: dict[EthAddress, None] = {}
         """Accounts that cheatcodes have touched in sessions."""
-        self._reach = _MAX_REACH
-        """Number of calls that are given to the session together: about as many as it has made without a stop."""
         self._stepwise: set[tuple[EthAddress, bytes]] = set()
         """Functions, by contract and selector, whose instructions cheatcodes watch."""
+        self._batch_gas = _SLOW_BATCH_GAS if setting.evm == "py-evm" else _BATCH_GAS
+        self._guest: Guest | None = None
+        """The guest of campaigns under Filecoin's rules."""
         self._natives: set[tuple[EthAddress, bytes]] = set()
         """Functions that call native actors."""
-        self.records_slots = False
-        """True if outcomes include the words of slots."""
         if setting.fork_url is not None and self.is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
         self.machine.state_tree.begin()  # never committed: marks are valid only within a transaction
@@ -318,107 +321,119 @@ class TestExecutor:
         effects are then the output and `State.has_failed`, and a rejected call (`vm.assume`) has no other ones either.
         """
         if self.is_ethereum:
-            return self._calls_in_session([ExecutorCall(from_, to, data)], value, gas, commit)[0]
+            return self._call_in_session(ExecutorCall(from_, to, data), value, gas, commit) or _unsupported("")
         self.touch(from_)
         return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
-    def call_or_undo(
-        self, calls: Sequence[ExecutorCall], check: ExecutorCall | None = None, always: bool = True
-    ) -> list[RawCallResult]:
-        """Make the first calls, at least one; return their outcomes. A rejected call (`vm.assume`) has no effect.
-
-        After a call that succeeds, the check may be made too, without effect (`RawCallResult.has_passed`): unless
-        `always`, only if a call has changed the state since it has last passed. If it does not pass, it ends the calls.
-        """
+    def campaign_guest(self) -> Guest:
+        """Return the guest for a campaign: under Ethereum's rules that of the session, which can make its calls."""
         if self.is_ethereum:
-            return self._calls_in_session(calls, check=check, always=always)
-        here = self.snapshot()
-        outcome = self.call(*calls[0])
-        if is_rejected(outcome):
+            return session_of(self.machine).begin()
+        if self._guest is None or self._guest.is_closed:
+            self._guest = Guest()
+        return self._guest
+
+    def call_next(
+        self, campaign: Campaign, *, commit: bool, check: ExecutorCall | None = None, always: bool = True,
+        alone: bool = False,
+    ) -> RawCallResult | None:  # fmt: skip
+        """Make the campaign's next call. Unless `alone`, others may follow it in the session; return the last outcome.
+
+        The campaign has taken all outcomes but the last one, and that if it `is_counted`; None if it has taken all.
+
+        After a call that succeeds, the check may be made too, without effect (`RawCallResult.holds`): unless `always`,
+        only if a call may have changed something since it has last succeeded. If it fails, it ends the calls.
+
+        With `commit`, a rejected call (`vm.assume`) has no effect; without it, restore a snapshot as after `call`.
+        """
+        step = campaign.next()
+        assert step is not None
+        call = ExecutorCall(step.sender, campaign.plan.targets[step.target].address, step.data)
+        delay = BlockDelay(step.seconds, step.blocks)
+        if self.is_ethereum:
+            return self._call_in_session(
+                call, commit=commit, check=check, always=always, campaign=campaign,
+                campaign_gas=0 if alone else self._batch_gas, delay=delay,
+            )  # fmt: skip
+        here = self.snapshot() if commit else None
+        apply_delay(self.machine, delay)
+        outcome = self.call(*call)
+        if here is not None and is_rejected(outcome):
             self.drop(here)
-        else:
+        elif here is not None:
             self.commit_snapshot()
-        return [outcome]
+        return outcome
 
-    def call_each(self, calls: Sequence[ExecutorCall]) -> list[RawCallResult]:
-        """Make the first calls, at least one, each in the current state; return their outcomes.
-
-        If `may_change_state` is True for the last one, the caller must restore a snapshot, as after `call`.
-        """
-        if self.is_ethereum:
-            return self._calls_in_session(calls, commit=False)
-        return [self.call(*calls[0], commit=False)]
-
-    def _calls_in_session(
-        self, calls: Sequence[ExecutorCall], value: int = 0, gas: int | None = None, commit: bool = True,
+    def _call_in_session(
+        self, call: ExecutorCall, value: int = 0, gas: int | None = None, commit: bool = True,
         check: ExecutorCall | None = None, always: bool = True, nonce: int | None = None,
-    ) -> list[RawCallResult]:  # fmt: skip
-        """Make the first calls in the machine's state session; the first one fails if it cannot run there.
+        campaign: Campaign | None = None, campaign_gas: int = 0, delay: BlockDelay = NO_DELAY,
+    ) -> RawCallResult | None:  # fmt: skip
+        """Make a call in the machine's state session; it fails if it cannot run there.
 
-        With `nonce`, that of its sender, the one call creates its contract.
+        With `nonce`, that of its sender, it creates its contract. If it is the next call of a campaign with gas, others
+        may follow it; None if the campaign has taken the outcomes of all.
         """
-        from_, to, data = calls[0]
+        from_, to, data = call
         cheats = self.cheatcodes
         cheats.begin_test(_filecoin_address(to))
         undo_reverted(cheats, None)
         has_kernel = (to, data[:4]) in self._natives or self._is_live((to, data[:4]))
         try:
-            observer, run = self._observe(from_, to, has_kernel)
+            observer, run = self._observe(from_, to, has_kernel, delay)
         except InvalidInput as error:
-            return [_unsupported(str(error))]
+            return _unsupported(str(error))
         limit = self.setting.gas_limit if gas is None else gas
-        intrinsic = _required_gas(calls[0], nonce, run.fork)[0]
+        intrinsic = _required_gas(call, nonce, run.fork)[0]
         has_failed = is_changed = False
-        following: Sequence[SessionCall] = ()
         try:
             with self._stepping((to, data[:4])), run:
                 message = NO_CHECK if check is None or has_kernel else self._check_message(observer, run, check, always)
-                following = self._following(calls, observer, run.fork, limit) if message and not has_kernel else ()
-                ends = run.run(value, data, max(0, limit - intrinsic), commit, message or NO_CHECK, following, nonce)
-                ended = ends[-1]
-                if len(calls) > 1:
-                    self._reach = min(2 * len(ends), _MAX_REACH)
-                if run.is_running:
+                if has_kernel or not (message and observer.is_idle and self.machine.tracer is None):
+                    campaign_gas = 0
+                gas_left, check_message = max(0, limit - intrinsic), message or NO_CHECK
+                ended = run.run(value, data, gas_left, commit, check_message, nonce, campaign, campaign_gas, limit)
+                if commit:
+                    self._touched.update(run.touched_before)
+                if ended is None:
+                    return None
+                code, output, is_open = ended.exit_code, ended.output, run.is_running
+                if is_open:
                     take_accesses(cheats.state, run)
-                code, output = ended.exit_code, ended.output
-                if run.is_running:
                     result = cheats.end_test(CallResult(code, DataBlock(RAW, output)))
                     code, output = result.exit_code, contract_outcome(result).output
                 is_rejected = output == MAGIC_ASSUME and code != ExitCode.OK
                 if not commit:
-                    has_failed = run.is_running and observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
+                    has_failed = is_open and observer.has_run and run.load(VM_ADDRESS, FAILED_SLOT) != 0
                 elif not is_rejected and (code == ExitCode.OK or ended.exit_code != ExitCode.OK):
-                    is_changed = run.keep() if run.is_running else ended.is_changed
-                    if run.touched:
-                        self._touched.update(run.touched)
+                    is_changed = run.keep() if is_open else ended.is_changed
+                    self._touched.update(run.touched)
         except CannotObserve as limit:
-            if following:
-                self._reach = 1  # one that follows may be the reason
-            elif isinstance(limit, NeedsSteps):
+            if isinstance(limit, NeedsSteps):
                 self._stepwise.add((to, data[:4]))
             elif not has_kernel and run.wants_kernel:
                 self._natives.add((to, data[:4]))
             else:
                 observer.discard()
-                return [_unsupported(str(limit))]
+                return _unsupported(str(limit))
             observer.undo()
-            return self._calls_in_session(calls[:1], value, gas, commit, nonce=nonce)
+            return self._call_in_session(call, value, gas, commit, nonce=nonce, delay=delay)
         may_have_set = observer.may_have_set or run.has_cheated
         if is_rejected:
             observer.discard()
         elif not commit:
             observer.restore_state()
             cheats.state.has_failed |= has_failed
-        if commit:
-            for end in ends[:-1] if is_rejected else ends:
-                self._touched.update(dict.fromkeys(end.touched))
-        outcomes = [
-            self._outcome(call, end, run.fork, commit, end.is_changed, can_have_failed=False)
-            for call, end in zip(calls, ends[:-1], strict=False)
-        ]
+        if commit and not is_rejected:
+            self._touched.update(dict.fromkeys(ended.touched))
         may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
-        last = ended._replace(exit_code=code, output=output)
-        return [*outcomes, self._outcome(calls[len(outcomes)], last, run.fork, commit, may_change, nonce=nonce)]
+        if campaign is not None and not ended.is_counted:
+            last = campaign.next()
+            assert last is not None
+            call = call._replace(data=last.data)  # others may have followed the first one
+        holds = ended.holds and not (is_open and may_change) if message and message is not NO_CHECK else None
+        outcome = self._outcome(call, ended._replace(exit_code=code, output=output), run.fork, may_change, nonce)
+        return outcome._replace(holds=holds)
 
     def _is_live(self, function: tuple[EthAddress, bytes]) -> bool:
         """Return True if the tracer gets events when they happen: then the call must not begin again for the kernel."""
@@ -437,9 +452,8 @@ class TestExecutor:
             yield
 
     def _outcome(
-        self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, commit: bool, may_change: bool,
-        can_have_failed: bool = True, nonce: int | None = None,
-    ) -> RawCallResult:  # fmt: skip
+        self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, may_change: bool, nonce: int | None
+    ) -> RawCallResult:
         """Return the outcome of a call from its end in the session."""
         intrinsic, floor = _required_gas(call, nonce, fork)
         used, code = ended.gas_used + intrinsic, ended.exit_code
@@ -448,15 +462,14 @@ class TestExecutor:
         return RawCallResult(
             success,
             ended.output,
-            max(used, floor) - intrinsic,
+            max(0, max(used, floor) - intrinsic),
             tuple([log for _, log in ended.logs]) if success and ended.logs else (),
             "" if success else MESSAGES.get(code) or f"exit code {code}",
             "",
-            _words(ended.words) if commit and self.records_slots else (),
+            ended.words,
             may_change,
             ended.gas_used,
-            ended.has_passed,
-            can_have_failed,
+            ended.is_counted,
         )
 
     def _check_message(self, observer: TestObserver, run: ObservedCall, check: ExecutorCall, always: bool) -> bytes:
@@ -466,16 +479,6 @@ class TestExecutor:
         gas = max(0, self.setting.gas_limit - call_gas(check.data, run.fork)[0])
         return run.check(check.from_, check.to, check.data, gas, always)
 
-    def _following(
-        self, calls: Sequence[ExecutorCall], observer: TestObserver, fork: Fork, limit: int
-    ) -> Sequence[SessionCall]:
-        """Return the calls that the guest may make after the first one."""
-        following: list[SessionCall] = []
-        if observer.is_idle and self.machine.tracer is None:
-            for from_, to, data in calls[1 : self._reach]:
-                following.append(SessionCall(from_, to, data, max(0, limit - call_gas(data, fork)[0])))
-        return following
-
     def _create_sender(self, sender: EthAddress) -> None:
         """Create the account of a traced call's sender, which is shown by its actor."""
         tree = self.machine.state_tree
@@ -484,10 +487,13 @@ class TestExecutor:
         if actor is None:
             self.touch(sender)
 
-    def _observe(self, from_: EthAddress, to: EthAddress, kernel: bool) -> tuple[TestObserver, ObservedCall]:
+    def _observe(
+        self, from_: EthAddress, to: EthAddress, kernel: bool, delay: BlockDelay
+    ) -> tuple[TestObserver, ObservedCall]:
         """Return a call in the machine's session. Raises InvalidInput if it cannot have the block or the fork."""
         cheats, tracer = self.cheatcodes, self.machine.tracer
         observer = TestObserver(cheats)
+        apply_delay(self.machine, delay)
         session = session_of(self.machine)
         if tracer is not None:
             self._create_sender(from_)
@@ -510,7 +516,8 @@ class TestExecutor:
         self._nonces[from_] = nonce + 1
         address = create_address(from_, nonce)
         if self.is_ethereum:
-            (outcome,) = self._calls_in_session([ExecutorCall(from_, address, init_code)], value, nonce=nonce)
+            created = self._call_in_session(ExecutorCall(from_, address, init_code), value, nonce=nonce)
+            outcome = created or _unsupported("")
             return address if outcome.success else None, outcome
         self.set_nonce(from_, nonce)
         with self._exempt(address):
@@ -688,7 +695,9 @@ class TestExecutor:
         return root
 
     def close(self) -> None:
-        """Close the machine and the nodes of forks."""
+        """Close the machine, the guest of campaigns, and the nodes of forks."""
+        if self._guest is not None and not self._guest.is_closed:
+            self._guest.close()
         self.machine.close()
         self.cheatcodes.close()
 
@@ -707,10 +716,6 @@ def _required_gas(call: ExecutorCall, nonce: int | None, fork: Fork) -> tuple[in
         return call_gas(call.data, fork)
     creation = Transaction(DYNAMIC_FEE, None, nonce, None, 0, call.data, 0, 0, 0)
     return intrinsic_gas(creation, fork, call.from_), floor_gas(creation, fork, call.from_)
-
-
-def _words(data: bytes) -> tuple[int, ...]:
-    return tuple([int.from_bytes(data[at : at + 32], "big") for at in range(0, len(data), 32)])
 
 
 def is_rejected(outcome: RawCallResult) -> bool:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
@@ -70,13 +69,6 @@ class BlockDelay(NamedTuple):
 
 _NAMES: Final = ("warp", "roll")
 NO_DELAY: Final = BlockDelay()
-
-
-def random_delay(rng: Random, max_seconds: int, max_blocks: int) -> BlockDelay:
-    """Return a random delay, with each part less than its maximum; 0 for a maximum of 0."""
-    if not max_seconds and not max_blocks:
-        return NO_DELAY
-    return BlockDelay(*(rng.randrange(top) if top else 0 for top in (max_seconds, max_blocks)))
 
 
 def read_delay(row: Mapping[str, Any]) -> BlockDelay | None:

@@ -7,7 +7,7 @@ cheatcodes, in the constructor and in `setUp`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from bridge.ethereum.addresses import EthAddress
@@ -36,7 +36,7 @@ from hypervisor_tools.soltest.cheatcodes.table import (
 from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.compile.artifact import Artifacts, Bytecode, ContractArtifact
 from hypervisor_tools.soltest.execution.discovery import TestFunction, has_special, signature, special_functions
-from hypervisor_tools.soltest.execution.executor import LIBRARY_DEPLOYER, ExecutorCall, RawCallResult, TestExecutor
+from hypervisor_tools.soltest.execution.executor import LIBRARY_DEPLOYER, RawCallResult, TestExecutor
 from hypervisor_tools.soltest.execution.results import SVM, CaseStatus
 from hypervisor_tools.soltest.execution.values import types
 from hypervisor_tools.soltest.value_text import arguments_text
@@ -248,13 +248,6 @@ class SuiteStage:
             calls = []
         return all(self.call(bytes(data)).success for data in calls)
 
-    def call_each(self, data: Sequence[bytes]) -> list[RawCallResult]:
-        """Call the test contract with the first of these, at least one, each in the current state.
-
-        The caller must revert the state (`TestExecutor.call_each`).
-        """
-        return self.executor.call_each([ExecutorCall(self.sender, self.address, each) for each in data])
-
     def call(self, data: bytes, commit: bool = True) -> RawCallResult:
         """Call the test contract; unless `commit`, the caller must revert the state (`TestExecutor.call`)."""
         return self.executor.call(self.sender, self.address, data, commit=commit)
@@ -313,7 +306,7 @@ class SuiteStage:
         """Return the status of a test's call, and the reason of a failure."""
         if self.is_skip(outcome):
             return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
-        ok = outcome.success and not (outcome.can_have_failed and self.has_failed())
+        ok = outcome.success and not self.has_failed()
         if should_fail:
             return (CaseStatus.FAILURE, "the test was expected to fail") if ok else (CaseStatus.SUCCESS, None)
         if ok:

@@ -1,7 +1,7 @@
 """Corpus of inputs that reached new edges, in memory and in files of forge's format.
 
 With `corpus_dir` a fuzz or invariant test first runs the inputs in its folder; then most of its inputs are mutations of
-corpus inputs (`mutations`). The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book.
+corpus inputs. The seed and the folder's inputs determine every run. Keys and defaults: the Foundry book.
 
 A file, `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`, is a list of calls: one for a fuzz test,
 a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB are compressed and end with `.gz`. The folders
@@ -228,6 +228,32 @@ class Corpus(Generic[Input]):
         """Remove the oldest input with enough unsuccessful mutations, otherwise the oldest input."""
         enough = self.settings.corpus_min_mutations
         del self._inputs[next((at for at, one in enumerate(self._inputs) if one.changes >= enough), 0)]
+
+
+_MAX_REPEATS: Final = 8
+
+Step = TypeVar("Step")
+
+
+def mutate_sequence(
+    rng: Random, one: Sequence[Step], other: Sequence[Step], change: Callable[[Step], Step], depth: int
+) -> list[Step]:
+    """Return a mutation of two sequences: spliced, mixed, with a step repeated or changed, or truncated.
+
+    It has at most `depth` steps; the caller draws the remaining ones.
+    """
+    choice, index = rng.randrange(6), rng.randrange(len(one))
+    if choice == 0:
+        found = [*one[: index + 1], *other[rng.randrange(len(other)) :]]
+    elif choice == 1:
+        found = [*one[:index], *[one[index]] * rng.randint(2, _MAX_REPEATS), *one[index + 1 :]]
+    elif choice == 2:
+        found = [rng.choice(pair) for pair in zip(one, other, strict=False)]
+    elif choice == 3:
+        found = list(one[: index + 1])
+    else:
+        found = [*one[:index], change(one[index]), *one[index + 1 :]]
+    return found[:depth]
 
 
 _MAX_SIZE: Final = 16 << 20

@@ -29,11 +29,11 @@ class Fixture(NamedTuple):
     values: list[Any]
 
 
-def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
-    """Return the values for fuzz and invariant tests by `parameter_key`."""
+def find_fixtures(stage: SuiteStage) -> dict[str, list[bytes]]:
+    """Return the values for fuzz and invariant tests, encoded, by `parameter_key`."""
     found = fixtures_by_name(stage, _MAX_VALUES)
     return {
-        parameter_key(name, fixture.type): fixture.values[:_MAX_VALUES]
+        parameter_key(name, fixture.type): [encode([fixture.type], [value]) for value in fixture.values[:_MAX_VALUES]]
         for name, fixture in found.items()
         if fixture.values
     }

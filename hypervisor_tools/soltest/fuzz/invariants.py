@@ -1,8 +1,4 @@
-"""Invariant tests: targets, sequences of calls, shrinking, and maximizing.
-
-Rules: forge's. By default (without `targetContracts` and the like) every state-changing function of every contract that
-`setUp` created is called, by any sender; `targetSelectors` narrows the functions of its contract only. Of the test
-contract itself, reserved functions are only called if their selectors are targeted.
+"""Invariant tests: sequences of calls, shrinking, and maximizing. Rules: forge's.
 
 The invariant is checked after each successful call that may have changed the state or that follows a delay. A sequence
 that breaks it is shrunk by delta debugging: halves are removed, then quarters, down to single calls (Zeller and
@@ -14,24 +10,22 @@ with the call sequence that produced it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
-from itertools import takewhile
+from operator import add
 from random import Random
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
-from bridge.ethereum.addresses import EthAddress, checksummed
+from bridge.ethereum.addresses import EthAddress
+from hypervisor_tools.soltest.cheatcodes.console import log_topics
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, VM_ADDRESS
 from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.cheatcodes.values import decode as decode_arguments
-from hypervisor_tools.soltest.cheatcodes.values import encode
-from hypervisor_tools.soltest.compile.artifact import ContractArtifact
-from hypervisor_tools.soltest.execution.discovery import TestFunction, has_special, is_reserved, signature
+from hypervisor_tools.soltest.execution.discovery import TestFunction, has_special
 from hypervisor_tools.soltest.execution.executor import ExecutorCall, ExecutorSnapshot, RawCallResult, is_rejected
 from hypervisor_tools.soltest.execution.results import (
-    NO_DELAY,
     BlockDelay,
     CallMetrics,
     CaseKind,
@@ -39,235 +33,22 @@ from hypervisor_tools.soltest.execution.results import (
     CounterExample,
     TestResult,
     apply_delay,
-    random_delay,
 )
 from hypervisor_tools.soltest.execution.stage import SuiteStage, is_failed_assertion
-from hypervisor_tools.soltest.execution.values import Dictionary, Values, types
-from hypervisor_tools.soltest.fuzz.corpus import SEQUENCE_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
+from hypervisor_tools.soltest.execution.values import Dictionary, parameter_messages
+from hypervisor_tools.soltest.fuzz.corpus import (
+    SEQUENCE_MUTATION_SHARE,
+    Corpus,
+    CorpusFolder,
+    CorpusInput,
+    mutate_sequence,
+)
 from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures
-from hypervisor_tools.soltest.fuzz.fuzz import BATCH, Deadline, ShrinkLimit
-from hypervisor_tools.soltest.fuzz.mutations import mutate_arguments, mutate_sequence
+from hypervisor_tools.soltest.fuzz.fuzz import Deadline, ShrinkLimit, opened_campaign, take_outcome
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
+from hypervisor_tools.soltest.fuzz.targets import FuzzTarget, NoTargets, TargetFilters, find_targets
 from hypervisor_tools.soltest.project.project import InvariantSettings
-from hypervisor_tools.soltest.value_text import arguments_text
-from localnet.contracts.debug_info import CodePattern, without_metadata
-
-_READING: Final = ("view", "pure")
-_ADDRESSES, _TEXTS = "address[]", "string[]"
-_SELECTORS, _INTERFACES, _ARTIFACT_SELECTORS = "(address,bytes4[])[]", "(address,string[])[]", "(string,bytes4[])[]"
-_NONE: Final = (32).to_bytes(32, "big") + bytes(32)
-"""An encoded array without items."""
-
-
-class FuzzTarget(NamedTuple):
-    """A function that sequences may call."""
-
-    address: EthAddress
-    contract: str
-    entry: Mapping[str, Any]
-    selector: bytes
-    types: tuple[str, ...]
-
-
-class NoTargets(Exception):
-    """Raised with forge's reason if sequences have no function to call, or a filter names an unknown one."""
-
-
-@dataclass(slots=True)
-class _Contract:
-    """A target with its functions; if some are `chosen`, only these are called."""
-
-    name: str
-    abi: Sequence[Mapping[str, Any]]
-    chosen: list[bytes] = field(default_factory=list)
-    refused: list[bytes] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, artifact: ContractArtifact) -> _Contract:
-        return cls(f"{artifact.file}:{artifact.name}", artifact.abi)
-
-    def functions(self) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-        """Yield the functions to call by selector."""
-        known = _functions(self.abi)
-        if self.chosen:
-            yield from ((short, known[short]) for short in dict.fromkeys(self.chosen))
-        else:
-            yield from ((short, entry) for short, entry in _changing(self.abi) if short not in self.refused)
-
-    def check(self, selectors: Iterable[bytes], name: str = "") -> list[bytes]:
-        """Return the selectors. Raises NoTargets, with the name in the filter, if the contract lacks one."""
-        found, known = list(selectors), _functions(self.abi)
-        for short in found:
-            if short not in known:
-                raise NoTargets(f"{name or self.name} does not have the selector 0x{short.hex()}")
-        return found
-
-
-def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
-    """Return the functions that sequences may call, filtered by the test contract. Raises NoTargets."""
-    filters = TargetFilters(stage)
-    targeted, refused = _artifact_filters(stage, filters)
-    chosen, excluded = (set(filters.addresses(name)) for name in ("targetContracts", "excludeContracts"))
-    codes = dict(stage.executor.contracts(stage.first_actor))
-
-    @cache
-    def contract_of(address: EthAddress) -> _Contract | None:
-        artifact = _running(stage, codes.get(address, b""))
-        return None if artifact is None else _Contract.of(artifact)
-
-    def is_target(address: EthAddress) -> bool:
-        if address == stage.address or address in stage.libraries.values():
-            return address in chosen
-        if (chosen and address not in chosen) or address in excluded:
-            return False
-        contract = contract_of(address)
-        if contract is None or contract.name in refused or not any(_changing(contract.abi)):
-            return False
-        return not targeted or contract.name in targeted
-
-    contracts = {address: contract for address in codes if is_target(address) and (contract := contract_of(address))}
-    contracts |= _interfaces(stage, filters)
-
-    def contract_at(address: EthAddress, name: str) -> _Contract:
-        contract = contracts.get(address) or contract_of(address)
-        if contract is None:
-            raise NoTargets(f"[{name}] address does not have an associated contract: {checksummed(address)}")
-        return contracts.setdefault(address, contract)
-
-    for address in codes if any(targeted.values()) else ():
-        contract = contract_of(address)
-        if contract is not None and targeted.get(contract.name):
-            contract_at(address, "targetSelectors").chosen += targeted[contract.name]
-    for address, selectors in filters.selectors("targetSelectors"):
-        if selectors:
-            contract = contract_at(address, "targetSelectors")
-            contract.chosen += contract.check(selectors)
-    for address, selectors in filters.selectors("excludeSelectors"):
-        if selectors:
-            contract = contract_at(address, "excludeSelectors")
-            contract.refused += contract.check(selectors)
-    test = contracts.get(stage.address)
-    if test is not None and not test.chosen:
-        test.refused += [short for short, entry in _changing(test.abi) if is_reserved(entry)]
-    targets = [
-        FuzzTarget(address, contract.name, entry, short, tuple(types(entry["inputs"])))
-        for address, contract in contracts.items()
-        for short, entry in contract.functions()
-    ]
-    if not targets:
-        raise NoTargets("No contracts to fuzz.")
-    return targets
-
-
-def _artifact_filters(stage: SuiteStage, filters: TargetFilters) -> tuple[dict[str, list[bytes]], set[str]]:
-    """Return the selectors of targeted artifacts (none for all), and the excluded artifacts, as `file:name`."""
-    targeted: dict[str, list[bytes]] = {}
-    for wanted, selectors in filters.read("targetArtifactSelectors", _ARTIFACT_SELECTORS):
-        artifact = _artifact(stage, wanted)
-        targeted.setdefault(artifact.name, []).extend(artifact.check(selectors, wanted))
-    refused = {_artifact(stage, wanted).name for wanted in filters.read("excludeArtifacts", _TEXTS)}
-    for wanted in filters.read("targetArtifacts", _TEXTS):
-        artifact = _artifact(stage, wanted)
-        if artifact.name not in refused and any(_changing(artifact.abi)):
-            targeted.setdefault(artifact.name, [])
-    return targeted, refused
-
-
-def _artifact(stage: SuiteStage, wanted: str) -> _Contract:
-    """Return the contract for `Name` or `path/File.sol:Name`. Raises NoTargets."""
-    found = list(_named(stage, wanted))
-    if len(found) > 1:
-        raise NoTargets(f"{wanted} has more than one implementation.")
-    if not found:
-        raise NoTargets(
-            f"{wanted} not found in the project. Allowed format: `contract_name` or `contract_path:contract_name`."
-        )
-    return _Contract.of(found[0])
-
-
-def _named(stage: SuiteStage, wanted: str) -> Iterator[ContractArtifact]:
-    for location in stage.artifacts.locations:
-        if wanted in (location.name, f"{location.file}:{location.name}"):
-            yield stage.artifacts.load(location)
-
-
-def _interfaces(stage: SuiteStage, filters: TargetFilters) -> dict[EthAddress, _Contract]:
-    """Return the contracts of `targetInterfaces`: addresses with the functions of the named artifacts."""
-    found: dict[EthAddress, _Contract] = {}
-    for text, names in filters.read("targetInterfaces", _INTERFACES):
-        address = EthAddress(bytes.fromhex(text[2:]))
-        for name in names:
-            artifact = next(_named(stage, name), None)
-            if artifact is not None:
-                contract = found.setdefault(address, _Contract(name, ()))
-                contract.abi = (*contract.abi, *artifact.abi)
-    return found
-
-
-def _functions(abi: Iterable[Mapping[str, Any]]) -> dict[bytes, Mapping[str, Any]]:
-    return {selector(signature(entry)): entry for entry in abi if entry.get("type") == "function"}
-
-
-def _changing(abi: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
-    """Yield the functions that may change the state, by selector."""
-    for short, entry in _functions(abi).items():
-        if entry.get("stateMutability") not in _READING:
-            yield short, entry
-
-
-def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
-    """Return the contract with this runtime code."""
-    bare = without_metadata(code)
-    for artifact in stage.artifacts.all():
-        if artifact.runtime.object:
-            pattern = CodePattern.of(artifact.runtime.object)
-            if len(pattern.code) == len(bare) and pattern.begins(bare):
-                return artifact
-    return None
-
-
-class TargetFilters:
-    """The test contract's target filters, such as `targetContracts`."""
-
-    def __init__(self, stage: SuiteStage) -> None:
-        self._stage = stage
-        self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
-
-    def addresses(self, name: str) -> list[EthAddress]:
-        """Return a filter's list of addresses."""
-        data = self._output(name)
-        try:
-            return list(decode_arguments([_ADDRESSES], data)[0]) if data else []
-        except CheatcodeFailure:
-            return []
-
-    def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
-        """Return a filter's selectors by address."""
-        found: dict[EthAddress, tuple[bytes, ...]] = {}
-        for address, names in self.read(name, _SELECTORS):
-            key = EthAddress(bytes.fromhex(address[2:]))
-            found[key] = (*found.get(key, ()), *names)
-        return list(found.items())
-
-    def read(self, name: str, kind: str) -> Sequence[Any]:
-        """Return a filter's values; empty if the contract lacks it or it fails."""
-        data = self._output(name)
-        if data in (b"", _NONE):  # of forge-std, without the time to load eth_abi
-            return ()
-        from eth_abi.abi import decode
-        from eth_abi.exceptions import DecodingError
-
-        try:
-            values: Sequence[Any] = decode([kind], data)[0]
-        except DecodingError:
-            return ()
-        return values
-
-    def _output(self, name: str) -> bytes:
-        """Return what a filter returns; empty if the contract lacks it or it fails."""
-        outcome = self._stage.call(selector(f"{name}()")) if name in self._names else None
-        return outcome.output if outcome is not None and outcome.success else b""
-
+from runtimes.evm.revm import LEAST_GAS, Campaign, CampaignPlan, CampaignStep, CampaignTarget
 
 Step = TypeVar("Step")
 
@@ -329,17 +110,6 @@ def shrink(
 _FAILED = "assertion failed"
 _NO_SET_UP = "failed to set up invariant testing environment"
 _END = "afterInvariant()"
-_SENDERS: Final = 64
-"""Number of random senders of a test without `targetSenders`.
-
-Each gets an account in advance, which costs as much as a call.
-"""
-_PREFIX_SHARE: Final = 0.4
-"""Share of sequences that begin with calls of an earlier one."""
-_MAX_PREFIXES: Final = 64
-_MAX_SEEN: Final = 4096
-_NEW_SENDER_SHARE: Final = 0.05
-"""Share of calls by a new random sender."""
 _NEVER_SENDERS: Final = frozenset((
     VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER,
     *(EthAddress(number.to_bytes(20, "big")) for number in (*range(0x12), 0x100)),
@@ -347,69 +117,10 @@ _NEVER_SENDERS: Final = frozenset((
 """Addresses that forge never uses as senders: 0, its own ones, and Ethereum's precompiles."""
 
 
-class SequenceStep(NamedTuple):
-    """One call of a sequence."""
-
-    sender: EthAddress
-    target: FuzzTarget
-    arguments: tuple[Any, ...]
-    delay: BlockDelay = NO_DELAY
-    """Delay before the call."""
-
-    @property
-    def calldata(self) -> bytes:
-        """Calldata of the call."""
-        return self.target.selector + (encode(self.target.types, self.arguments) if self.arguments else b"")
-
-    @property
-    def call(self) -> ExecutorCall:
-        """The call without its delay."""
-        return ExecutorCall(self.sender, self.target.address, self.calldata)
-
-    def example(self) -> CounterExample:
-        """Return the call in the form of results."""
-        return CounterExample(
-            self.calldata,
-            arguments_text(self.target.entry["inputs"], self.arguments),
-            checksummed(self.sender),
-            self.target.contract,
-            checksummed(self.target.address),
-            signature(self.target.entry),
-            arguments_text(self.target.entry["inputs"], self.arguments, raw=True),
-            delay=self.delay,
-        )
-
-    def with_delays_of(self, removed: Sequence[SequenceStep]) -> SequenceStep:
-        """Return the step with the delays of removed steps added to its own."""
-        delay = self.delay.plus([step.delay for step in removed])
-        return self if delay == self.delay else self._replace(delay=delay)
-
-
-class SequencePrefixes:
-    """Prefixes for later sequences: calls that reached something new, so that multi-step states are found stepwise.
-
-    Something new is a function that succeeds and writes values of other magnitudes than before.
-    """
-
-    def __init__(self) -> None:
-        self._seen: set[tuple[EthAddress, bytes, frozenset[int]]] = set()
-        self._prefixes: list[tuple[SequenceStep, ...]] = []
-
-    def add(self, rng: Random, steps: Sequence[SequenceStep], outcome: RawCallResult) -> None:
-        """Store the calls, all of which succeeded, if the last one reached something new."""
-        target = steps[-1].target
-        key = (target.address, target.selector, frozenset([word.bit_length() for word in outcome.touched_words]))
-        if key in self._seen or len(self._seen) == _MAX_SEEN:
-            return
-        self._seen.add(key)
-        if len(self._prefixes) < _MAX_PREFIXES:
-            self._prefixes.append(tuple(steps))
-        else:
-            self._prefixes[rng.randrange(_MAX_PREFIXES)] = tuple(steps)
-
-    def choose(self, rng: Random) -> tuple[SequenceStep, ...]:
-        """Return the calls that a sequence begins with; usually none."""
-        return rng.choice(self._prefixes) if self._prefixes and rng.random() < _PREFIX_SHARE else ()
+def with_delays_of(step: CampaignStep, removed: Sequence[CampaignStep]) -> CampaignStep:
+    """Return a step with the delays of removed steps added to its own."""
+    delay = BlockDelay(step.seconds, step.blocks).plus([BlockDelay(each.seconds, each.blocks) for each in removed])
+    return step._replace(seconds=delay.seconds, blocks=delay.blocks)
 
 
 def call_sequence(
@@ -427,10 +138,6 @@ def call_sequence(
         if not stage.call(selector(name)).success or stage.has_failed():
             return True
     return fails
-
-
-def _has_no_delay(step: SequenceStep) -> bool:
-    return step.delay == NO_DELAY
 
 
 def _has_end(stage: SuiteStage) -> bool:
@@ -458,36 +165,63 @@ class InvariantRun:
     """Functions that sequences call."""
     senders: list[EthAddress] = field(default_factory=list)
     excluded: frozenset[EthAddress] = frozenset()
-    _new_sender_share: float = 0.0
     _deadline: Deadline = field(default_factory=Deadline)
-    _prefixes: SequencePrefixes = field(default_factory=SequencePrefixes)
-    _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
-    _best: BestSequence[SequenceStep] | None = None
+    _campaign: Campaign = field(init=False)
+    _rng: Random = field(init=False)
+    """Chooses inputs of the corpus."""
+    _corpus: Corpus[tuple[CampaignStep, ...]] | None = None
+    _best: BestSequence[CampaignStep] | None = None
     _is_maximizing: bool = False
     _check_call: ExecutorCall | None = None
     """The call of the invariant, which the executor may make together with a step; None for a maximizing test."""
     _holds: bool = False
     """True if the invariant was checked in the current state, or in one that no call has changed since."""
-    _last: list[SequenceStep] = field(default_factory=list)
-    """Calls of the latest sequence that succeeded."""
+    _last: list[CampaignStep] = field(default_factory=list)
+    """Successful calls of the latest sequence of a test that passes."""
 
     def run(self) -> TestResult:
         """Execute sequences until all runs are done or one breaks the invariant."""
         ended = self.begin()
         if ended is not None:
             return ended
-        stage = self.stage
-        name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
-        rng = Random(name)  # noqa: S311  # repeatable
-        values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
-        stage.executor.restore(self.ready)
-        if not self.senders:
-            self.senders, self._new_sender_share = [values.address() for _ in range(_SENDERS)], _NEW_SENDER_SHARE
-            for sender in self.senders:
-                stage.executor.touch(sender)
-            self.ready = stage.executor.snapshot()
-        again = self.failure_of(self.stored)
+        self._rng = Random(self._name)  # noqa: S311  # repeatable
+        with self._opened() as self._campaign:
+            for sender in () if self.senders else self._campaign.senders:  # an account costs as much as a call
+                self.stage.executor.touch(sender)
+            self.ready = self.stage.executor.snapshot()
+            return self._run()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Campaign]:
+        """Open the test's campaign for the context, in the state after `setUp`."""
+        stage, settings = self.stage, self.settings
+        executor = stage.executor
+        fixtures = find_fixtures(stage)
+        executor.restore(self.ready)
+        targets = [
+            CampaignTarget(
+                target.address, target.selector,
+                parameter_messages(target.entry, self.dictionary.enum_size, fixtures),
+            )
+            for target in self.targets
+        ]  # fmt: skip
+        plan = CampaignPlan(
+            self._name, keeps=True, depth=settings.depth, targets=targets, senders=self.senders,
+            dictionary=self.dictionary.message(), max_rejects=settings.max_assume_rejects,
+            weight=settings.dictionary_weight, has_storage=self.dictionary.takes_storage,
+            max_seconds=settings.max_time_delay, max_blocks=settings.max_block_delay,
+            fails_on_revert=settings.fail_on_revert, excluded=self.excluded,
+            shows_logs=executor.cheatcodes.settings.shows_logs, shown=log_topics(),
+        )  # fmt: skip
+        with opened_campaign(executor, plan) as campaign:
+            yield campaign
+
+    @property
+    def _name(self) -> str:
+        return f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
+
+    def _run(self) -> TestResult:
+        again = self._failure_of(self._steps_of(self.stored))
         if again is not None:
             return replace(again, runs=1, calls=1, reverts=1, is_replayed=True)  # forge's figures
         self._deadline = Deadline(self.settings.timeout)
@@ -495,17 +229,12 @@ class InvariantRun:
         if begun is not None:
             return begun
         while self.runs < self.settings.runs and not self._deadline.is_over():
-            self._begin_sequence()
-            self.dictionary.forget_runs()
-            stage.executor.records_slots = self.dictionary.takes_storage
-            calls = self.calls
-            try:
-                failure = self._sequence(rng, values)
-            finally:
-                stage.executor.records_slots = False
+            failure = self._sequence()
+            figures = self._campaign.figures
+            self.reverts += figures.reverts
             if failure is not None:
-                self.calls = calls  # as in forge, the counts exclude the failing run
                 return self._failure(*failure)
+            self.calls += figures.calls  # as in forge, the counts exclude the failing run
             self.runs += 1
         return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
 
@@ -516,32 +245,34 @@ class InvariantRun:
         if not self._is_maximizing:
             self._check_call = ExecutorCall(stage.sender, stage.address, selector(self.test.signature))
         if self.test.entry["inputs"]:
-            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
+            return self._ended(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
         outcome = stage.call(selector(self.test.signature), commit=False)
         if stage.is_skip(outcome):
             self.runs = self.calls = self.reverts = 1  # forge's figures for a skipped test
-            return self._result(*stage.verdict(outcome))
+            return self._ended(*stage.verdict(outcome))
         stage.executor.restore(self.ready)
         try:
             self.targets = find_targets(stage)
         except NoTargets as lack:
-            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {lack}")
+            return self._ended(CaseStatus.FAILURE, f"{_NO_SET_UP}: {lack}")
         filters = TargetFilters(stage)
         self.excluded = _NEVER_SENDERS.union(filters.addresses("excludeSenders"))
         self.senders = [sender for sender in filters.addresses("targetSenders") if sender not in self.excluded]
         stage.executor.restore(self.ready)
         broken = self._check()
-        return None if broken is None else self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
+        return None if broken is None else self._ended(CaseStatus.FAILURE, f"{_NO_SET_UP}: {broken}")
 
     def failure_of(self, calls: Sequence[StoredCall]) -> TestResult | None:
         """Return the failure of calls if they are calls of targets and break the invariant."""
-        steps = self._steps_of(calls)
+        with self._opened() as self._campaign:
+            return self._failure_of(self._steps_of(calls))
+
+    def _failure_of(self, steps: Sequence[CampaignStep]) -> TestResult | None:
         found = self._replay(steps) if steps else None
         if found is None:
             return None
         count, why = found
-        examples = tuple(step.example() for step in steps[:count])
-        return self._result(CaseStatus.FAILURE, why, examples, len(steps))
+        return self._result(CaseStatus.FAILURE, why, self._examples(steps[:count]), len(steps))
 
     def _begin_corpus(self) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if a sequence fails."""
@@ -550,8 +281,13 @@ class InvariantRun:
         if folder is None or not settings.collects_edges:
             return None
 
-        def write(steps: tuple[SequenceStep, ...]) -> None:
-            folder.write([StoredCall(step.sender, step.target.address, step.calldata, step.delay) for step in steps])
+        def write(steps: tuple[CampaignStep, ...]) -> None:
+            folder.write([
+                StoredCall(
+                    step.sender, self.targets[step.target].address, step.data, BlockDelay(step.seconds, step.blocks)
+                )
+                for step in steps
+            ])  # fmt: skip
 
         corpus = self._corpus = Corpus.of(settings, stage.executor, SEQUENCE_MUTATION_SHARE, write)
         for calls in folder.read():
@@ -569,153 +305,127 @@ class InvariantRun:
                 return self._failure(steps[: failure[0]], failure[1])
         return None
 
-    def _steps_of(self, calls: Sequence[StoredCall]) -> list[SequenceStep]:
+    def _steps_of(self, calls: Sequence[StoredCall]) -> list[CampaignStep]:
         """Return stored calls as steps; empty if one of them is not a call of a target."""
-        targets = {(target.address, target.selector): target for target in self.targets}
+        targets = {(target.address, target.selector): number for number, target in enumerate(self.targets)}
         steps = []
         for call in calls:
-            target = targets.get((EthAddress(call.address), call.calldata[:4]))
-            if target is None:
+            number = targets.get((EthAddress(call.address), call.calldata[:4]))
+            if number is None:
                 return []
             try:
-                arguments = tuple(decode_arguments(target.types, call.calldata[4:]))
+                decode_arguments(self.targets[number].types, call.calldata[4:])
             except CheatcodeFailure:
                 return []
-            steps.append(SequenceStep(EthAddress(call.sender), target, arguments, call.delay))
+            steps.append(CampaignStep(EthAddress(call.sender), number, call.calldata, *call.delay))
         return steps
 
-    def _sequence(self, rng: Random, values: Values) -> tuple[list[SequenceStep], str] | None:
-        steps: list[SequenceStep] = []
-        rejects = 0
-        corpus = self._corpus
-        of = None if corpus is None else corpus.choose(rng)
-        begun = iter(self._prefixes.choose(rng) if of is None else self._mutate(rng, values, of))
-        done: list[SequenceStep] = []
-        newest: tuple[SequenceStep, ...] = ()
-        for step, outcome in self._executed(self._batches(steps, begun, lambda: self._step(rng, values))):
-            self._count(step, outcome)
-            if is_rejected(outcome):
-                rejects += 1
-                if corpus is not None:
-                    corpus.discard_edges()
-                if rejects > self.settings.max_assume_rejects:
-                    return [], f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
-                continue
-            steps.append(step)
-            self.calls += 1
-            self.reverts += not outcome.success
-            if outcome.success:
-                self.dictionary.add_outcome(outcome)
-                done.append(step)
-                self._prefixes.add(rng, done, outcome)
-                self._record_best(done)
-            if corpus is not None and corpus.reached_new_edges():
-                newest = tuple(done) if outcome.success else (*done, step)
-            why = self._end_reason(outcome)
-            if why is not None:
-                break
+    def _sequence(self) -> tuple[list[CampaignStep], str] | None:
+        """Execute a sequence; return its calls and the reason if it fails."""
+        corpus, campaign = self._corpus, self._campaign
+        of = None if corpus is None else corpus.choose(self._rng)
+        self._begin_sequence()
+        if corpus is None or of is None:
+            campaign.begin()
         else:
-            why = self._check_after_invariant()
-        if newest and corpus is not None:
-            corpus.add(newest, of)
-        self._last = done
-        return None if why is None else (steps, why)
-
-    def _batches(
-        self, steps: Sequence[SequenceStep], begun: Iterator[SequenceStep], draw: Callable[[], SequenceStep]
-    ) -> Iterator[list[SequenceStep]]:
-        """Yield steps, drawn a batch at a time, until the sequence has its length."""
-        while len(steps) < self.settings.depth and not self._deadline.is_over():
+            campaign.begin(self._mutate(corpus, of))
+        newest: tuple[CampaignStep, ...] = ()
+        why = None
+        while why is None and not self._deadline.is_over() and (step := campaign.next()) is not None:
             if self._deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None, last=()))
-            yield [next(begun, None) or draw() for _ in range(min(BATCH, self.settings.depth - len(steps)))]
+            outcome = self._execute(step)
+            if outcome is None:
+                continue
+            if is_rejected(outcome):
+                if corpus is not None:
+                    corpus.discard_edges()
+                limit = self.settings.max_assume_rejects
+                if campaign.figures.rejects > limit:
+                    return [], f"`vm.assume` rejected too many inputs ({limit} allowed)"
+                continue
+            if corpus is not None and corpus.reached_new_edges():
+                *before, last = campaign.steps
+                newest = (*(each for each in before if each.success), last)
+            if self._is_maximizing and outcome.success:
+                self._record_best()
+            why = self._end_reason(outcome)
+        why = why or self._check_after_invariant()
+        if newest and corpus is not None:
+            corpus.add(newest, of)
+        steps = campaign.steps
+        self._last = [step for step in steps if step.success]
+        return None if why is None else (steps, why)
 
-    def _mutate(self, rng: Random, values: Values, of: CorpusInput[tuple[SequenceStep, ...]]) -> list[SequenceStep]:
+    def _mutate(
+        self, corpus: Corpus[tuple[CampaignStep, ...]], of: CorpusInput[tuple[CampaignStep, ...]]
+    ) -> list[CampaignStep]:
         """Return a mutated sequence of the corpus."""
-        assert self._corpus is not None
+        campaign = self._campaign
 
-        def change(step: SequenceStep) -> SequenceStep:
-            if not step.arguments:
-                return self._step(rng, values)
-            inputs = step.target.entry["inputs"]
-            found = mutate_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
-            return step._replace(arguments=tuple(found))
+        def change(step: CampaignStep) -> CampaignStep:
+            if not self.targets[step.target].types:
+                return campaign.draw(self._rng.randrange(len(self.targets)))
+            return step._replace(data=campaign.mutate(step.target, step.data, campaign.draw(step.target).data))
 
-        return mutate_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
-
-    def _step(self, rng: Random, values: Values) -> SequenceStep:
-        target = rng.choice(self.targets)
-        sender = values.address() if rng.random() < self._new_sender_share else rng.choice(self.senders)
-        while sender in self.excluded:
-            sender = EthAddress(rng.randbytes(20))
-        arguments = tuple(values.arguments(target.entry["inputs"]))
-        delay = random_delay(rng, self.settings.max_time_delay, self.settings.max_block_delay)
-        return SequenceStep(sender, target, arguments, delay)
+        return mutate_sequence(self._rng, of.input, corpus.other(self._rng), change, self.settings.depth)
 
     def _begin_sequence(self) -> None:
         """Restore the state after `setUp`, in which the invariant holds."""
         self.stage.executor.restore(self.ready)
         self._holds = True
 
-    def _executed(self, batches: Iterable[Sequence[SequenceStep]]) -> Iterator[tuple[SequenceStep, RawCallResult]]:
-        """Execute steps, and yield each with its outcome; the steps after it may have run, too.
+    def _execute(self, step: CampaignStep) -> RawCallResult | None:
+        """Execute the campaign's next call, and those that follow it; return the last outcome if it needs attention.
 
         A rejected one changes neither the state, nor the block, nor what cheatcodes set.
         """
-        for steps in batches:
-            at = 0
-            while at < len(steps):
-                for outcome in self._execute(steps[at : at + BATCH]):
-                    step = steps[at]
-                    at += 1
-                    if not is_rejected(outcome):
-                        self._holds = self._holds and step.delay == NO_DELAY and not outcome.may_change_state
-                    yield step, outcome
+        executor, campaign, corpus = self.stage.executor, self._campaign, self._corpus
+        is_alone = self._is_maximizing or corpus is not None
+        check, always = None if is_alone else self._check_call, not self._holds or bool(step.seconds or step.blocks)
 
-    def _execute(self, steps: Sequence[SequenceStep]) -> list[RawCallResult]:
-        """Execute the first steps, at least one."""
-        step, machine = steps[0], self.stage.executor.machine
-        block = machine.context
-        apply_delay(machine, step.delay)
-        if self._corpus is not None:
-            outcomes = [self._traced(self._corpus, step)]
-        else:
-            together = step.delay == NO_DELAY and not self._is_maximizing
-            calls = [step.call for step in (takewhile(_has_no_delay, steps) if together else (step,))]
-            outcomes = self.stage.executor.call_or_undo(calls, self._check_call, not (self._holds and together))
-        if is_rejected(outcomes[0]) and step.delay != NO_DELAY:
-            machine.context = block
-        return outcomes
+        def call() -> RawCallResult | None:
+            return executor.call_next(campaign, commit=True, check=check, always=always, alone=is_alone)
 
-    def _traced(self, corpus: Corpus[tuple[SequenceStep, ...]], step: SequenceStep) -> RawCallResult:
-        """Execute a step's call, and record its edges for the corpus; a rejected call has no effect."""
-        executor, here = self.stage.executor, self.stage.executor.snapshot()
-        function = step.target.address, step.target.selector
-        outcome = corpus.trace(function, lambda: executor.call(*step.call), lambda: executor.restore(here))
-        if is_rejected(outcome):
-            executor.drop(here)
-        else:
-            executor.commit_snapshot()
+        def call_alone() -> RawCallResult:
+            outcome = call()
+            assert outcome is not None
+            return outcome
+
+        outcome = call() if corpus is None else self._traced(corpus, step, call_alone)
+        if outcome is None:
+            self._holds = False
+            return None
+        if outcome.holds is not None:
+            self._holds = outcome.holds
+        elif not is_rejected(outcome):
+            self._holds = self._holds and not outcome.may_change_state
+        if not outcome.is_counted:
+            take_outcome(campaign, outcome)
+            return outcome
+        return outcome if is_rejected(outcome) else None
+
+    def _traced(
+        self, corpus: Corpus[tuple[CampaignStep, ...]], step: CampaignStep, call: Callable[[], RawCallResult]
+    ) -> RawCallResult:
+        """Execute a step's call, and record its edges for the corpus."""
+        executor, target = self.stage.executor, self.targets[step.target]
+        here = executor.snapshot()
+        outcome = corpus.trace((target.address, target.selector), call, lambda: executor.restore(here))
+        executor.commit_snapshot()
         return outcome
-
-    def _count(self, step: SequenceStep, outcome: RawCallResult) -> None:
-        counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
-        is_discarded = is_rejected(outcome)
-        counts[0] += 1
-        counts[1] += not outcome.success and not is_discarded
-        counts[2] += is_discarded
 
     def _end_reason(self, outcome: RawCallResult) -> str | None:
         """Return the reason to end the sequence, or None to continue."""
         if not outcome.success and (self.settings.fail_on_revert or is_failed_assertion(outcome)):
             return self.stage.reason(outcome)
-        if outcome.can_have_failed and self.stage.has_failed():
+        if self.stage.has_failed():
             return _FAILED
         if self._is_maximizing:
             return None  # its return value or revert is not a failure
         if self._holds or not outcome.success:  # as in forge, since a reverted call changes no state
             return None
-        why = None if outcome.has_passed else self._check()
+        why = self._check()
         self._holds = why is None
         return why
 
@@ -753,53 +463,73 @@ class InvariantRun:
         finally:
             self.stage.executor.drop(here)
 
-    def _record_best(self, steps: Sequence[SequenceStep]) -> None:
-        """Remember these calls if a maximizing test now returns its largest value."""
-        value = self._value() if self._is_maximizing else None
+    def _record_best(self) -> None:
+        """Remember the sequence if a maximizing test now returns its largest value."""
+        value = self._value()
         if value is not None and (self._best is None or value > self._best.value):
-            self._best = BestSequence(value, tuple(steps))
+            self._best = BestSequence(value, [step for step in self._campaign.steps if step.success])
 
-    def _maximum(self, found: BestSequence[SequenceStep]) -> TestResult:
+    def _maximum(self, found: BestSequence[CampaignStep]) -> TestResult:
         """Return the result of a maximizing test, with its best sequence shortened."""
         best, limit = found, ShrinkLimit(self.stage.executor.setting)
 
-        def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
+        def reaches(steps: Sequence[CampaignStep]) -> tuple[int, str] | None:
             nonlocal best
-            self._begin_sequence()
-            for number, (_, outcome) in enumerate(self._executed([steps]), 1):
-                limit.count(outcome)
+            for number, outcome in enumerate(self._replayed(steps), 1):
+                if outcome is None:
+                    continue
+                limit.count(max(outcome.gas_used, LEAST_GAS))
                 value = self._value() if outcome.success and not self.stage.has_failed() else None
                 if value is not None and value >= best.value:
                     best = BestSequence(value, tuple(steps[:number]))
                     return number, ""
             return None
 
-        shrink(found.steps, "", reaches, self.settings.shrink_run_limit, SequenceStep.with_delays_of, limit.is_over)
-        examples = tuple(step.example() for step in best.steps)
-        return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
+        shrink(found.steps, "", reaches, self.settings.shrink_run_limit, with_delays_of, limit.is_over)
+        result = self._result(CaseStatus.SUCCESS, None, self._examples(best.steps), len(found.steps))
+        return replace(result, best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
-    def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
+    def _failure(self, steps: list[CampaignStep], reason: str) -> TestResult:
         limit, tries = ShrinkLimit(self.stage.executor.setting), self.settings.shrink_run_limit
-        best, why = shrink(
-            steps, reason, lambda rest: self._replay(rest, limit), tries, SequenceStep.with_delays_of, limit.is_over
-        )
-        return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
-    def _replay(self, steps: Sequence[SequenceStep], limit: ShrinkLimit | None = None) -> tuple[int, str] | None:
+        def fails(rest: Sequence[CampaignStep]) -> tuple[int, str] | None:
+            found = self._replay(rest)
+            limit.count(self._campaign.figures.gas)
+            return found
+
+        best, why = shrink(steps, reason, fails, tries, with_delays_of, limit.is_over)
+        return self._result(CaseStatus.FAILURE, why, self._examples(best), len(steps))
+
+    def _replay(self, steps: Sequence[CampaignStep]) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
-        self._begin_sequence()
-        for number, (_, outcome) in enumerate(self._executed([steps]), 1):
-            if limit is not None:
-                limit.count(outcome)
-            if is_rejected(outcome):
+        for outcome in self._replayed(steps):
+            if self._campaign.figures.rejects:
                 return None
-            why = self._end_reason(outcome)
+            why = None if outcome is None else self._end_reason(outcome)
             if why is not None:
-                return number, why
+                return self._campaign.figures.calls, why
         why = self._check_after_invariant()
         return None if why is None else (len(steps), why)
+
+    def _replayed(self, steps: Sequence[CampaignStep]) -> Iterator[RawCallResult | None]:
+        """Replay a sequence, and yield the outcomes of `_execute`."""
+        self._begin_sequence()
+        self._campaign.begin(steps, is_replay=True)
+        while (step := self._campaign.next()) is not None:
+            yield self._execute(step)
+
+    def _examples(self, steps: Sequence[CampaignStep]) -> tuple[CounterExample, ...]:
+        return tuple([self.targets[step.target].example(step) for step in steps])
+
+    def _ended(self, status: CaseStatus, reason: str | None) -> TestResult:
+        """Return the result of a test that has ended before its first sequence."""
+        return TestResult(
+            self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
+            reverts=self.reverts, seed=self.seed,
+            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
+        )  # fmt: skip
 
     def _result(
         self,
@@ -807,19 +537,21 @@ class InvariantRun:
         reason: str | None,
         example: tuple[CounterExample, ...] = (),
         steps: int = 0,
-        last: Sequence[SequenceStep] | None = None,
+        last: Sequence[CampaignStep] | None = None,
     ) -> TestResult:
         """Return a result; `last` are the calls of its last sequence, by default the latest ones of a success."""
         if last is None:
             last = self._last if status is CaseStatus.SUCCESS else ()
-        return TestResult(
-            self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
-            reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
-            last_run=tuple(step.example() for step in last),
-            edges=None if self._corpus is None else self._corpus.figures(),
-            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
+        return replace(
+            self._ended(status, reason), counterexample=example, shrunk_from=steps, metrics=self._table(),
+            last_run=self._examples(last), edges=None if self._corpus is None else self._corpus.figures(),
         )  # fmt: skip
 
     def _table(self) -> tuple[CallMetrics, ...]:
-        shown = self._metrics if self.settings.shows_metrics else {}
-        return tuple(CallMetrics(*key, *counts) for key, counts in sorted(shown.items()))
+        """Return the numbers of calls by contract and name of the function."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for target, figures in zip(self.targets, self._campaign.targets, strict=True):
+            if figures.calls and self.settings.shows_metrics:
+                row = found.setdefault((target.contract, str(target.entry["name"])), [0, 0, 0])
+                row[:] = map(add, row, figures)
+        return tuple(CallMetrics(*key, *counts) for key, counts in sorted(found.items()))

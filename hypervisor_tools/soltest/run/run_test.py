@@ -30,6 +30,7 @@ from hypervisor_tools.soltest.execution.values import (
     SourceLiterals,
     StateWords,
     own_literals,
+    packed_words,
     pushed_words,
 )
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall, load_failing_input, load_failing_sequence
@@ -470,11 +471,10 @@ class ContractRunner:
 
     def _state_words(self, stage: SuiteStage) -> StateWords:
         executor, since = self.executor, stage.first_actor
-        slots = dict.fromkeys(chain.from_iterable(islice(executor.slots(since), MAX_WORDS)))
         return StateWords(
-            tuple(int.from_bytes(address, "big") for address in executor.accounts(since)),
-            tuple(tuple(dict.fromkeys(pushed_words(code))) for _, code in executor.contracts(since)),
-            tuple(slots),
+            packed_words(int.from_bytes(address, "big") for address in executor.accounts(since)),
+            tuple(packed_words(pushed_words(code)) for _, code in executor.contracts(since)),
+            packed_words(chain.from_iterable(islice(executor.slots(since), MAX_WORDS))),
             frozenset(stage.libraries.values()),
         )
 

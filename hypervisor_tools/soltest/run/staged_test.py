@@ -142,7 +142,7 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: ExecutorSnap
     result = run.run()
     if not result.counterexample:
         if not fails and run.last:
-            return run.calldata(run.last)
+            return run.last
         if result.status is CaseStatus.SUCCESS:
             raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
         ends = "is skipped" if result.status is CaseStatus.SKIPPED else "fails without an input"

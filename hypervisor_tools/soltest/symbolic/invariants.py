@@ -18,8 +18,9 @@ from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.execution.discovery import has_special, tests_of
 from hypervisor_tools.soltest.execution.results import CaseKind, TestResult
 from hypervisor_tools.soltest.execution.values import Dictionary
-from hypervisor_tools.soltest.fuzz.invariants import FuzzTarget, InvariantRun, is_maximizing
+from hypervisor_tools.soltest.fuzz.invariants import InvariantRun, is_maximizing
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
+from hypervisor_tools.soltest.fuzz.targets import FuzzTarget
 from hypervisor_tools.soltest.symbolic.inputs import arguments, number_of, shapes
 from hypervisor_tools.soltest.symbolic.path import FIRST_SYMBOLIC, Account, Code, Path, Storage
 from hypervisor_tools.soltest.symbolic.run import Explorer, StartState, SymbolicRun, end_transaction, enter

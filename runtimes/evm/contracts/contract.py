@@ -5,7 +5,7 @@ A successful send may have changed the state (re-entrancy, a delegate call to it
 moved; a failed send was rolled back, so nothing is reloaded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,29 +88,31 @@ class Slots:
     def get(self, key: int) -> int:
         """Return the word in a slot."""
         kamt = self._kamt
+        return 0 if kamt is None else self._priced(kamt, kamt.get, key)
+
+    def set(self, key: int, value: int) -> int:
+        """Write a word, 0 to remove the slot; return the word that was there."""
+        kamt = self._kamt
         if kamt is None:
-            return 0
+            if not value:
+                return 0
+            kamt = self._kamt = self._open_tree()
+        before = self._priced(kamt, kamt.replace, key, value)
+        if before != value:
+            self._is_empty = False
+        return before
+
+    def _priced(self, kamt: Kamt, access: Callable[..., int], *words: int) -> int:
+        """Return the word that an access to the tree returns, and charge for the paths that it compares."""
         before = kamt.compared_bits
         try:
-            word = kamt.get(key)
+            word = access(*words)
         except _INVALID as error:
             raise _invalid_slots(error) from None
         if kamt.compared_bits != before:
             syscalls, rules = self._services
             syscalls.charge("OnEvmNode", (kamt.compared_bits - before) * rules.path_bit_price)
         return word
-
-    def set(self, key: int, value: int) -> int:
-        """Write a word, 0 to remove the slot; return the word that was there."""
-        before = self.get(key)  # opens and charges for the nodes that the tree needs to write the word
-        if before != value:
-            self._is_empty = False
-            self._kamt = self._kamt or self._open_tree()
-            try:
-                self._kamt.set(key, value)
-            except _INVALID as error:
-                raise _invalid_slots(error) from None
-        return before
 
     def flush(self) -> Cid:
         """Write the changed nodes, also those that are as before, and return the root."""

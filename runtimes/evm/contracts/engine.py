@@ -17,7 +17,7 @@ from hypervisor.errors import HypervisorError, OutOfGas
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import Tracer
 from runtimes.evm.contracts.code import Code
-from runtimes.evm.contracts.gas_table import GasTable
+from runtimes.evm.contracts.gas_table import OperandPrices
 from runtimes.evm.contracts.opcodes import Opcode
 
 
@@ -70,8 +70,8 @@ class EngineRules(Protocol):
         """`filecoin` or `ethereum`, which differ in the opcodes that leave a frame."""
 
     @property
-    def gas(self) -> GasTable:
-        """Dynamic gas prices of opcodes."""
+    def operands(self) -> OperandPrices:
+        """Dynamic gas of exponents and divisions."""
 
     def copy_gas(self, size: int) -> int:
         """Return the gas for copying `size` bytes within memory."""

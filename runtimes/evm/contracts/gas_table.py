@@ -30,7 +30,7 @@ def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
 
 
 class GasTable(NamedTuple):
-    """Prices of Cancun by default. Filecoin's frames only use `exp_byte`."""
+    """Prices of Cancun by default. Filecoin's frames use `OperandPrices` instead."""
 
     exp_byte: int = 50  # EIP-160
     memory_word: int = 3
@@ -89,3 +89,46 @@ class GasTable(NamedTuple):
 
 
 CANCUN_GAS: Final = GasTable()
+
+_MACHINE_WORD, _HALF_WORD = 64, 32
+DivisionPrices = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Prices of a division by at most 32 bits, by at most 64, and by more: once, and for each 64 bits of the quotient."""
+_FLAT: Final[DivisionPrices] = (0, 0), (0, 0), (0, 0)
+
+
+class OperandPrices(NamedTuple):
+    """What the operands of EXP and of divisions add to the static gas of these opcodes, in frames of our engines."""
+
+    exponent: tuple[int, int, int]
+    """Prices of an exponent's bytes, its bits, and its bits that are one."""
+    divisions: tuple[DivisionPrices, DivisionPrices, DivisionPrices] = (_FLAT, _FLAT, _FLAT)
+    """Prices of DIV, MOD, SDIV and SMOD, of ADDMOD, and of MULMOD."""
+
+    @property
+    def prices_divisions(self) -> bool:
+        """True if the price of a division depends on its operands."""
+        return self.divisions[0][2][0] != 0
+
+    def power(self, exponent: int) -> int:
+        """Return the price of EXP's exponent."""
+        size, bit, one = self.exponent
+        bits = exponent.bit_length()
+        return size * (bits + 7 >> 3) + bit * bits + one * exponent.bit_count()
+
+    def division(self, kind: int, bits: int, divisor_bits: int) -> int:
+        """Return the price of a division of a number of `bits`; `kind` is an index of `divisions`.
+
+        DIV, MOD, SDIV and SMOD of numbers of at most 64 bits have the static price.
+        """
+        if (bits <= _MACHINE_WORD and kind == 0) or divisor_bits == 0 or bits < divisor_bits:
+            return 0
+        size = 0 if divisor_bits <= _HALF_WORD else 1 if divisor_bits <= _MACHINE_WORD else 2
+        once, rate = self.divisions[kind][size]
+        return once + rate * (bits - divisor_bits) // _MACHINE_WORD
+
+
+FILECOIN_OPERANDS: Final = OperandPrices(
+    exponent=(0, 4, 5),
+    divisions=(((0, 0), (1, 5), (6, 12)), ((15, 0), (17, 6), (22, 16)), ((14, 3), (10, 10), (31, 18))),
+)
+"""Prices under Filecoin's rules, fitted to the work of the official actor as those of `contracts.opcodes`."""

@@ -15,7 +15,7 @@ from hypervisor.gas import PriceList
 from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.types import ActorID
 from hypervisor.versions.network_versions import LATEST, NetworkVersion
-from runtimes.evm.contracts.gas_table import CANCUN_GAS, GasTable
+from runtimes.evm.contracts.gas_table import FILECOIN_OPERANDS, OperandPrices
 from runtimes.evm.contracts.opcodes import FILECOIN_OPCODES, OPCODE_NUMBERS, Opcode
 from store.cid import CBOR, DAG_CBOR
 
@@ -124,8 +124,8 @@ class EvmRules(NamedTuple):
     """Bytes copied within memory per EVM gas: about WASM's 0.4 gas per byte."""
     transfer_gas_limit: int = 10_000_000
     """Gas limit of a call with the gas operand of Solidity's transfer() and send()."""
-    gas: GasTable = CANCUN_GAS
-    """Dynamic gas, of which only the price of an exponent's bytes applies here."""
+    operands: OperandPrices = FILECOIN_OPERANDS
+    """Dynamic gas of exponents and divisions."""
     family: str = "filecoin"
     """The family of opcode variants that engines use: those of the official actor."""
     reserved: frozenset[EthAddress] = frozenset()

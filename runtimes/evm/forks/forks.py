@@ -16,7 +16,7 @@ from bridge.ethereum.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, GAS_PER
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, PrecompileTable
 from runtimes.evm.contracts import gas_table
-from runtimes.evm.contracts.gas_table import CANCUN_GAS, GasTable, words
+from runtimes.evm.contracts.gas_table import CANCUN_GAS, GasTable, OperandPrices, words
 from runtimes.evm.contracts.opcodes import Opcode
 from runtimes.evm.contracts.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address, precompiles_with
 from runtimes.evm.forks import fork_opcodes as opcodes
@@ -177,6 +177,11 @@ class Fork(NamedTuple):
     def creation_returns(self) -> bool:
         """True: a creation sets the return data."""
         return True
+
+    @property
+    def operands(self) -> OperandPrices:
+        """Dynamic gas of exponents."""
+        return OperandPrices((self.gas.exp_byte, 0, 0))
 
     @property
     def header_fields(self) -> tuple[str, ...]:

@@ -187,9 +187,10 @@ class FastInstance:
             prices = [_NO_OPCODE] * 256
             for opcode, row in rules.opcodes.items():
                 prices[opcode] = row.gas
+            prices += rules.operands.exponent
+            prices += [price for kind in rules.operands.divisions for pair in kind for price in pair]
             self.pass_in(b"".join(price.to_bytes(8, "little") for price in prices))
-            more = rules.copied_bytes_per_gas, rules.creation_returns, rules.gas.exp_byte
-            self.numbers[0], self.numbers[1], self.numbers[2] = more
+            self.numbers[0], self.numbers[1] = rules.copied_bytes_per_gas, rules.creation_returns
             self._instance.enter_alone(GuestCommand.ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
             self._rule_sets.append(rules)

@@ -14,6 +14,7 @@ the host.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import floordiv, mod
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -163,10 +164,54 @@ def _exp(frame: FrameComputation) -> None:
     # STACK
     base, exponent = frame.stack_pop_ints(2)
     # GAS
-    frame.pay(frame.frame.rules.gas.exp_byte * ((exponent.bit_length() + 7) // 8))
+    frame.pay(frame.frame.rules.operands.power(exponent))
     # OPERATION
     frame.stack_push_int(pow(base, exponent, 1 << 256))
     # PROGRAM COUNTER: next
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 256) if word >> 255 else word
+
+
+def _truncated(dividend: int, divisor: int) -> int:
+    """Return the quotient of signed numbers, rounded towards 0, as a word."""
+    quotient = abs(dividend) // abs(divisor)
+    return (quotient if (dividend < 0) == (divisor < 0) else -quotient) % (1 << 256)
+
+
+def _remainder(dividend: int, divisor: int) -> int:
+    """Return the remainder of signed numbers, with the sign of the dividend, as a word."""
+    remainder = abs(dividend) % abs(divisor)
+    return (-remainder if dividend < 0 else remainder) % (1 << 256)
+
+
+def _dividing(operate: Callable[[int, int], int], is_signed: bool = False) -> Callable[[FrameComputation], None]:
+    def divide(frame: FrameComputation) -> None:
+        # STACK
+        a, b = map(_signed, frame.stack_pop_ints(2)) if is_signed else frame.stack_pop_ints(2)
+        # GAS
+        frame.pay(frame.frame.rules.operands.division(0, a.bit_length(), b.bit_length()))
+        # OPERATION
+        frame.stack_push_int(operate(a, b) if b else 0)
+        # PROGRAM COUNTER: next
+
+    return divide
+
+
+def _modular(is_product: bool) -> Callable[[FrameComputation], None]:
+    def divide(frame: FrameComputation) -> None:
+        # STACK
+        a, b, modulus = frame.stack_pop_ints(3)
+        # GAS
+        result = a * b if is_product else a + b
+        bits = a.bit_length() + b.bit_length() if is_product and result else result.bit_length()
+        frame.pay(frame.frame.rules.operands.division(1 + is_product, bits, modulus.bit_length()))
+        # OPERATION
+        frame.stack_push_int(result % modulus if modulus else 0)
+        # PROGRAM COUNTER: next
+
+    return divide
 
 
 def _jump_to(frame: FrameComputation, destination: int) -> None:
@@ -453,6 +498,9 @@ def _selfdestruct(frame: FrameComputation) -> None:
 
 
 OPCODE_FUNCTIONS: Final[Mapping[str, Callable[[FrameComputation], SubcallInputs | None]]] = MappingProxyType({
+    "DIV": _dividing(floordiv), "SDIV": _dividing(_truncated, is_signed=True),
+    "MOD": _dividing(mod), "SMOD": _dividing(_remainder, is_signed=True),
+    "ADDMOD": _modular(is_product=False), "MULMOD": _modular(is_product=True),
     "EXP": _exp, "CALLDATACOPY": _copy_from(lambda frame: frame.frame.calldata),
     "CODECOPY": _copy_from(lambda frame: frame.frame.code.data), "MCOPY": _mcopy,
     "CLZ": _clz, "BALANCE": _balance, "ORIGIN": _origin, "GASPRICE": _context("gas_price"),

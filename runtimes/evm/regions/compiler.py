@@ -18,7 +18,7 @@ from hypervisor.errors import InvalidModule
 from hypervisor.threads import once
 from runtimes.evm.contracts.engine import EngineRules
 from runtimes.evm.regions.blocks import MAX_REGION_SIZE, Region, choose, jumpdests_of
-from runtimes.evm.regions.emitter import ENTRY, RegionTooLarge, emit
+from runtimes.evm.regions.emitter import ENTRY, RegionTooLarge, emit, operation_name
 from runtimes.evm.regions.numbers import GuestCommand
 from runtimes.wasmtime.cache import ModuleCache, default_folder, load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
@@ -44,10 +44,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CompiledRegion:
-    """A compiled region and its entry positions."""
+    """A compiled region, its entry positions, and the guest's function that it imports for operations on words."""
 
     module: CompiledModule
     entries: tuple[int, ...]
+    operate: str
 
 
 @dataclass(slots=True)
@@ -149,7 +150,8 @@ class RegionCompiler:
             if found.compiled and found.size + len(wasm) > _MAX_CODE_SIZE:
                 found.is_full = True
                 return
-            made = CompiledRegion(load_or_compile(self._engine, wasm, self._modules, "region of EVM code"), new)
+            module = load_or_compile(self._engine, wasm, self._modules, "region of EVM code")
+            made = CompiledRegion(module, new, operation_name(rules.operands.prices_divisions))
             with self._lock:
                 found.entries.update(new)
                 found.compiled.append(made)
@@ -169,7 +171,7 @@ class RegionCompiler:
         while True:
             region = choose(code, roots, prices, limit)
             try:
-                wasm = emit(region, len(code)) if region.entries else b""
+                wasm = emit(region, len(code), rules.operands.prices_divisions) if region.entries else b""
             except RegionTooLarge:
                 if limit < _MIN_LIMIT:
                     raise
@@ -206,8 +208,8 @@ def new_compiler(limit: int) -> RegionCompiler:
     return RegionCompiler(own_engine(), modules, limit)
 
 
-_IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
-"""A region's imports, in order."""
+_IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION))
+"""A region's first imports, in order."""
 _TABLE: Final = b"__indirect_function_table"
 MAX_CODES: Final = 240
 """Number of hot codes of an instance, after which it is retired: the guest of frames has 256 numbers."""
@@ -233,7 +235,8 @@ class RegionTable:
             code.put_in += 1
             slot = self._slots.get(id(region))
             if slot is None:
-                slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), _IMPORTS, _TABLE)
+                imports = (*_IMPORTS, (region.operate.encode(), EXTERN_FUNCTION))
+                slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), imports, _TABLE)
                 self._slots[id(region)] = slot
                 self.compiled.append(region)
                 self.is_full = len(self.compiled) >= MAX_INSTANCES - 1

@@ -61,22 +61,30 @@ class RegionTooLarge(Exception):
     """Raised if a region's WASM exceeds the limit: such code is crafted to slow down compilers."""
 
 
-def emit(region: Region, code_size: int) -> bytes:
-    """Return the module. Raises RegionTooLarge."""
-    function, locals_count = _Emitter(region, code_size).function()
+def operation_name(prices_divisions: bool) -> str:
+    """Return the name of the guest's function for operations on words."""
+    return "operate_priced" if prices_divisions else "operate"
+
+
+def emit(region: Region, code_size: int, prices_divisions: bool = False) -> bytes:
+    """Return the module. Raises RegionTooLarge.
+
+    If `prices_divisions`, the price of a division depends on its operands, also on constant ones.
+    """
+    function, locals_count = _Emitter(region, code_size, prices_divisions).function()
     product, product_locals = multiplication(8)
     i32, i64 = wasm.I32, wasm.I64
     types = [
         wasm.function_type((i32,), ()),
         wasm.function_type((i32, i64), (i32,)),
-        wasm.function_type((i32, i32), ()),
+        wasm.function_type((i32, i32, i32, i64), (i64,)) if prices_divisions else wasm.function_type((i32, i32), ()),
         wasm.function_type((i64,) * 8, (i64,) * 4),
         wasm.function_type((i32, i64, i64, i64, i64), (i64,)),
     ]
     imports = [
         name("evm") + name("memory") + b"\x02\x00\x01",
         name("evm") + name("lengthen") + b"\x00\x01",
-        name("evm") + name("operate") + b"\x00\x02",
+        name("evm") + name(operation_name(prices_divisions)) + b"\x00\x02",
     ]
     bodies = [
         wasm.body([(product_locals, i64)], product),

@@ -162,9 +162,9 @@ FRAME_OPCODES: Final = {
 class RegionOperations(RegionStack):
     """Encodes all instructions except jumps."""
 
-    def __init__(self, region: Region, code_size: int) -> None:
+    def __init__(self, region: Region, code_size: int, prices_divisions: bool) -> None:
         super().__init__(region)
-        self._code_size = code_size
+        self._code_size, self._prices_divisions = code_size, prices_divisions
 
     # --- memory, calldata, the frame --------------------------------------------------------------------------
 
@@ -284,9 +284,9 @@ class RegionOperations(RegionStack):
             del stack[-2:]
             self._push(made)
         elif opcode in (0x04, 0x06):
-            self._divide(opcode)
+            self._divide(instruction)
         else:
-            self._operate(opcode, instruction.operands[0])
+            self._operate(instruction)
 
     def _encode_binary(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
         """Encode an opcode of two words, the upper one first; return None if it needs a function call."""
@@ -325,7 +325,7 @@ class RegionOperations(RegionStack):
                     return words.shift_left(b, min(number, 256))
                 case 0x1C:
                     return words.shift_right(b, min(number, 256))
-        if opcode in (0x04, 0x06) and divisor is not None:
+        if opcode in (0x04, 0x06) and divisor is not None and (size(a) <= 1 or not self._prices_divisions):
             if divisor == 0:
                 return constant(0)
             if divisor & (divisor - 1) == 0:
@@ -333,8 +333,9 @@ class RegionOperations(RegionStack):
                 return words.shift_right(a, bits) if opcode == 0x04 else words.and_(a, constant(divisor - 1))
         return None
 
-    def _divide(self, opcode: int) -> None:
+    def _divide(self, instruction: RegionInstruction) -> None:
         """Encode a quotient or remainder: of machine words if both operands fit, else by a function call."""
+        opcode, before = instruction.opcode, list(self._stack)
         stack, words, code = self._stack, self._words, self._code
         a, b = self._limbs(stack[-1]), self._limbs(stack[-2])
         operation = wasm.I64_DIV_U if opcode == 0x04 else wasm.I64_REM_U
@@ -356,7 +357,7 @@ class RegionOperations(RegionStack):
         code += wasm.I64_EQZ + wasm.I32_OR + wasm.IF
         self._store(b, index)
         self._store(a, index + 1)
-        self._call_operate(opcode, index + 1)
+        self._call_operate(instruction, index + 1, before, 2)
         offset = self._address(index)
         code += wasm.put(AT)
         for number, local in enumerate(result):
@@ -370,8 +371,9 @@ class RegionOperations(RegionStack):
         code += wasm.END
         self._push(((result[0],), (result[1],), (result[2],), (result[3],)))
 
-    def _operate(self, opcode: int, count: int) -> None:
+    def _operate(self, instruction: RegionInstruction) -> None:
         """Call the interpreter's module for an operation, with the operands in the stack's memory."""
+        count, before = instruction.operands[0], list(self._stack)
         operands = [self._stack.pop() for _ in range(count)]
         lowest = len(self._stack) - self._bottom
         words = [self._limbs(value) for value in operands]
@@ -379,8 +381,17 @@ class RegionOperations(RegionStack):
             self._claim(lowest + depth, operands)
         for depth, limbs in enumerate(reversed(words)):
             self._store(limbs, lowest + depth)
-        self._call_operate(opcode, lowest + count - 1)
+        self._call_operate(instruction, lowest + count - 1, before, 1)
         self._stack.append(Value(index=lowest))
 
-    def _call_operate(self, opcode: int, index: int) -> None:
-        self._code += wasm.i32(opcode) + wasm.get(TOP) + wasm.i32(WORD * index) + wasm.I32_ADD + wasm.call(OPERATE)
+    def _call_operate(self, instruction: RegionInstruction, index: int, before: list[Value], nested: int) -> None:
+        """Call `operate`; without gas for the operands the interpreter continues here, with the stack `before`."""
+        code = self._code
+        operands = wasm.i32(instruction.opcode) + wasm.get(TOP) + wasm.i32(WORD * index) + wasm.I32_ADD
+        if not self._prices_divisions:
+            code += operands + wasm.call(OPERATE)
+            return
+        code += wasm.get(RUNNING) + operands + wasm.get(GAS) + wasm.call(OPERATE)
+        code += wasm.tee(LEFT) + wasm.i64(0) + wasm.I64_LT_S + wasm.IF
+        self._leave_here(instruction.pc, before, self._rest, nested)
+        code += wasm.END + wasm.get(LEFT) + wasm.put(GAS)

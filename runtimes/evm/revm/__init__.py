@@ -7,8 +7,10 @@ Read `session`, `requests` and `held` first.
 """
 
 from runtimes.evm.revm.accounts import Accounts, ContractCache, delegated_address, ethereum_address
+from runtimes.evm.revm.campaign import Campaign, CampaignPlan, CampaignStep, CampaignTarget
 from runtimes.evm.revm.exchanges import NO_WARMTH, split_warmth
 from runtimes.evm.revm.executor import EthereumExecutor
+from runtimes.evm.revm.guest import Guest, data_message, list_message
 from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import (
     CheatContext,
@@ -28,10 +30,20 @@ from runtimes.evm.revm.observation import (
     CannotObserve,
     InterceptedCall,
     ObservedEnd,
-    SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import CHEATCODES, AccessKind, CheatResult, Failure, Interest, Mode, SnapshotTime
+from runtimes.evm.revm.protocol import (
+    CHEATCODES,
+    COUNT,
+    LEAST_GAS,
+    AccessKind,
+    CheatResult,
+    Failure,
+    Interest,
+    Mode,
+    SnapshotTime,
+    ValueType,
+)
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
@@ -39,12 +51,18 @@ from runtimes.evm.revm.transactions import TransactionResult, block_of
 __all__ = [
     "ALL_DEPTHS",
     "CHEATCODES",
+    "COUNT",
+    "LEAST_GAS",
     "MESSAGES",
     "NO_CHECK",
     "NO_WARMTH",
     "Access",
     "AccessKind",
     "Accounts",
+    "Campaign",
+    "CampaignPlan",
+    "CampaignStep",
+    "CampaignTarget",
     "CannotObserve",
     "CheatContext",
     "CheatResult",
@@ -55,6 +73,7 @@ __all__ = [
     "Executed",
     "Failure",
     "FailureReason",
+    "Guest",
     "InterceptedCall",
     "Interception",
     "Interest",
@@ -64,15 +83,17 @@ __all__ = [
     "ObservedEnd",
     "Prank",
     "Replacement",
-    "SessionCall",
     "Snapshot",
     "SnapshotTime",
     "StateSession",
     "TransactionResult",
+    "ValueType",
     "block_of",
     "contract_outcome",
+    "data_message",
     "delegated_address",
     "ethereum_address",
+    "list_message",
     "observe",
     "session_of",
     "split_warmth",

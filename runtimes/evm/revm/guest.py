@@ -94,6 +94,9 @@ class Guest:
         """Method of its owner that closes it at the end of a query, if it is large."""
         self.is_full = False
         """True if it cannot hold further regions."""
+        self.has_campaign = False
+        """True if it holds a campaign, which ends with it."""
+        self.is_closed = False
         self.cheats: bytes | None = None
         """Expectations, pranks, mocks and recordings that it holds, if these are known (`Interception`)."""
         self._reserve(1 << 12)
@@ -170,6 +173,7 @@ class Guest:
         return self._view[at : at + size].tobytes()
 
     def close(self) -> None:
+        self.is_closed = True
         self._view.release()
         self._instance.close()
 

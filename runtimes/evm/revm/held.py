@@ -54,7 +54,7 @@ def _return(guest: Guest) -> None:
 
 def is_worn(guest: Guest) -> bool:
     """Return True if a guest has so much memory, or so many regions, that it is not used again."""
-    return guest.memory_bytes > _MAX_MEMORY or guest.is_full
+    return (guest.memory_bytes > _MAX_MEMORY or guest.is_full) and not guest.has_campaign
 
 
 @dataclass(eq=False)

@@ -81,16 +81,9 @@ class ObservedEnd(NamedTuple):
     """32 bytes for each touched slot, in the order of the first accesses."""
     is_changed: bool
     """True if it was kept at once, and has changed the state."""
-    has_passed: bool
-    """True if the check after the call has succeeded."""
     touched: list[EthAddress]
     """Accounts that must exist after the call: those that cheatcodes in the guest have named."""
-
-
-class SessionCall(NamedTuple):
-    """A call of a contract, without value."""
-
-    sender: EthAddress
-    to: EthAddress
-    data: bytes
-    gas: int
+    is_counted: bool
+    """True if the campaign has taken its outcome."""
+    holds: bool
+    """True if the check has succeeded in the state after the call."""

@@ -5,12 +5,12 @@ each with a result, or enters it and sees its end. Meanwhile it reads and writes
 its writes are undone if the frame that made the call fails. Its logs are all logs, also those of frames that fail.
 
 The call's changes are kept only by `ObservedCall.keep`, or at its end if the observer need not see that. Then other
-calls may follow it in the guest, up to one that leaves something to do in Python, or whose check fails.
+calls of a campaign may follow it in the guest, up to one that leaves something to do in Python, or whose check fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from functools import lru_cache, partial
@@ -27,6 +27,7 @@ from runtimes.evm.contracts.engine import CallKind, Status, SubcallOutcome
 from runtimes.evm.forks.forks import Fork
 from runtimes.evm.forks.validation import required_gas
 from runtimes.evm.revm.accounts import delegated_address
+from runtimes.evm.revm.campaign import Campaign
 from runtimes.evm.revm.exchanges import Exchanges
 from runtimes.evm.revm.frames import reverting
 from runtimes.evm.revm.guest import (
@@ -44,7 +45,7 @@ from runtimes.evm.revm.guest import (
 from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import Decision, FailureReason, Interception, MessageReader
 from runtimes.evm.revm.native import KERNEL, NativeCalls
-from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd, SessionCall
+from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd
 from runtimes.evm.revm.operations import Operations
 from runtimes.evm.revm.protocol import (
     BLOCK_TIME,
@@ -57,6 +58,7 @@ from runtimes.evm.revm.protocol import (
     COUNT,
     CREATION,
     ENTER,
+    FOLLOWING,
     GAS,
     INTEREST,
     ISOLATED_BASE,
@@ -131,10 +133,6 @@ class CallObserver(Protocol):
         0 for none. With `at_once`, the whole call is kept or discarded at its end, if nothing stops before.
         """
 
-    @property
-    def may_have_set(self) -> bool:
-        """True if what the observer has set in the running call may be something else than before."""
-
     def begin_call(self, to: EthAddress, kept: bool, saved: bytes) -> None:
         """Begin a following call: one that stops, has logs, or is the last one.
 
@@ -195,9 +193,9 @@ class ObservedCall(Operations):
     _hooked: frozenset[EthAddress] = frozenset()
     _gas_price = 0
     _blob_hashes: tuple[bytes, ...] = ()
-    _following: Sequence[SessionCall] = ()
-    _ended = 0
-    """Number of calls that ended before the running one."""
+    _campaign: Campaign | None = None
+    _ended = _kept = 0
+    """Numbers of calls that ended before the running one, and of those that were kept."""
     _native: NativeCalls | None = None
     """The kernel's part of the call, if it takes part."""
 
@@ -210,11 +208,13 @@ class ObservedCall(Operations):
         self._session, self._guest, self._observer, self._has_kernel = session, guest, observer, kernel
         self.state = CallState.NEW
         self.origin, self.to = sender, to
-        self._ends: list[ObservedEnd] = []
+        self._end: ObservedEnd | None = None
         self._exchanges = Exchanges(session.held, session.machine.state_tree)
         self._times = guest.times
         self.touched: dict[EthAddress, None] = {}
         """Accounts that must exist after the call, in order: those touched by the observer."""
+        self.touched_before: dict[EthAddress, None] = {}
+        """Those that must exist after the calls before it."""
         self.has_cheated = False
         """True if cheatcodes have set other things than before one of the calls."""
         self.created: set[EthAddress] = set()
@@ -242,15 +242,16 @@ class ObservedCall(Operations):
         return self.state is not CallState.CLOSED
 
     def run(
-        self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK,
-        following: Sequence[SessionCall] = (), nonce: int | None = None,
-    ) -> list[ObservedEnd]:  # fmt: skip
-        """Make the call, then those of `following`; return the end of each call that was made. Raises CannotObserve.
+        self, value: int, data: bytes, gas: int, keep: bool, check: bytes = NO_CHECK, nonce: int | None = None,
+        campaign: Campaign | None = None, campaign_gas: int = 0, gas_limit: int = 0,
+    ) -> ObservedEnd | None:  # fmt: skip
+        """Make the call, and return its end. Raises CannotObserve.
 
         With `nonce`, the sender gets this nonce, and the call creates its contract.
 
-        No call follows one that has stopped. After one that has succeeded and was kept at once, the next one is made
-        only if the check succeeds.
+        If it is the next call of a campaign that may use `campaign_gas`, the campaign takes the outcome, unless Python
+        must judge it. As long as its gas is not used, and the check succeeds, its next calls follow. Then the end is
+        that of the last one; None if that is to be made again. `gas_limit` limits each, with its intrinsic gas.
         """
         session, observer = self._session, self._observer
         jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
@@ -269,13 +270,9 @@ class ObservedCall(Operations):
         }
         message = self._first_message(value, data, gas, nonce)
         addresses = map(_address_list, (observer.watched, self._random, self._hooked))
-        parts = [message, self._interest(), *addresses, check]
-        for each in following:
-            following_message = self._message_of(each.sender, each.to, 0, each.data, each.gas)
-            if following_message is None:
-                break
-            parts.append(data_message(following_message))
-        self.state, self._following = CallState.RUNNING, following
+        following = FOLLOWING.pack_values(campaign_gas > 0, campaign_gas, gas_limit)
+        parts = [message, self._interest(), *addresses, check, following]
+        self.state, self._campaign = CallState.RUNNING, campaign
         session.held.snapshots.forget_unused(self._guest)
         observer.interception.load(self._guest)
         try:
@@ -288,13 +285,13 @@ class ObservedCall(Operations):
             observer.undo()
             session.held.abandon(self._guest)
             self.state = CallState.CLOSED
-            return self._ends
+            return None
         self.state = CallState.ENDED
         self._take_ends(self._last, is_last=True)
         if self._mode & Mode.RECORD:
             record = self._drive(lambda: session.recording.take(self._guest))
             session.recording.replay.run(*record)
-        return self._ends
+        return self._end
 
     def _first_message(self, value: int, data: bytes, gas: int, nonce: int | None) -> bytes:
         """Return the message of the first call, or creation with `nonce`. Raises CannotObserve."""
@@ -333,9 +330,11 @@ class ObservedCall(Operations):
         run() if self._native is None else self._native.on_fresh_stack(run)
 
     def _take_ends(self, data: bytes, is_last: bool) -> None:
-        """Read the ends of calls; take note of those that were kept, and give the observer the logs."""
-        ends, at, kept, observed = self._ends, 0, 0, []
-        events = 0
+        """Read the ends of calls that are needed; take note of those that were kept, and give the observer the logs.
+
+        With `is_last`, the last one is that of the call that has ended last.
+        """
+        at, events, ends = 0, 0, []
         while at < len(data):
             events, result, used, refund, size = CALL_RESULT.read(data, at)
             at += CALL_RESULT.size
@@ -348,34 +347,32 @@ class ObservedCall(Operations):
             seen, at = (logs, at + COUNT.size) if same else read_logs(data, at)
             if self._native is not None:
                 logs = self._native.logs(logs)
-            if logs or seen:
-                observed.append((len(ends), seen))
             touched: list[EthAddress] = []
             if events & EndEvent.TOUCHED:
                 touched, at = read_addresses(data, at)
-            changed, passed = events & EndEvent.CHANGED != 0, events & EndEvent.PASSED != 0
-            ends.append(ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, passed, touched))
-            kept += events & EndEvent.ENDED != 0
+            changed = events & EndEvent.CHANGED != 0
+            counted, holds = events & EndEvent.COUNTED != 0, events & EndEvent.HOLDS != 0
+            end = ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, touched, counted, holds)
+            ends.append((end, seen))
             self.has_cheated |= events & EndEvent.CHEATED != 0
         if self.has_cheated:
             self._observer.interception.note_changes()
-        if is_last and events & EndEvent.ENDED:
+        number = self._guest.ended
+        has_closed = is_last and events & EndEvent.ENDED != 0
+        if has_closed:
             self.state = CallState.CLOSED
-        if kept and self._mode & Mode.KEEP:
-            self._session.held.note_kept(kept)
-        if self._ended < len(ends) - is_last:  # others have followed the call that has stopped
-            end = ends[self._ended]
-            is_changed = end.is_changed or (self._mode & Mode.KEEP != 0 and self._observer.may_have_set)
-            if self.touched or is_changed != end.is_changed:
-                ends[self._ended] = end._replace(is_changed=is_changed, touched=[*end.touched, *self.touched])
-                self.touched.clear()
-        for number, logs in observed:
-            self._begin(number)
-            for emitter, log in logs:
-                self._log(emitter, log)
-        if is_last:
-            self._begin(len(ends) - 1)
+        if self._mode & Mode.KEEP:
+            self._session.held.note_kept(number + has_closed - self._kept)
+            self._kept = number + has_closed
+        last = ends.pop() if is_last else None
+        for end, seen in ends:
+            self.touched_before.update(dict.fromkeys(end.touched))
+            self._log_all(seen)
+        if last is not None:
+            self._begin(number, last[0].is_counted)
             self._note_snapshots()
+            self._end = last[0]
+            self._log_all(last[1])
             self._sync_time()
 
     def check(self, sender: EthAddress, to: EthAddress, data: bytes, gas: int, always: bool) -> bytes:
@@ -460,13 +457,17 @@ class ObservedCall(Operations):
             self._take_ends(self._guest.output(), is_last=False)
             self._begin(number)
 
-    def _begin(self, number: int) -> None:
-        """Set the call that is running, or was the last one."""
+    def _begin(self, number: int, is_counted: bool = False) -> None:
+        """Set the call that is running, or was the last one; the campaign knows it unless it was counted."""
         if number != self._ended:
             self._ended = number
             if self._mode & Mode.KEEP:  # else the calls before it have left none
                 self._note_snapshots()
-            self.origin, self.to, _, _ = self._following[number - 1]
+            self.touched_before.update(self.touched)
+            self.touched.clear()
+            step = None if is_counted or self._campaign is None else self._campaign.next()
+            if step is not None and self._campaign is not None:
+                self.origin, self.to = step.sender, self._campaign.plan.targets[step.target].address
             saved, *time = self._observer.interception.before(self._guest)
             self._session.set_time(*time)
             self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP), saved)
@@ -532,14 +533,14 @@ class ObservedCall(Operations):
         if data[at : at + COUNT.size] == _NO_LOGS:
             return at + COUNT.size
         logs, at = read_logs(data, at)
-        for emitter, log in logs:
-            self._log(emitter, log)
+        self._log_all(logs)
         return at
 
-    def _log(self, emitter: EthAddress, log: Log) -> None:
-        """Give the observer a log, unless it has got it as the event of an actor."""
-        if self._native is None or emitter != KERNEL:
-            self._observer.log(emitter, log)
+    def _log_all(self, logs: Iterable[tuple[EthAddress, Log]]) -> None:
+        """Give the observer logs that it has not got as events of actors."""
+        for emitter, log in logs:
+            if self._native is None or emitter != KERNEL:
+                self._observer.log(emitter, log)
 
     def enter(self, sender: EthAddress | None = None, code: EthAddress | None = None) -> SubcallOutcome:
         """Make the requested call, as another sender and with an account's code, which was read; return its outcome."""

@@ -14,6 +14,7 @@ NO_LIMIT: Final = 4294967295
 SAME_LOGS: Final = 4294967295
 NO_COST: Final = -9223372036854775808
 KERNEL_BYTE: Final = 255
+LEAST_GAS: Final = 40000
 ISOLATED_BASE: Final = 21000
 EXISTS_BIT: Final = 160
 OPCODE_BITS: Final = 8
@@ -70,8 +71,9 @@ class Command:
     TAKE_ENDS: Final = 17  # output the ends of the calls before the running one
     ADD_REGION: Final = 18  # `Region`; list of u32
     CHEATS: Final = 19  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
-    TIME: Final = 20  # `BlockTime`: the block's number and time as cheatcodes have set them
-    READ_SNAPSHOT: Final = 21
+    CAMPAIGN: Final = 20
+    TIME: Final = 21  # `BlockTime`: the block's number and time as cheatcodes have set them
+    READ_SNAPSHOT: Final = 22
 
 
 class Exit:
@@ -185,6 +187,41 @@ class CheatRequest:
     ADD_SNAPSHOT: Final = 16  # number of a copy, or of Python's image: the test's number of the snapshot
     SNAPSHOTS: Final = 17  # number of a copy: `SnapshotTime` for each one after it; later ones have larger numbers
     FORGET_SNAPSHOTS: Final = 18  # list of numbers of copies
+
+
+class CampaignRequest:
+    """Requests for a campaign, answered by the values that are named after the colon."""
+
+    BEGIN: Final = 0
+    SEQUENCE: Final = 1  # `Count` 1 to replay calls, list of calls: begin a sequence
+    QUEUE: Final = 2  # a call, which is made before others are drawn
+    NEXT: Final = 3  # : the next call, the same until its outcome is taken; nothing at the end of the sequence
+    TAKE: Final = 4  # `CampaignOutcome`, output, list of logs, list of words
+    DRAW: Final = 5  # number of a target: a random call
+    MUTATE: Final = 6  # number of a target, two data of calldata: the first one, changed
+    SIMPLER: Final = 7  # `Shrinking`, data of calldata if it begins: simpler calldata; nothing at the end
+    FIGURES: Final = 8  # : `CampaignFigures`
+    TARGETS: Final = 9  # : `TargetFigures` for each
+    STEPS: Final = 10  # : the calls of the sequence that were not rejected; of a fuzz test, the last one
+    GASES: Final = 11  # : gas (u64) of each run of a fuzz test
+    END: Final = 12  # forget the campaign
+
+
+class ValueType:
+    """Types of parameters; those of numbers, enums and bytes are followed by bits, members and bytes."""
+
+    UINT: Final = 0
+    INT: Final = 1
+    BOOL: Final = 2
+    ADDRESS: Final = 3
+    ENUM: Final = 4
+    FUNCTION: Final = 5
+    FIXED_BYTES: Final = 6
+    BYTES: Final = 7
+    STRING: Final = 8
+    ARRAY: Final = 9  # the type of its elements
+    FIXED_ARRAY: Final = 10  # the number of its elements, and their type
+    TUPLE: Final = 11  # list of types
 
 
 class CheatResult:
@@ -302,9 +339,10 @@ class EndEvent:
 
     ENDED: Final = 1  # it was kept or discarded
     CHANGED: Final = 2  # it has changed the state
-    PASSED: Final = 4  # the check after it has succeeded
-    TOUCHED: Final = 8  # accounts exist after it that cheatcodes have named
-    CHEATED: Final = 16  # cheatcodes have set other things than before it
+    TOUCHED: Final = 4  # accounts exist after it that cheatcodes have named
+    CHEATED: Final = 8  # cheatcodes have set other things than before one of the calls
+    COUNTED: Final = 16  # the campaign has taken its outcome
+    HOLDS: Final = 32  # the check after the calls has succeeded in this state
 
 
 class EnterFlag:
@@ -593,6 +631,35 @@ INTEREST: Final = Layout(Interest, "<IIIII")
 
 Check = NamedTuple("Check", [("always", int), ("size", int)])
 CHECK: Final = Layout(Check, "<II")
+
+Following = NamedTuple("Following", [("gives", int), ("gas", int), ("gas_limit", int)])
+FOLLOWING: Final = Layout(Following, "<IQQ")
+
+CampaignSettings = NamedTuple("CampaignSettings", [
+    ("seed", bytes), ("keeps", int), ("depth", int), ("max_rejects", int), ("weight", int), ("learns", int),
+    ("has_storage", int), ("max_seconds", int), ("max_blocks", int), ("fails_on_revert", int), ("shows_logs", int),
+])
+CAMPAIGN_SETTINGS: Final = Layout(CampaignSettings, "<32sIQQIIIQQII")
+
+CampaignTarget = NamedTuple("CampaignTarget", [("address", EthAddress), ("selector", int)])
+CAMPAIGN_TARGET: Final = Layout(CampaignTarget, "<20sI")
+
+CampaignCall = NamedTuple("CampaignCall", [
+    ("sender", EthAddress), ("target", int), ("seconds", int), ("blocks", int), ("success", int), ("size", int),
+])
+CAMPAIGN_CALL: Final = Layout(CampaignCall, "<20sIQQII")
+
+CampaignOutcome = NamedTuple("CampaignOutcome", [("success", int), ("rejected", int), ("gas", int), ("size", int)])
+CAMPAIGN_OUTCOME: Final = Layout(CampaignOutcome, "<IIQI")
+
+CampaignFigures = NamedTuple("CampaignFigures", [("calls", int), ("reverts", int), ("rejects", int), ("gas", int)])
+CAMPAIGN_FIGURES: Final = Layout(CampaignFigures, "<QQQQ")
+
+TargetFigures = NamedTuple("TargetFigures", [("calls", int), ("reverts", int), ("discards", int)])
+TARGET_FIGURES: Final = Layout(TargetFigures, "<QQQ")
+
+Shrinking = NamedTuple("Shrinking", [("begins", int), ("fails", int), ("target", int)])
+SHRINKING: Final = Layout(Shrinking, "<III")
 
 BorderAnswer = NamedTuple("BorderAnswer", [("answer", int), ("size", int)])
 BORDER_ANSWER: Final = Layout(BorderAnswer, "<II")

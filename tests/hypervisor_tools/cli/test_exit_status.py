@@ -79,6 +79,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "fevmtest": [["absent"]],
     "actortest": [["absent"]],
     "gas": [["absent"], ["chain"], ["no-json"], ["no-store"], ["chain", "--plot", "x.gif"], ["chain", "--price", "x"]],
+    "gas grow": [[SOMEBODY, "f()"], *([SOMEBODY, "f()", "--state", each] for each in ("absent", "chain", "no-store"))],
     "gc": [["absent"], ["no-store"], ["chain", "--states", "few"]],
     "inspect": [["absent"], ["no-store"], ["chain", "--block", "zz"], ["chain", "--block", "zz", "--root", "zz"]],
     "node": [

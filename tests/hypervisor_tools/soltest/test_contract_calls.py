@@ -20,9 +20,19 @@ from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_S
 from hypervisor_tools.soltest.cheatcodes.table import selector, table
 from hypervisor_tools.soltest.cheatcodes.values import encode
 from hypervisor_tools.soltest.execution.executor import ExecutorCall, ExecutorSettings, RawCallResult, TestExecutor
+from hypervisor_tools.soltest.fuzz.fuzz import take_outcome
 from runtimes.evm import CallKind
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
-from runtimes.evm.revm import CheatContext, Executed, InterceptedCall, session_of
+from runtimes.evm.revm import (
+    Campaign,
+    CampaignPlan,
+    CampaignStep,
+    CampaignTarget,
+    CheatContext,
+    Executed,
+    InterceptedCall,
+    session_of,
+)
 from tests.runtimes.evm.assembler import assemble
 
 
@@ -69,7 +79,6 @@ def executor(evm: str, fork: str = "") -> TestExecutor:
         address(number): AllocAccount(5, 1, assemble(code), {3: 9}) for number, code in enumerate(CODES.values())
     }
     install_alloc(made.machine, accounts | {DELEGATED: AllocAccount(0, 1, b"\xef\x01\x00" + address(12))})
-    made.records_slots = True
     made.settle()
     return made
 
@@ -249,13 +258,13 @@ def test_following_calls_fail_by_their_own_expectations() -> None:
     })  # fmt: skip
     here = made.snapshot()
     calls = [ExecutorCall(DEFAULT_SENDER, each, b"") for each in (stops, expects)]
-    assert [outcome.success for outcome in made.call_each(calls)] == [True, False]
+    assert played(made, calls, keeps=False) == [0, FAILED]
     made.restore(here)
-    assert [outcome.success for outcome in made.call_each(calls[1:])] == [False]
+    assert played(made, calls[1:], keeps=False) == [FAILED]
     made.close()
 
 
-def test_a_following_call_that_is_made_again_leaves_nothing_set() -> None:
+def test_a_following_call_that_is_made_again_sets_a_prank_once() -> None:
     made, (stops, records) = executor("fast"), (address(50), address(51))
     code = f"{cheatcode('startPrank(address)', 7)} POP {cheatcode('startDebugTraceRecording()')} POP STOP"
     install_alloc(made.machine, {
@@ -263,8 +272,8 @@ def test_a_following_call_that_is_made_again_leaves_nothing_set() -> None:
     })  # fmt: skip
     made.snapshot()
     calls = [ExecutorCall(DEFAULT_SENDER, each, b"") for each in (stops, stops, records)]
-    assert len(made.call_or_undo(calls)) == 2
-    assert made.cheatcodes.interception.pranks() == []
+    assert played(made, calls, keeps=True)[:-1] == [True, True, True]
+    assert [prank.depth for prank in made.cheatcodes.interception.pranks()] == [1]
     made.close()
 
 
@@ -284,7 +293,7 @@ def test_calls_without_effect_leave_what_cheatcodes_have_set(evm: str, is_reject
         here = made.snapshot()
         if is_rejected:
             asked = ExecutorCall(DEFAULT_SENDER, caller, b"")
-            assert [outcome.output for outcome in made.call_or_undo([asked, asked])] == [MAGIC_ASSUME]
+            assert played(made, [asked, asked], keeps=True)[:-1] == []
         else:
             outcome = made.call(DEFAULT_SENDER, caller, b"", commit=False)
             assert outcome.output == address(60).rjust(32, b"\0")
@@ -349,22 +358,7 @@ def test_calls_together_have_the_outcomes_of_calls_one_by_one(evm: str, keeps: b
     for number in range(3):
         made.touch(address(200 + number))
         reference.touch(address(200 + number))
-    found: list[RawCallResult] = []
-    while len(found) < len(calls):
-        here, rest = made.snapshot(), calls[len(found) : len(found) + 20]
-        found += made.call_or_undo(rest) if keeps else made.call_each(rest)
-        if keeps:
-            made.commit_snapshot()
-        else:
-            made.drop(here)
-    for call, outcome in zip(calls, found, strict=True):
-        here = reference.snapshot()
-        expected = reference.call(*call)
-        if keeps:
-            reference.commit_snapshot()
-        else:
-            reference.drop(here)
-        assert seen(outcome) == seen(expected)
+    assert played(made, calls, keeps) == played(reference, calls, keeps, alone=True)
     if keeps:
         assert made.settle() == reference.settle()
     made.close()
@@ -375,8 +369,30 @@ def words(*values: int) -> bytes:
     return b"".join(value.to_bytes(32, "big") for value in values)
 
 
-def seen(outcome: RawCallResult) -> tuple[object, ...]:
-    return outcome.success, outcome.output, outcome.gas_used, outcome.execution_gas, outcome.logs
+def played(made: TestExecutor, calls: list[ExecutorCall], keeps: bool, *, alone: bool = False) -> list[int]:
+    """Make calls as those of a campaign, together unless `alone`.
+
+    For each one that was not rejected, return whether it has succeeded, and the gas of all, if they are kept;
+    otherwise its gas, or FAILED.
+    """
+    targets = list(dict.fromkeys(call.to for call in calls))
+    plan = CampaignPlan("", keeps, len(calls), [CampaignTarget(target, bytes(4)) for target in targets], [STORE])
+    campaign = Campaign(made.campaign_guest(), plan)
+    campaign.begin([CampaignStep(call.from_, targets.index(call.to), call.data) for call in calls], is_replay=True)
+    while campaign.next() is not None:
+        here = None if keeps else made.snapshot()
+        outcome = made.call_next(campaign, commit=keeps, alone=alone)
+        if outcome is not None and not outcome.is_counted:
+            gas = outcome.gas_used if keeps or outcome.success else FAILED
+            take_outcome(campaign, outcome._replace(gas_used=gas))
+        if here is not None:
+            made.drop(here)
+    steps, gas, gases = campaign.steps, campaign.figures.gas, campaign.gases
+    campaign.close()
+    return [*(step.success for step in steps), gas] if keeps else list(gases)
+
+
+FAILED: Final = 1 << 40
 
 
 VAULT, INNER = address(210), address(212)
@@ -397,9 +413,7 @@ def test_a_rejected_call_leaves_no_lines_in_a_batch(evm: str) -> None:
     })  # fmt: skip
     made.touch(DEFAULT_SENDER)
     calls = [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (kept, rejected, kept)]
-    ended = 0
-    while ended < len(calls):
-        ended += len(made.call_or_undo(calls[ended:]))
+    assert played(made, calls, keeps=True)[:-1] == [True, True]
     assert made.cheatcodes.console.lines == ["8", "8"]
 
 
@@ -477,7 +491,7 @@ def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -
     inner = assemble(f"{' '.join(random_step(rng, 2) for _ in range(3))} STOP fails: 0 0 REVERT")
     vault = assemble("CALLER SLOAD CALLVALUE 1 ADD ADD CALLER SSTORE CALLER 0 MSTORE 32 0 LOG0 STOP")
     calls = [ExecutorCall(DEFAULT_SENDER, rng.choice(list(handlers)), b"") for _ in range(30)]
-    seen_outcomes: list[list[tuple[object, ...]]] = []
+    seen_outcomes: list[list[int]] = []
     for evm in ("fast", "py-evm"):
         made = executor(evm)
         accounts = {VAULT: vault, INNER: inner, **handlers}
@@ -485,15 +499,7 @@ def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -
         contracts = {each: AllocAccount(9, 1, code) for each, code in accounts.items()}
         install_alloc(made.machine, users | contracts)
         made.touch(DEFAULT_SENDER)
-        found: list[RawCallResult] = []
-        while len(found) < len(calls):
-            here, rest = made.snapshot(), calls[len(found) : len(found) + 10]
-            found += made.call_or_undo(rest) if keeps else made.call_each(rest)
-            if keeps:
-                made.commit_snapshot()
-            else:
-                made.drop(here)
-        seen_outcomes.append([seen(outcome) for outcome in found])
+        seen_outcomes.append(played(made, calls, keeps, alone=evm == "py-evm"))
         lines.append(made.cheatcodes.console.lines)
         states.append(made.settle())
         made.close()
@@ -510,3 +516,41 @@ def test_guest_has_the_addresses_and_signatures_of_cheatcodes() -> None:
     assert f'CHEATCODES: Address = address!("{VM_ADDRESS.hex()}")' in machine
     assert f'CONSOLE: Address = address!("{CONSOLE_ADDRESS.hex()}")' in console
     assert f'REJECTED: &[u8] = b"{MAGIC_ASSUME.decode()}"' in machine
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_delays_before_calls_of_unknown_senders_pass(evm: str) -> None:
+    made, clock = executor(evm), address(75)
+    install_alloc(made.machine, {clock: AllocAccount(0, 1, assemble("TIMESTAMP NUMBER SSTORE STOP"))})
+    plan = CampaignPlan("", True, 9, [CampaignTarget(clock, bytes(4))], [STORE])
+    campaign = Campaign(made.campaign_guest(), plan)
+    campaign.begin([CampaignStep(address(240 + at), 0, b"", 1000, 1) for at in range(5)], is_replay=True)
+    while campaign.next() is not None:
+        made.call_next(campaign, commit=True)
+    campaign.close()
+    assert (made.machine.context.timestamp, made.machine.context.epoch) == (5001, 6)
+    words = [session_of(made.machine).held.word(clock, 2 + at) for at in range(5)]
+    assert words == [1001, 2001, 3001, 4001, 5001]
+    made.close()
+
+
+def test_refunds_before_prague_leave_no_negative_gas() -> None:
+    made, clears = executor("fast", "Berlin"), address(76)
+    code = assemble(" ".join(f"RETURNDATASIZE {slot} SSTORE" for slot in range(1, 5)) + " STOP")
+    install_alloc(made.machine, {clears: AllocAccount(0, 1, code, dict.fromkeys(range(1, 5), 1))})
+    calls = [ExecutorCall(DEFAULT_SENDER, clears, b"")] * 2
+    assert played(made, calls, keeps=False) == played(made, calls, keeps=False, alone=True) == [0, 0]
+    made.close()
+
+
+def test_accounts_of_a_rejected_call_are_named_by_the_next_one() -> None:
+    made, (rejected, kept), sender = executor("fast"), (address(77), address(78)), address(79)
+    prank = f"{cheatcode('prank(address)', int.from_bytes(sender, 'big'))} POP 0 0 0 0 0 0x{STORE.hex()} GAS CALL POP"
+    rejects = f"{cheatcode('assume(bool)', 0)} POP RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 REVERT"
+    codes = {rejected: f"{prank} {rejects}", kept: f"{prank} STOP"}
+    install_alloc(made.machine, {to: AllocAccount(0, 1, assemble(code)) for to, code in codes.items()})
+    before = made.next_actor
+    played(made, [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (rejected, kept, kept)], keeps=True)
+    made.create_touched()
+    assert sender in made.accounts(before)
+    made.close()

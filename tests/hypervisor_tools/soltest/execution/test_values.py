@@ -1,6 +1,8 @@
 """Fuzz inputs match their types, are repeatable, and are simplified; forge prints them in the same way."""
 
+from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,24 +16,20 @@ from hypervisor_tools.soltest.cheatcodes.eth_abi_values import decode_any
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, unwrap_error
 from hypervisor_tools.soltest.cheatcodes.values import decode as abi_decode
 from hypervisor_tools.soltest.cheatcodes.values import encode as abi_encode
-from hypervisor_tools.soltest.execution.executor import RawCallResult
 from hypervisor_tools.soltest.execution.inline import configured
 from hypervisor_tools.soltest.execution.results import CaseStatus, TestResult
 from hypervisor_tools.soltest.execution.values import (
     Dictionary,
     SourceLiterals,
     StateWords,
-    Values,
     literals,
     own_literals,
+    packed_words,
     pushed_words,
-    simpler,
     struct_fields,
     texts,
     types,
 )
-from hypervisor_tools.soltest.fuzz.fuzz import shrink
-from hypervisor_tools.soltest.fuzz.mutations import mutate_arguments
 from hypervisor_tools.soltest.project.project import (
     DictionarySettings,
     FuzzSettings,
@@ -42,10 +40,12 @@ from hypervisor_tools.soltest.project.project import (
 from hypervisor_tools.soltest.project.remappings import Remapping
 from hypervisor_tools.soltest.value_text import arguments_text
 from tests.hypervisor_tools.soltest.contracts import FAIL, artifact, counting_suite
+from tests.hypervisor_tools.soltest.drawing import Drawing
 
 PAIR = {"type": "tuple", "internalType": "struct Lib.Pair", "components": [
     {"name": "left", "type": "uint256"}, {"name": "right", "type": "bytes4"},
 ]}  # fmt: skip
+SEVENS = f"0x{'07' * 20}"
 INPUTS: list[dict[str, Any]] = [
     {"type": kind} for kind in (
         "uint256", "uint8", "int256", "int16", "bool", "address", "string", "bytes", "bytes4", "bytes32",
@@ -56,14 +56,14 @@ INPUTS: list[dict[str, Any]] = [
 
 @pytest.mark.slow
 def test_every_value_can_be_encoded_as_its_type() -> None:
-    values = Values(Random(1), Dictionary([0, 1, 2**255, 2**256 - 1]))
+    drawing = Drawing(INPUTS, 1, [0, 1, 2**255, 2**256 - 1])
     for _ in range(200):
-        encode(types(INPUTS), values.arguments(INPUTS))
+        data = drawing.calldata()
+        assert encode(types(INPUTS), decode(types(INPUTS), data)) == data
 
 
 @pytest.mark.slow
 def test_values_are_encoded_as_by_eth_abi() -> None:
-    drawn = Values(Random(2), Dictionary([0, 1, 2**255, 2**256 - 1]))
     nested = {
         "type": "tuple[2]",
         "components": [{"type": "address"}, {"type": "uint64[]"}, {**PAIR, "type": "tuple[]"}],
@@ -74,9 +74,10 @@ def test_values_are_encoded_as_by_eth_abi() -> None:
         nested,
     ]
     for entry in inputs:
+        drawing, kinds = Drawing([entry, {"type": "string"}], 2, [0, 1, 2**255]), types([entry, {"type": "string"}])
         for _ in range(5):
-            kinds, values = types([entry, {"type": "string"}]), drawn.arguments([entry, {"type": "string"}])
-            assert abi_encode(kinds, values) == encode(kinds, values)
+            data = drawing.calldata()
+            assert abi_encode(kinds, abi_decode(kinds, data)) == encode(kinds, decode(kinds, data)) == data
 
 
 @pytest.mark.parametrize(
@@ -100,10 +101,14 @@ def damaged(data: bytes, rng: Random) -> bytes:
 def test_words_and_texts_are_decoded_as_by_eth_abi() -> None:
     rng, ends = Random(3), {True: 0, False: 0}
     kinds = ["string", "bytes", "bool", "uint256", "bytes4", "uint64", "int256"]
+
+    @cache
+    def drawing(*chosen: str) -> Drawing:
+        return Drawing([{"type": kind} for kind in chosen], 3, [0, 1, 32, 2**255])
+
     for _ in range(4000):
         chosen = ["string", *(rng.choice(kinds) for _ in range(rng.randrange(3)))]
-        values = Values(rng, Dictionary([0, 1, 32, 2**255])).arguments([{"type": kind} for kind in chosen])
-        data = encode(chosen, values)
+        data = drawing(*chosen).calldata()
         data = damaged(data, rng) if rng.random() < 0.8 else data
         try:
             found = decode([kind.replace("string", "bytes") for kind in chosen], data, strict=False)
@@ -144,35 +149,36 @@ def test_words_of_an_error_are_those_that_eth_abi_finds() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "mean"), [("uint8[]", 127.5), ("bytes", 0.6 * 49.5 + 0.4 * 32), ("string", 15.5)])
 def test_lengths_are_forges_in_the_mean(kind: str, mean: float) -> None:
-    values = Values(Random(5), Dictionary([1]))
-    lengths = [len(values.arguments([{"type": kind}])[0]) for _ in range(2000)]
+    drawing = Drawing([{"type": kind}], 5, [1])
+    lengths = [len(drawing.arguments()[0]) for _ in range(2000)]
     assert sum(lengths) / len(lengths) == pytest.approx(mean, rel=0.12)
 
 
 def test_arrays_of_arrays_have_an_end() -> None:
-    values = Values(Random(1), Dictionary())
-    (found,) = values.arguments([{"type": "bool[][][][]"}])
+    (found,) = Drawing([{"type": "bool[][][][]"}]).arguments()
     assert sum(1 + sum(1 + len(inner) for part in outer for inner in part) for outer in found) < 1 << 17
 
 
 def test_dictionary_words_co_occur_in_calls_more_than_by_chance() -> None:
-    values, inputs = Values(Random(3), Dictionary([77])), [{"type": "uint256"}] * 3
-    found = sum(set(values.arguments(inputs)) <= {76, 77, 78} for _ in range(2000))
+    drawing = Drawing([{"type": "uint256"}] * 3, 3, [77])
+    found = sum(set(drawing.arguments()) <= {76, 77, 78} for _ in range(2000))
     assert 300 < found < 500  # 0.4 of one half, 0.064 of the other, and of each word nine tenths
 
 
 @pytest.mark.slow
 def test_the_same_seed_draws_the_same_values() -> None:
-    one, two = (Values(Random("seed"), Dictionary([7])) for _ in range(2))
-    assert [one.arguments(INPUTS) for _ in range(20)] == [two.arguments(INPUTS) for _ in range(20)]
+    one, two, other = (Drawing(INPUTS, seed, [7]) for seed in ("seed", "seed", "other"))
+    found = [one.calldata() for _ in range(20)]
+    assert found == [two.calldata() for _ in range(20)]
+    assert found != [other.calldata() for _ in range(20)]
 
 
 def test_words_of_the_code_are_drawn_as_they_are() -> None:
     word = 0x123456789ABCDEF0123456789
     code = bytes.fromhex(f"6c{word:026x}5b600100")
     assert list(pushed_words(code)) == [word, 1]
-    values = Values(Random(3), Dictionary(list(pushed_words(code))))
-    assert sum(values.value({"type": "uint256"}) == word for _ in range(200)) > 10
+    drawing = Drawing([{"type": "uint256"}], 3, pushed_words(code))
+    assert sum(drawing.arguments() == (word,) for _ in range(200)) > 10
 
 
 def test_places_to_jump_to_are_no_words_of_the_code() -> None:
@@ -181,8 +187,9 @@ def test_places_to_jump_to_are_no_words_of_the_code() -> None:
 
 
 def test_source_constants_are_drawn_as_often_as_code_words() -> None:
-    values = Values(Random(3), Dictionary(range(1000, 15_000), [77, 78]))
-    drawn = [values.value({"type": "uint256"}) for _ in range(4000)]
+    known = Dictionary(packed_words(range(1000, 15_000)), packed_words([77, 78]))
+    drawing = Drawing([{"type": "uint256"}], 3, dictionary=known)
+    drawn = [drawing.arguments()[0] for _ in range(4000)]
     assert all(200 < drawn.count(number) < 600 for number in (77, 78))  # a fifth of all, in equal parts
 
 
@@ -237,14 +244,14 @@ def test_enum_values_are_in_range(tmp_path: Path) -> None:
     (tmp_path / "T.t.sol").write_text('import "./lib/E.sol";', encoding="utf-8")
     sizes = own_literals(Project(tmp_path), "T.t.sol").enum_size
     assert [sizes(name) for name in ("E", "L.E", "C.E", "X.E")] == [3, 2, 1, None]
-    values = Values(Random(5), Dictionary([200], enum_size=sizes), weight=100)
     inputs: list[dict[str, Any]] = [
         {"type": "uint8", "internalType": "uint8"}, {"type": "uint8", "internalType": "enum E"},
         {"type": "uint8[2][]", "internalType": "enum L.E[2][]"},
         {"type": "tuple", "internalType": "struct S", "components": [{"type": "uint8", "internalType": "enum C.E"}]},
     ]  # fmt: skip
-    found = [values.arguments(inputs) for _ in range(100)]
-    found += [mutate_arguments(Random(seed), values, inputs, found[seed], found[0]) for seed in range(100)]
+    drawing = Drawing(inputs, 5, dictionary=Dictionary(packed_words([200]), enum_size=sizes), weight=100)
+    found = [drawing.arguments() for _ in range(100)]
+    found += [drawing.mutate(found[at], found[0]) for at in range(100)]
     assert {one for _, one, _, _ in found} == {0, 1, 2}
     assert {item for _, _, row, _ in found for pair in row for item in pair} == {0, 1}
     assert {part for _, _, _, part in found} == {(0,)}
@@ -263,8 +270,9 @@ contract C { /* struct A { uint256 a; uint256 z; } */
 
 def test_addresses_of_libraries_are_not_drawn() -> None:
     library = bytes(19) + b"\7"
-    values = Values(Random(6), Dictionary([7], libraries=frozenset({library})), weight=100)
-    assert library not in [values.value({"type": "address"}) for _ in range(1000)]
+    known = Dictionary(packed_words([7]), libraries=frozenset({library}))
+    drawing = Drawing([{"type": "address"}], 6, dictionary=known, weight=100)
+    assert f"0x{library.hex()}" not in [drawing.arguments()[0] for _ in range(1000)]
 
 
 def test_texts_of_a_source() -> None:
@@ -273,20 +281,25 @@ def test_texts_of_a_source() -> None:
 
 
 def test_texts_of_the_sources_are_drawn_as_texts_bytes_and_words() -> None:
-    values = Values(Random(3), Dictionary([0], (), ["open sesame"]))
+    dictionary = Dictionary(packed_words([0]), texts=("open sesame",))
+
+    def values(kind: str, count: int) -> list[Any]:
+        drawing = Drawing([{"type": kind}], 3, dictionary=dictionary)
+        return [drawing.arguments()[0] for _ in range(count)]
+
     for kind, known in (
         ("string", "open sesame"), ("bytes", b"open sesame"), ("bytes32", b"open sesame".ljust(32, b"\0")),
     ):  # fmt: skip
-        drawn = [values.value({"type": kind}) for _ in range(2000)]
-        assert 200 < drawn.count(known) < 600  # a fifth
-    assert b"open" not in [values.value({"type": "bytes4"}) for _ in range(200)]
+        assert 200 < values(kind, 2000).count(known) < 600  # a fifth
+    assert b"open" not in values("bytes4", 200)
 
 
 def test_fixtures_of_a_parameter_are_drawn_by_its_name_and_type() -> None:
     fixture = 2**200 + 77
-    values = Values(Random(3), Dictionary(), fixtures={"amount:uint256": [fixture], "amount:uint8": [78]})
-    entry = {"name": "_amount", "type": "uint256"}
-    drawn = [values.arguments([entry, {"name": "other", "type": "uint128"}]) for _ in range(2000)]
+    fixtures = {"amount:uint256": [encode(["uint256"], [fixture])], "amount:uint8": [encode(["uint8"], [78])]}
+    inputs = [{"name": "_amount", "type": "uint256"}, {"name": "other", "type": "uint128"}]
+    drawing = Drawing(inputs, 3, fixtures=fixtures)
+    drawn = [drawing.arguments() for _ in range(2000)]
     assert 800 < sum(one == fixture for one, _ in drawn) < 1200  # half of them
     assert all(other != fixture for _, other in drawn)
 
@@ -303,12 +316,11 @@ def test_fixtures_of_a_parameter_are_drawn_by_its_name_and_type() -> None:
         ("int8", -128, lambda x: x < -100, -101),
         ("bool", True, lambda _: True, False),
         ("bytes32", b"\x07" * 32, lambda _: True, bytes(32)),
-        ("address", b"\xab" * 20, any, bytes(19) + b"\1"),
+        ("address", b"\xab" * 20, lambda x: int(x, 16), f"0x{1:040x}"),
     ],
 )
 def test_failing_input_is_shrunk_to_simplest(kind: str, start: Any, fails: Any, simplest: Any) -> None:
-    entry = {"type": kind}
-    found, _ = shrink(lambda value: simpler(entry, value), lambda value: fails(value) or None, start, True)
+    ((found,), _) = Drawing([{"type": kind}]).shrunk([start], fails)
     if kind == "uint256[]":
         assert len(found) == 1
         assert found[0] <= 77
@@ -323,20 +335,14 @@ def test_failing_input_is_shrunk_to_simplest(kind: str, start: Any, fails: Any, 
         ("uint256[]", [2**255 + at for at in range(250)], lambda x: len(x) > 200, [0] * 201, 1000),
         ("uint256[]", [2**255 + at for at in range(250)], lambda x: len(x) > 200 and x[199] > 1000,
          [0] * 199 + [1001, 0], 2500),
-        ("address[]", [b"\7" * 20] * 250, lambda x: b"\7" * 20 in x, [b"\7" * 20], 100),
+        ("address[]", [b"\7" * 20] * 250, lambda x: SEVENS in x, [SEVENS], 100),
         ("string[]", ["abc"] * 250, lambda x: len(x) > 1, ["", ""], 200),
     ],
 )  # fmt: skip
 def test_long_arrays_become_short_in_few_runs(kind: str, start: Any, fails: Any, simplest: Any, most: int) -> None:
-    tries = []
-
-    def tried(value: Any) -> Any:
-        tries.append(value)
-        return fails(value) or None
-
-    found, _ = shrink(lambda value: simpler({"type": kind}, value), tried, start, True)
-    assert found == simplest
-    assert len(tries) < most
+    ((found,), tries) = Drawing([{"type": kind}]).shrunk([start], fails)
+    assert list(found) == simplest
+    assert tries < most
 
 
 # As forge 1.7.1 prints them in its counterexamples.
@@ -392,15 +398,17 @@ def test_a_struct_is_written_with_its_name_and_fields() -> None:
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 EMPTY_HASH = "5f5f20"
 """keccak256 of nothing: a word that occurs in no source and no code."""
-STATE = StateWords((1000,), ((2000,), (3000,)), (4000, 5000))
+STATE = StateWords(packed_words([1000]), (packed_words([2000]), packed_words([3000])), packed_words([4000, 5000]))
 SOURCES = SourceLiterals((6000, 7000), ("one", "two"))
 
 
-def drawn(dictionary: Dictionary) -> set[int | None]:
-    """Return thousands of draws; neighbours and inverted words count as the word."""
-    rng = Random(1)
-    words = (dictionary.choose(rng) for _ in range(2000))
-    return {None if word is None else round(min(word, 2**256 - 1 - word), -3) for word in words}
+def drawn(dictionary: Dictionary, learn: Callable[[Drawing], None] = lambda _: None) -> set[int]:
+    """Return the multiples of 1,000 up to 9,000 in thousands of draws; neighbours and inverted words count."""
+    drawing = Drawing([{"type": "uint256"}], 1, dictionary=dictionary, weight=100)
+    learn(drawing)
+    words = (min(word, 2**256 - 1 - word) for (word,) in (drawing.arguments() for _ in range(2000)))
+    near = Counter(round(word, -3) for word in words if 500 < word < 9500 and abs(word - round(word, -3)) <= 1)
+    return {word for word, count in near.items() if count > 20}  # not those of small random numbers
 
 
 @pytest.mark.parametrize(
@@ -412,39 +420,38 @@ def drawn(dictionary: Dictionary) -> set[int | None]:
         ({"max_fuzz_dictionary_addresses": 1}, {1000, 2000, 4000, 5000, 6000, 7000}),
         ({"max_fuzz_dictionary_values": 2}, {1000, 4000, 6000, 7000}),
         ({"max_fuzz_dictionary_literals": 1}, {1000, 2000, 3000, 4000, 5000, 6000}),
-        ({"max_fuzz_dictionary_literals": 0, "max_fuzz_dictionary_values": 0}, {None}),
+        ({"max_fuzz_dictionary_literals": 0, "max_fuzz_dictionary_values": 0}, set()),
     ],
 )
-def test_fuzz_dictionary_matches_its_settings(settings: dict[str, Any], expected: set[int | None]) -> None:
+def test_fuzz_dictionary_matches_its_settings(settings: dict[str, Any], expected: set[int]) -> None:
     assert drawn(Dictionary.of(DictionarySettings(**settings), STATE, SOURCES)) == expected
 
 
-def outcome() -> RawCallResult:
-    word = (2000).to_bytes(32, "big")
+def learn_outcome(drawing: Drawing) -> None:
     log = Log(((1000).to_bytes(32, "big"), (3000).to_bytes(32, "big")), (4000).to_bytes(32, "big") + b"\1")
-    return RawCallResult(True, word, 0, (log,), touched_words=(5000,))
+    drawing.learn((2000).to_bytes(32, "big"), [log], (5000).to_bytes(32, "big"))
+
+
+def learn_and_forget(drawing: Drawing) -> None:
+    learn_outcome(drawing)
+    drawing.campaign.begin()
 
 
 def test_dictionary_holds_run_values_until_forgotten() -> None:
-    dictionary = Dictionary([9000])
-    dictionary.add_outcome(outcome())
-    assert drawn(dictionary) == {2000, 3000, 4000, 5000, 9000}
-    dictionary.forget_runs()
-    assert drawn(dictionary) == {9000}
-    without = Dictionary(storage=False)
-    without.add_outcome(outcome())
-    assert drawn(without) == {2000, 3000, 4000}
+    dictionary = Dictionary(packed_words([9000]))
+    assert drawn(dictionary, learn_outcome) == {2000, 3000, 4000, 5000, 9000}
+    assert drawn(dictionary, learn_and_forget) == {9000}
+    assert drawn(Dictionary(takes_storage=False), learn_outcome) == {2000, 3000, 4000}
 
 
 def test_dictionary_growth_by_runs_is_bounded() -> None:
-    dictionary = Dictionary([1, 2], limit=5)
-    for word in range(100):
-        dictionary.add(word)
-    assert len(dictionary) == 5
-    dictionary = Dictionary()
-    for word in range(10_000):
-        dictionary.add(word)
-    assert len(dictionary) == 4096
+    known, more = Dictionary(packed_words([1000, 2000]), limit=5), packed_words(range(3000, 10_000, 1000))
+    assert drawn(known, lambda drawing: drawing.learn(words=more)) == {1000, 2000, 3000, 4000, 5000}
+    many = packed_words(range(1 << 200, (1 << 200) + 10_000))
+    drawing = Drawing([{"type": "uint256"}], weight=100)
+    drawing.learn(words=many)
+    words = (min(word, 2**256 - 1 - word) for (word,) in (drawing.arguments() for _ in range(2000)))
+    assert (1 << 200) + 4000 < max(words) <= (1 << 200) + 4096
 
 
 def test_keys_of_foundry_toml_and_of_comments_are_read(tmp_path: Path) -> None:

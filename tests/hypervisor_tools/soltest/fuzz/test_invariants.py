@@ -137,6 +137,15 @@ def test_rejected_calls_keep_no_effects_of_cheatcodes(
     assert sum(row.discards for row in test.metrics) > 0
 
 
+def test_an_invariant_of_the_time_is_checked_after_a_call_that_only_warps(run_contracts: Run, tmp_path: Path) -> None:
+    late = [*call_of_cheatcode("warp(uint256)", 1000), "00"]
+    counter = artifact({"late()": late, "count()": ["425f5260205ff3"]})  # count() is the timestamp
+    suite = {"Suite": counting_suite(counter, "6103e85f5110"), "Counter": counter}  # it is less than 1,000
+    project = Project(tmp_path, invariant=InvariantSettings(runs=1, depth=3))
+    (test,) = run_contracts(suite, project=project, evm="fast")["Suite"].values()
+    assert (test.status, len(test.counterexample)) == (CaseStatus.FAILURE, 1)
+
+
 @pytest.mark.slow
 def test_rejected_calls_keep_neither_mocks_nor_delays(run_contracts: Run, tmp_path: Path) -> None:
     """count() is the timestamp at which note() was called; at most 20 calls have delays of less than 10 seconds."""

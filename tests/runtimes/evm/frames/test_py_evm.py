@@ -229,9 +229,9 @@ def test_every_opcode_takes_its_price_from_the_shared_budget() -> None:
 @pytest.mark.parametrize(
     ("program", "gas"),
     [
-        # FILECOIN_OPCODES' flat prices, 50 for a byte of an exponent, 1 for 1,024 bytes copied
-        ("0 2 EXP", 1 + 1 + 10), ("255 2 EXP", 1 + 1 + 10 + 50), ("256 2 EXP", 1 + 1 + 10 + 100),
-        (f"{U256} 2 EXP", 3 + 1 + 10 + 1600), ("1023 0 0 CALLDATACOPY", 1 + 1 + 1 + 5),
+        # FILECOIN_OPCODES' flat prices; 4 for a bit of an exponent, 5 for one that is set; 1 for 1,024 bytes copied
+        ("0 2 EXP", 1 + 1 + 2), ("255 2 EXP", 1 + 1 + 2 + 8 * 9), ("256 2 EXP", 1 + 1 + 2 + 9 * 4 + 5),
+        (f"{U256} 2 EXP", 3 + 1 + 2 + 256 * 9), ("1023 0 0 CALLDATACOPY", 1 + 1 + 1 + 5),
         ("1024 0 0 CALLDATACOPY", 1 + 1 + 1 + 5 + 1), ("4096 0 0 CODECOPY", 1 + 1 + 1 + 5 + 4),
         ("4096 0 0 MCOPY", 1 + 1 + 1 + 6 + 4),
     ],

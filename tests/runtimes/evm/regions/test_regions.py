@@ -56,6 +56,21 @@ CALLS: Final = """
     back: 0 MSTORE 32 0 RETURN
     double: SWAP1 DUP1 ADD 4 SDIV SWAP1 JUMP
 """
+DIVISIONS: Final = """
+    0 0                              ; total i
+    loop: DUP1 7 GT ISZERO @done JUMPI
+    DUP1 40 MUL 2 EXP 3 ADD          ; total i d
+    DUP1 0 NOT DIV
+    DUP2 0 NOT MOD ADD
+    DUP2 1 255 SHL 9 ADD SDIV ADD
+    DUP2 1 255 SHL 9 ADD SMOD ADD
+    DUP2 0 NOT DUP4 ADDMOD ADD
+    DUP2 0 NOT 0 NOT MULMOD ADD
+    DUP2 0 NOT XOR 256 SWAP1 DIV ADD
+    SWAP1 POP SWAP1 SWAP2 ADD SWAP1
+    1 ADD @loop JUMP
+    done: POP 0 MSTORE 32 0 RETURN
+"""
 
 
 def outcome(engine: str, code: bytes, gas: int, calldata: bytes = b"") -> tuple[str, bytes, int, dict[int, int]]:
@@ -70,12 +85,13 @@ def outcome(engine: str, code: bytes, gas: int, calldata: bytes = b"") -> tuple[
     return step.status.name, step.data, host.gas.left, host.storage
 
 
-@pytest.mark.parametrize("program", [SUM, MEMORY, CALLS], ids=["sum", "memory", "calls"])
+@pytest.mark.parametrize("program", [SUM, MEMORY, CALLS, DIVISIONS], ids=["sum", "memory", "calls", "divisions"])
 def test_compiled_program_ends_as_interpreted_at_any_gas_limit(program: str) -> None:
     code = assemble(program)
     name, output, left, _ = outcome(INTERPRET, code, 1_000_000)
     assert (name, len(output)) in [("SUCCESS", 32), ("SUCCESS", 200)]
     used = 1_000_000 - left
+    assert outcome("py-evm", code, 1_000_000) == outcome(INTERPRET, code, 1_000_000)
     for gas in (*range(0, used, 7), *range(used - 30, used + 2)):
         assert outcome(COMPILE, code, gas) == outcome(INTERPRET, code, gas), gas
     assert outcome(COMPILE, code, used)[0] == "SUCCESS"

@@ -15,6 +15,7 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm.accounts import delegated_address
+from runtimes.evm.revm.campaign import Campaign, CampaignPlan, CampaignStep, CampaignTarget
 from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import Decision, FailureReason, Interception
 from runtimes.evm.revm.observation import (
@@ -22,10 +23,9 @@ from runtimes.evm.revm.observation import (
     CannotObserve,
     InterceptedCall,
     ObservedEnd,
-    SessionCall,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import Interest, Mode, SnapshotTime
+from runtimes.evm.revm.protocol import ISOLATED_BASE, Interest, Mode, SnapshotTime
 from runtimes.evm.revm.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -78,8 +78,6 @@ class Recorder:
     def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
         raise AssertionError("nothing fails")
 
-    may_have_set = False
-
     def begin_call(self, to: EthAddress, kept: bool, saved: bytes) -> None:
         self.begun.append(to)
 
@@ -127,9 +125,10 @@ def called(
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        [ended] = run.run(value, b"", gas, keep)
+        ended = run.run(value, b"", gas, keep)
         if keep and run.is_running:
             run.keep()
+    assert ended is not None
     return ended
 
 
@@ -279,16 +278,16 @@ def test_a_following_call_sees_the_changes_and_has_no_effect(
 ) -> None:
     first = f"7 1 SSTORE {calling(WATCHED) if stops else ''} STOP"
     ended = followed(machine, f"CALLDATASIZE @check JUMPI {first} check: {code}", always=False)
-    assert (ended.has_passed, slot_of(machine, TO, 1)) == (passes, 7)
+    assert (ended.holds, slot_of(machine, TO, 1)) == (passes, 7)
 
 
 @pytest.mark.parametrize("always", [False, True])
 def test_a_following_call_may_need_no_changes(machine: Hypervisor, always: bool) -> None:
-    assert followed(machine, "STOP", always).has_passed == always
+    assert followed(machine, "STOP", always).holds
 
 
 def test_no_call_follows_one_that_reverts(machine: Hypervisor) -> None:
-    assert not followed(machine, "CALLDATASIZE @check JUMPI 0 0 REVERT check: STOP", always=True).has_passed
+    assert not followed(machine, "CALLDATASIZE @check JUMPI 0 0 REVERT check: STOP", always=True).holds
 
 
 def followed(machine: Hypervisor, code: str, always: bool) -> ObservedEnd:
@@ -299,8 +298,9 @@ def followed(machine: Hypervisor, code: str, always: bool) -> ObservedEnd:
     run = observe(session, recorder, SENDER, TO)
     assert run is not None
     with run:
-        [ended] = run.run(0, b"", GAS, keep=True, check=run.check(SENDER, TO, b"\1", GAS, always))
+        ended = run.run(0, b"", GAS, keep=True, check=run.check(SENDER, TO, b"\1", GAS, always))
         assert not run.is_running
+    assert ended is not None
     return ended
 
 
@@ -309,21 +309,21 @@ COUNTS = "1 SLOAD 1 ADD 1 SSTORE 1 SLOAD 0 MSTORE 32 0 RETURN"
 
 def test_calls_follow_each_other_in_the_state_after_each(machine: Hypervisor) -> None:
     recorder = Recorder(refuse, at_once=True)
-    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 0 0 REVERT"}, [OTHER, TO])
-    assert [int.from_bytes(end.output, "big") for end in ends] == [1, 0, 2]
-    assert [(end.exit_code, end.is_changed) for end in ends] == [(0, True), (33, False), (0, True)]
+    made, end = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 0 0 REVERT"}, [OTHER, TO])
+    assert (made, end.output[31:], end.is_counted, end.is_changed) == (3, b"\2", True, True)
     assert (recorder.begun, slot_of(machine, TO, 1)) == ([TO], 2)
 
 
-def test_a_failing_call_with_logs_is_the_last_one(machine: Hypervisor) -> None:
+def test_logs_of_calls_that_others_follow_are_seen(machine: Hypervisor) -> None:
     recorder = Recorder(refuse, at_once=True)
-    ends = sequence(machine, recorder, {TO: COUNTS, OTHER: f"{calling(TO)} 1 0 LOG0 0 0 REVERT"}, [OTHER, TO])
-    assert ([end.exit_code for end in ends], recorder.begun, recorder.logs) == ([0, 33], [OTHER], [(OTHER, b"\0")])
+    codes = {TO: COUNTS, OTHER: f"{calling(TO)} 1 0 LOG0 0 0 REVERT"}
+    assert sequence(machine, recorder, codes, [OTHER, TO])[0] == 3
+    assert recorder.logs == [(OTHER, b"\0")]
 
 
 def test_calls_that_are_not_kept_begin_in_the_same_state(machine: Hypervisor) -> None:
-    ends = sequence(machine, Recorder(refuse, at_once=True), {TO: COUNTS}, [TO, TO], keep=False)
-    assert [int.from_bytes(end.output, "big") for end in ends] == [1, 1, 1]
+    made, end = sequence(machine, Recorder(refuse, at_once=True), {TO: COUNTS}, [TO, TO], keep=False)
+    assert (made, end.output[31:]) == (3, b"\1")
     assert machine.state_tree.held is None
 
 
@@ -331,17 +331,17 @@ def test_calls_that_are_not_kept_begin_in_the_same_state(machine: Hypervisor) ->
 def test_calls_follow_one_that_stops_unless_the_observer_has_set_something(machine: Hypervisor, keep: bool) -> None:
     codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} {COUNTS}"}
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
-    ends = sequence(machine, recorder, codes, [TO, OTHER, TO], keep)
-    assert (len(ends), [request.caller for request in recorder.seen], recorder.begun) == (4, [OTHER], [OTHER, TO])
+    made, _ = sequence(machine, recorder, codes, [TO, OTHER, TO], keep)
+    assert (made, [request.caller for request in recorder.seen], recorder.begun[0]) == (4, [OTHER], OTHER)
     assert (slot_of(machine, TO, 1) or 0, slot_of(machine, OTHER, 1) or 0) == ((3, 1) if keep else (0, 0))
     recorder.goes_on, recorder.begun = False, []
-    assert (len(sequence(machine, recorder, codes, [TO, OTHER, TO], keep)), recorder.begun) == (3, [OTHER])
+    assert (sequence(machine, recorder, codes, [TO, OTHER, TO], keep)[0], recorder.begun) == (3, [OTHER])
 
 
 def test_no_call_follows_one_that_stops_and_fails(machine: Hypervisor) -> None:
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
     codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} 0 0 REVERT"}
-    assert len(sequence(machine, recorder, codes, [TO, OTHER, TO])) == 3
+    assert sequence(machine, recorder, codes, [TO, OTHER, TO])[0] == 3
 
 
 def test_earlier_calls_stay_if_the_session_cannot_run_one_that_follows(machine: Hypervisor) -> None:
@@ -349,15 +349,14 @@ def test_earlier_calls_stay_if_the_session_cannot_run_one_that_follows(machine: 
         raise CannotObserve
 
     recorder = Recorder(leave, at_once=True)
-    ends = sequence(machine, recorder, {TO: f"1 0 LOG0 {COUNTS}", OTHER: calling(WATCHED)}, [TO, OTHER, TO])
-    assert (len(ends), len(recorder.logs), recorder.undone, slot_of(machine, TO, 1)) == (2, 2, 1, 2)
+    made, _ = sequence(machine, recorder, {TO: f"1 0 LOG0 {COUNTS}", OTHER: calling(WATCHED)}, [TO, OTHER, TO])
+    assert (made, len(recorder.logs), recorder.undone, slot_of(machine, TO, 1)) == (2, 2, 1, 2)
 
 
 def test_a_check_that_fails_ends_the_calls(machine: Hypervisor) -> None:
     code = f"CALLDATASIZE @check JUMPI {COUNTS} check: 3 1 SLOAD LT @fine JUMPI 0 0 REVERT fine: STOP"
-    ends = sequence(machine, Recorder(refuse, at_once=True), {TO: code}, [TO] * 4, is_checked=True)
-    assert [end.has_passed for end in ends] == [True, True, False]
-    assert slot_of(machine, TO, 1) == 3
+    made, end = sequence(machine, Recorder(refuse, at_once=True), {TO: code}, [TO] * 4, is_checked=True)
+    assert (made, end.holds, end.is_counted, slot_of(machine, TO, 1)) == (3, False, False, 3)
 
 
 def test_following_calls_are_undone_with_their_mark(machine: Hypervisor) -> None:
@@ -372,18 +371,28 @@ def test_following_calls_are_undone_with_their_mark(machine: Hypervisor) -> None
 def sequence(
     machine: Hypervisor, recorder: Recorder, codes: dict[EthAddress, str], following: list[EthAddress],
     keep: bool = True, is_checked: bool = False,
-) -> list[ObservedEnd]:  # fmt: skip
-    """Call `TO`, and then others, without calldata; the check is a call of `TO` with a byte."""
-    install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
+) -> tuple[int, ObservedEnd]:  # fmt: skip
+    """Call `TO`, and then others, without calldata; the check is a call of `TO` with a byte.
+
+    Return the number of calls that were made, and the end of the last one.
+    """
+    if codes:
+        install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
     session = session_of(machine)
-    run = observe(session, recorder, SENDER, TO)
-    assert run is not None
-    with run:
+    targets = [TO, OTHER]
+    plan = CampaignPlan("", keep, 9, [CampaignTarget(target, bytes(4)) for target in targets], [SENDER])
+    campaign = Campaign(session.begin(), plan)
+    campaign.begin([CampaignStep(SENDER, targets.index(to), b"") for to in (TO, *following)], is_replay=True)
+    assert campaign.next() == CampaignStep(SENDER, 0, b"")
+    with observe(session, recorder, SENDER, TO) as run:
         check = run.check(SENDER, TO, b"\1", GAS, always=False) if is_checked else NO_CHECK
-        ends = run.run(0, b"", GAS, keep, check, [SessionCall(SENDER, to, b"", GAS) for to in following])
+        end = run.run(0, b"", GAS, keep, check, campaign=campaign, campaign_gas=GAS, gas_limit=GAS + ISOLATED_BASE)
         if keep and run.is_running:
             run.keep()
-    return ends
+    made = campaign.figures.calls if keep else len(campaign.gases)
+    last = end or ObservedEnd(0, b"", 0, 0, (), b"", False, [], is_counted=True, holds=False)
+    campaign.close()
+    return made + (not last.is_counted), last
 
 
 def test_ends_of_other_calls_are_seen_on_request(machine: Hypervisor) -> None:

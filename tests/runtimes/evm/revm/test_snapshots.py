@@ -4,12 +4,10 @@ import pytest
 
 from hypervisor.machine.machine import Hypervisor
 from runtimes.evm import SubcallOutcome
-from runtimes.evm.revm import InterceptedCall, ObservedCall, SessionCall, Snapshot, observe, session_of
+from runtimes.evm.revm import InterceptedCall, ObservedCall, Snapshot
 from tests.runtimes.evm.revm.test_observed import (
     COUNTS,
-    GAS,
     OTHER,
-    SENDER,
     TO,
     WATCHED,
     Recorder,
@@ -51,8 +49,8 @@ def test_a_call_restores_a_snapshot_from_before_the_tree_was_written(machine: Hy
 
 def test_calls_that_follow_restore_a_snapshot(machine: Hypervisor) -> None:
     recorder = Snapshots(at_once=True)
-    ends = sequence(machine, recorder, {TO: CODE, OTHER: COUNTS}, [TO, OTHER, TO])
-    assert (len(ends), slot_of(machine, TO, 1)) == (4, 1)
+    made, _ = sequence(machine, recorder, {TO: CODE, OTHER: COUNTS}, [TO, OTHER, TO])
+    assert (made, slot_of(machine, TO, 1)) == (4, 1)
     assert not slot_of(machine, OTHER, 1)
 
 
@@ -61,8 +59,7 @@ def test_calls_that_have_restored_a_snapshot_are_undone_with_their_mark(machine:
     called(machine, recorder, {TO: CODE})
     mark = machine.state_tree.begin()
     recorder.taken = None
-    with observe(session_of(machine), recorder, SENDER, TO) as run:
-        run.run(0, b"", GAS, keep=True, following=[SessionCall(SENDER, TO, b"", GAS)] * 3)
+    sequence(machine, recorder, {}, [TO] * 3)
     assert (slot_of(machine, TO, 1), len(recorder.seen)) == (2, 5)
     machine.state_tree.rollback(mark)
     assert slot_of(machine, TO, 1) == 1

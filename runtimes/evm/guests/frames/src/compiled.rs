@@ -156,3 +156,26 @@ pub extern "C" fn operate(opcode: u32, place: u32) {
         _ => {}
     }
 }
+
+/// For regions of rules with prices by operands: `operate`, and the gas that is left of `gas`; -1, and nothing done, where
+/// it does not suffice.
+#[unsafe(no_mangle)]
+pub extern "C" fn operate_priced(running: u32, opcode: u32, place: u32, gas: u64) -> i64 {
+    let mut price = 0;
+    if (0x04..=0x09).contains(&opcode) {
+        // SAFETY: as in `lengthen` and `operate`
+        let (state, words) = unsafe {
+            let word = |depth: u32| &*((place - 32 * depth) as usize as *const U256);
+            let modulus = if opcode < 0x08 { &words::ZERO } else { word(2) };
+            (&*(running as usize as *const State), (word(0), word(1), modulus))
+        };
+        // SAFETY: as in `lengthen`
+        let rules = unsafe { &(*(state.frame as usize as *const Frame)).rules };
+        price = rules.division_gas(opcode, words.0, words.1, words.2);
+    }
+    if price > gas {
+        return -1;
+    }
+    operate(opcode, place);
+    (gas - price) as i64
+}

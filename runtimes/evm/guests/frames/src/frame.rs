@@ -27,7 +27,11 @@ pub const MOST_MEMORY: usize = 1 << 20;
 pub struct Rules {
     pub number: u32,
     pub prices: [u64; 256],
-    pub exp_byte: u64,
+    /// Of the exponent of EXP: a byte, a bit, a bit that is one.
+    pub exponent: [u64; 3],
+    /// Of divisions, sums and products modulo a number: for a divisor of at most 32 bits, of at most 64, and for others,
+    /// the price beyond the flat one and what 64 bits of the quotient add to it.
+    pub divisions: [[[u64; 2]; 3]; 3],
     /// A creation clears the return data and leaves its own; in the first EVM actors it touches none.
     pub creation_returns: bool,
     /// How many bytes a copy moves for one gas.
@@ -40,6 +44,38 @@ impl Rules {
     pub fn copy_gas(&self, size: u64) -> u64 {
         size / self.copied_bytes_per_gas
     }
+
+    pub fn exponent_gas(&self, exponent: &U256) -> u64 {
+        let [byte, bit, one] = self.exponent;
+        byte * exponent.byte_len() as u64 + bit * exponent.bit_len() as u64 + one * exponent.count_ones() as u64
+    }
+
+    pub fn prices_divisions(&self) -> bool {
+        self.divisions[0][2][0] != 0
+    }
+
+    /// What DIV, SDIV, MOD, SMOD, ADDMOD or MULMOD costs beyond its flat price (`OperandPrices.division` in contracts/gas_table.py).
+    pub fn division_gas(&self, opcode: u32, a: &U256, b: &U256, modulus: &U256) -> u64 {
+        let (kind, bits, divisor) = match opcode {
+            0x04 | 0x06 => (0, a.bit_len(), b.bit_len()),
+            0x05 | 0x07 => (0, magnitude(a).bit_len(), magnitude(b).bit_len()),
+            0x08 => match a.overflowing_add(*b) {
+                (_, true) => (1, 257, modulus.bit_len()),
+                (sum, false) => (1, sum.bit_len(), modulus.bit_len()),
+            },
+            _ if a.is_zero() || b.is_zero() => return 0,
+            _ => (2, a.bit_len() + b.bit_len(), modulus.bit_len()),
+        };
+        if bits <= 64 && kind == 0 || divisor == 0 || bits < divisor {
+            return 0;
+        }
+        let [once, rate] = self.divisions[kind][if divisor <= 32 { 0 } else { 1 + (divisor > 64) as usize }];
+        once + rate * (bits - divisor) as u64 / 64
+    }
+}
+
+fn magnitude(word: &U256) -> U256 {
+    if word.bit(255) { word.wrapping_neg() } else { *word }
 }
 
 /// Bytecode, with zeros around it, and where a jump may land.

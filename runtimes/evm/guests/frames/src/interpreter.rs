@@ -194,29 +194,45 @@ pub fn run<const TRACE: bool>(frame: &mut Frame) -> Exit {
         }
         gas -= price;
         pc += 1;
+        macro_rules! pay_division {
+            ($modulus:expr) => {
+                if rules.prices_divisions() {
+                    pay!(rules.division_gas(opcode as u32, peek!(0), peek!(1), $modulus));
+                }
+            };
+        }
+        macro_rules! divided {
+            ($operation:expr) => {{
+                need!(2);
+                pay_division!(&ZERO);
+                binary!($operation);
+            }};
+        }
         match opcode {
             0x00 => break SUCCESS,
             0x01 => binary!(words::add),
             0x02 => binary!(|a: &U256, b: &U256| a.wrapping_mul(*b)),
             0x03 => binary!(words::sub),
-            0x04 => binary!(arithmetic::divide),
-            0x05 => binary!(arithmetic::divide_signed),
-            0x06 => binary!(arithmetic::remainder),
-            0x07 => binary!(arithmetic::remainder_signed),
+            0x04 => divided!(arithmetic::divide),
+            0x05 => divided!(arithmetic::divide_signed),
+            0x06 => divided!(arithmetic::remainder),
+            0x07 => divided!(arithmetic::remainder_signed),
             0x08 => {
                 need!(3);
+                pay_division!(peek!(2));
                 let word = arithmetic::add_modulo(peek!(0), peek!(1), peek!(2));
                 replace!(3, word);
             }
             0x09 => {
                 need!(3);
+                pay_division!(peek!(2));
                 let word = arithmetic::multiply_modulo(peek!(0), peek!(1), peek!(2));
                 replace!(3, word);
             }
             0x0a => {
                 need!(2);
                 let (number, exponent) = (*peek!(0), *peek!(1));
-                pay!(rules.exp_byte * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
+                pay!(rules.exponent_gas(&exponent));
                 replace!(2, arithmetic::power(&number, &exponent));
                 back!();
             }

@@ -14,6 +14,7 @@ mod words;
 
 use frame::*;
 use host::{EXCHANGE, mailbox};
+use std::array::from_fn;
 use std::rc::Rc;
 use tables::command::*;
 
@@ -75,19 +76,20 @@ fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize 
 }
 
 impl Guest {
-    /// numbers: bytes that a copy moves for one gas, whether a creation has return data, gas of a byte of EXP's exponent;
-    /// exchange: 256 flat prices.
+    /// numbers: bytes that a copy moves for one gas, whether a creation has return data; exchange: 256 flat prices, those
+    /// of an exponent, and those of divisions.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();
-        let mut prices = [0; 256];
-        for (price, bytes) in prices.iter_mut().zip(mail.exchange.chunks_exact(8)) {
-            *price = bytes.iter().rev().fold(0, |number, byte| number << 8 | *byte as u64);
-        }
-        let [copied_bytes_per_gas, creation_returns, exp_byte, ..] = mail.numbers;
+        let number = |place: usize| {
+            let bytes = &mail.exchange[8 * place..8 * place + 8];
+            bytes.iter().rev().fold(0, |number, byte| number << 8 | *byte as u64)
+        };
+        let [copied_bytes_per_gas, creation_returns, ..] = mail.numbers;
         let rules = Rules {
             number: self.rules.len() as u32,
-            prices,
-            exp_byte,
+            prices: from_fn(number),
+            exponent: from_fn(|place| number(256 + place)),
+            divisions: from_fn(|kind| from_fn(|size| from_fn(|place| number(259 + 6 * kind + 2 * size + place)))),
             creation_returns: creation_returns != 0,
             copied_bytes_per_gas,
         };

@@ -9,6 +9,7 @@ mod amsterdam;
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
 mod borders;
+mod campaign;
 mod cheats;
 mod database;
 #[path = "../../frames/src/entries.rs"]
@@ -94,6 +95,10 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::TAKE_ENDS => session.results(&mut guest.output),
         command::ADD_REGION => session.add_region(input),
         command::CHEATS => session.ask_cheats(input, &mut guest.output),
+        command::CAMPAIGN => {
+            session.ask_campaign(input, &mut guest.output);
+            0
+        }
         command::TIME => session.write_time(&mut guest.output),
         command::READ_SNAPSHOT => session.read_snapshot(input, &mut guest.output),
         _ => unreachable!("no such command"),

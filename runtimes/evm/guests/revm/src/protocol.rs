@@ -9,6 +9,7 @@ pub const NO_LIMIT: u32 = 4294967295;
 pub const SAME_LOGS: u32 = 4294967295;
 pub const NO_COST: i64 = -9223372036854775808;
 pub const KERNEL_BYTE: u8 = 255;
+pub const LEAST_GAS: u64 = 40000;
 pub const ISOLATED_BASE: u64 = 21000;
 pub const EXISTS_BIT: usize = 160;
 pub const OPCODE_BITS: u32 = 8;
@@ -43,7 +44,7 @@ pub const CHEATCODES: [&str; 75] = [
 
 numbers! { Command command:
     MAILBOX, RESERVE, RULES, BLOCK, TRANSACT, ANSWER, ABANDON, KEEP, UNDO, DRAIN, DRAINED, RESET, READ, PEEK, OPERATE,
-    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION, CHEATS, TIME, READ_SNAPSHOT,
+    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION, CHEATS, CAMPAIGN, TIME, READ_SNAPSHOT,
 }
 numbers! { Exit exit:
     DONE, INVALID, LEAVE, ACCOUNT, SLOT, CODE, BLOCK_HASH, PRECOMPILE, PAUSE, RECORD_IS_LARGE, FRAME, NATIVE,
@@ -63,6 +64,12 @@ numbers! { CheatRequest cheat_request:
     LOAD, SAVE, BEFORE, EXECUTE, BEGIN_PRANK, CHEATCODE_END, CALL, CALL_END, CREATED, ANSWERED, LOG, ACCEPT, TEST_END,
     PRANKS, DEAL, STATUS, ADD_SNAPSHOT, SNAPSHOTS, FORGET_SNAPSHOTS,
 }
+numbers! { CampaignRequest campaign_request:
+    BEGIN, SEQUENCE, QUEUE, NEXT, TAKE, DRAW, MUTATE, SIMPLER, FIGURES, TARGETS, STEPS, GASES, END,
+}
+numbers! { ValueType value_type:
+    UINT, INT, BOOL, ADDRESS, ENUM, FUNCTION, FIXED_BYTES, BYTES, STRING, ARRAY, FIXED_ARRAY, TUPLE,
+}
 numbers! { CheatResult cheat_result: SAME, CAUGHT, REJECTED, FAILED, UNKNOWN, FAILS }
 numbers! { Failure failure:
     UNUSED_PRANK, OTHER_PRANK, BROADCASTS, PRANKED, SECOND_BROADCAST, NO_CODE, SECOND_REVERT, SECOND_ASSUMPTION,
@@ -79,7 +86,7 @@ flags! { Mode mode:
     PYTHON_FRAMES, ACCESS_LIST, RECORD, RECORD_COUNTERS, RECORD_STEPS, RECORD_JUMPS, SLOT_ACCESSES, ALL_ACCESSES,
     ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE, HAS_KERNEL,
 }
-flags! { EndEvent end_event: ENDED, CHANGED, PASSED, TOUCHED, CHEATED }
+flags! { EndEvent end_event: ENDED, CHANGED, TOUCHED, CHEATED, COUNTED, HOLDS }
 flags! { EnterFlag enter_flag: AS_SENDER }
 flags! { AccountFlag account_flag: EXISTS, HAS_SLOTS, NATIVE, PRECOMPILE }
 flags! { DrainFlag drain_flag: EXISTS, WIPED, CODE, HAS_EXISTED }
@@ -138,6 +145,17 @@ layouts! {
     CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
     Interest { calls: u32, ends: u32, at_once: bool, goes_on: bool, cheatcodes: bool }
     Check { always: bool, size: u32 }
+    Following { gives: bool, gas: u64, gas_limit: u64 }
+    CampaignSettings {
+        seed: B256, keeps: bool, depth: u64, max_rejects: u64, weight: u32, learns: bool, has_storage: bool,
+        max_seconds: u64, max_blocks: u64, fails_on_revert: bool, shows_logs: bool,
+    }
+    CampaignTarget { address: Address, selector: u32 }
+    CampaignCall { sender: Address, target: u32, seconds: u64, blocks: u64, success: bool, size: u32 }
+    CampaignOutcome { success: bool, rejected: bool, gas: u64, size: u32 }
+    CampaignFigures { calls: u64, reverts: u64, rejects: u64, gas: u64 }
+    TargetFigures { calls: u64, reverts: u64, discards: u64 }
+    Shrinking { begins: bool, fails: bool, target: u32 }
     BorderAnswer { answer: u32, size: u32 }
     Enter { flags: u32, sender: Address }
     Result { success: bool, creates: bool, created: Address, size: u32 }

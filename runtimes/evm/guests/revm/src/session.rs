@@ -1,6 +1,7 @@
 //! The session's state, and the phases of a transaction: revm's handler, with a loop of frames that stops and goes on.
 
 use crate::borders::Borders;
+use crate::campaign::{Campaign, Following, Outcome};
 use crate::cheats::machine::REJECTED;
 use crate::cheats::state::Cheats;
 use crate::database::{Missing, State, Stop};
@@ -79,16 +80,16 @@ pub struct Running {
 /// Calls that run one after the other, as long as none stops.
 #[derive(Default)]
 pub struct Batch {
-    /// The messages of the calls, and the position of the next one.
-    messages: Vec<u8>,
-    next: usize,
+    pub following: Following,
     /// The call without effect after each one that succeeds; empty for none.
-    check: Vec<u8>,
+    pub check: Vec<u8>,
     /// The state may have changed since the check last succeeded.
-    is_due: bool,
-    goes_on: bool,
+    pub is_due: bool,
+    pub goes_on: bool,
+    /// Cheatcodes have set other things than before one of the calls.
+    has_cheated: bool,
     /// What calls that have ended have given, as far as Python has not read it; the number of those that others follow.
-    results: Vec<u8>,
+    pub results: Vec<u8>,
     pub ended: u32,
 }
 
@@ -111,6 +112,7 @@ pub struct Session {
     /// Times that they have set the block's number or time.
     pub times: u32,
     pub batch: Batch,
+    pub campaign: Option<Box<Campaign>>,
     pub changes: HashMap<Address, Changes>,
     pub positions: u32,
     pub exchanged: Vec<Exchanged>,
@@ -157,6 +159,7 @@ impl Default for Session {
             cheats: Cheats::default(),
             times: 0,
             batch: Batch::default(),
+            campaign: None,
             changes: HashMap::default(),
             positions: 0,
             exchanged: Vec::new(),
@@ -278,7 +281,7 @@ impl Session {
         let mut read = Reader(input);
         self.batch = Batch::default();
         self.borders = Borders::default();
-        let mode = self.start(&mut read);
+        let mode = self.read_start(&mut read);
         if mode & mode::CALL != 0 {
             self.borders = Borders::read(&mut read);
             self.evm.ctx.chain.accesses.random = read.list().into_iter().collect();
@@ -287,16 +290,22 @@ impl Session {
             let check: protocol::Check = read.get();
             self.batch.is_due = check.always;
             self.batch.check.extend_from_slice(read.bytes(check.size));
-            self.batch.messages.extend_from_slice(read.0);
+            self.batch.following = Following::new(read.get(), mode);
         }
         self.go(output)
     }
 
     /// Read a transaction, which begins with the next step; return its mode.
-    fn start(&mut self, read: &mut Reader<'_>) -> u32 {
+    fn read_start(&mut self, read: &mut Reader<'_>) -> u32 {
         let head: protocol::TransactionHead = read.get();
-        let (mode, steps) = (head.mode, head.steps);
-        self.evm.ctx.tx = transaction(&head, read);
+        let transaction = transaction(&head, read);
+        self.start(head.mode, head.steps, transaction);
+        head.mode
+    }
+
+    /// Let a transaction begin with the next step.
+    pub fn start(&mut self, mode: u32, steps: u32, transaction: TxEnv) {
+        self.evm.ctx.tx = transaction;
         let (is_paid, is_checked) = (mode & mode::PAID != 0, mode & mode::CHECKED != 0);
         let cfg = &mut self.evm.ctx.cfg;
         cfg.disable_nonce_check = !is_checked;
@@ -322,7 +331,6 @@ impl Session {
         chain.accesses.watch(mode);
         chain.go_on(self.steps);
         chain.jumps.is_recording = mode & mode::RECORD_JUMPS != 0;
-        mode
     }
 
     /// Return the number of interpreted jumpdests to the next report. It varies, so that a loop does not always report the
@@ -330,21 +338,6 @@ impl Session {
     fn next_heat(&mut self) -> u32 {
         self.phase = self.phase.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         self.steps - (self.phase >> 25).min(self.steps / 2)
-    }
-
-    /// Start the next call of the batch; return false if there is none, or the last one has stopped.
-    fn start_next(&mut self) -> bool {
-        let mut messages = Reader(&self.batch.messages[self.batch.next..]);
-        if !self.batch.goes_on || messages.0.is_empty() {
-            return false;
-        }
-        let message = messages.data().to_vec();
-        self.batch.next += 4 + message.len();
-        self.batch.ended += 1;
-        self.borders.begin_again();
-        self.begin_cheats();
-        self.start(&mut Reader(&message));
-        true
     }
 
     /// Go on with Python's answer.
@@ -530,6 +523,7 @@ impl Session {
     /// Validate the transaction, buy gas, and create the first frame.
     fn begin(&mut self) -> Result<(), Failure> {
         let mut rules = Rules::default();
+        self.delay();
         let evm = &mut self.evm;
         let running = &mut self.running;
         running.begun = true;
@@ -956,14 +950,16 @@ impl Session {
             size: data.len() as u32,
         });
         output.raw(data);
-        self.write_touched(&mut output);
+        let words = self.touched_words();
+        output.put(words.len() as u32);
+        words.iter().for_each(|word| output.put(*word));
         let logs = mem::take(&mut self.evm.ctx.journaled_state.inner.logs);
         output.reserve(logs.iter().map(|log| MAX_LOG_HEADER + log.data.data.len()).sum());
         write_logs(&logs, &mut output);
         let touched = mem::take(&mut self.borders.cheats.touched);
         let is_rejected = result == InstructionResult::Revert && data == REJECTED;
         let undoes = self.borders.at_once && (is_rejected || !is_kept);
-        let is_silent = logs.is_empty() && self.evm.ctx.chain.logs.is_empty() && touched.is_empty();
+        let is_shown = self.shows_logs(&logs);
         if self.evm.ctx.chain.logs == logs {
             self.evm.ctx.chain.logs.clear();
             output.put(SAME_LOGS);
@@ -974,13 +970,14 @@ impl Session {
             output.put(touched.len() as u32);
             touched.iter().for_each(|address| output.put(*address));
         }
-        let leaves_nothing = is_silent || (is_kept && result.is_ok()); // that Python would have to undo
         let is_followed = !self.borders.has_stopped || (self.borders.goes_on && result.is_ok());
-        self.batch.goes_on = self.borders.at_once && is_followed && leaves_nothing;
+        self.batch.goes_on = self.borders.at_once && is_followed;
+        self.batch.has_cheated |= self.has_cheated();
         if undoes {
             self.undo_cheats();
         }
-        let mut events = flag(!touched.is_empty(), end_event::TOUCHED) | flag(self.has_cheated(), end_event::CHEATED);
+        let mut events = flag(!touched.is_empty(), end_event::TOUCHED);
+        let gas = self.gas_used(last.gas().total_gas_spent(), last.gas().refunded().max(0) as u64);
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
@@ -990,18 +987,23 @@ impl Session {
             } else {
                 self.discard();
             }
+            let success = result.is_ok();
+            let outcome = Outcome { success, rejected: is_rejected, gas, output: data, logs: &logs, words: &words };
+            events |= self.give_outcome(begin, result, &outcome, is_shown, &touched);
         }
+        events |= flag(self.batch.has_cheated, end_event::CHEATED);
+        events |= flag(!self.batch.is_due && !self.batch.check.is_empty(), end_event::HOLDS);
         let mut head: protocol::CallResult = Reader(&output[begin..]).get();
         head.events = events;
         overwrite(&mut output, begin, &head);
         self.batch.results = output;
     }
 
-    /// Keep the changes, and make the check if it is due after a success; the batch ends unless it succeeds. Return
-    /// `CHANGED` if there are changes, and `PASSED` if the check has succeeded without a stop.
+    /// Keep the changes, and make the check if it is due after a success; the batch ends unless it succeeds without a stop.
+    /// Return `CHANGED` if there are changes.
     fn keep_and_check(&mut self, has_succeeded: bool) -> u32 {
         let changed = if self.keep() { end_event::CHANGED } else { 0 };
-        self.batch.is_due |= changed != 0;
+        self.batch.is_due |= changed != 0 || self.borders.has_stopped || self.has_cheated() || self.has_changed_time();
         if !has_succeeded || !self.batch.is_due || self.batch.check.is_empty() {
             return changed;
         }
@@ -1009,7 +1011,7 @@ impl Session {
         let mut output = Vec::new();
         self.borders.begin_again();
         self.begin_cheats();
-        self.start(&mut Reader(&batch.check));
+        self.read_start(&mut Reader(&batch.check));
         let has_ended = matches!(self.go(&mut output), Exit::DONE) && !self.borders.is_stopped;
         let is_success = InstructionResult::Stop as u32..=InstructionResult::SelfDestruct as u32;
         let has_passed = has_ended && is_success.contains(&Reader(&output).get::<protocol::CallResult>().result);
@@ -1021,24 +1023,17 @@ impl Session {
         batch.is_due = !has_passed;
         batch.goes_on &= has_passed;
         self.batch = batch;
-        changed | if has_passed { end_event::PASSED } else { 0 }
+        changed
     }
 
-    /// Write the words of the slots that the transaction has touched, in the order of their first access.
-    fn write_touched(&self, output: &mut Vec<u8>) {
+    /// Return the words of the slots that the transaction has touched, in the order of their first access.
+    fn touched_words(&self) -> Vec<U256> {
         let inner = &self.evm.ctx.journaled_state.inner;
-        let words: Vec<U256> = inner
-            .journal
-            .iter()
-            .filter_map(|entry| match entry {
-                JournalEntry::StorageWarmed { address, key } => Some(inner.state[address].storage[key].present_value),
-                _ => None,
-            })
-            .collect();
-        output.put(words.len() as u32);
-        for word in words {
-            output.put(word);
-        }
+        let touched = inner.journal.iter().filter_map(|entry| match entry {
+            JournalEntry::StorageWarmed { address, key } => Some(inner.state[address].storage[key].present_value),
+            _ => None,
+        });
+        touched.collect()
     }
 
     /// Note what the transaction has changed; return the accounts, those whose old slots it has cleared, and true if there

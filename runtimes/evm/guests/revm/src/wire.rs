@@ -2,7 +2,7 @@
 //! Integers are little-endian; addresses, words and hashes are as Ethereum writes them.
 
 use crate::protocol::LogHead;
-use revm::primitives::{Address, B256, Log, U256};
+use revm::primitives::{Address, B256, Bytes, Log, U256};
 
 /// A value of a message.
 pub trait Field: Sized {
@@ -148,6 +148,12 @@ impl<'a> Reader<'a> {
     pub fn data(&mut self) -> &'a [u8] {
         let size = self.get();
         self.bytes(size)
+    }
+
+    pub fn log(&mut self) -> Log {
+        let head: LogHead = self.get();
+        let topics = (0..head.topics).map(|_| self.get()).collect();
+        Log::new_unchecked(head.emitter, topics, Bytes::copy_from_slice(self.data()))
     }
 }
 

@@ -164,6 +164,12 @@ impl Session {
         self.cheats != self.borders.cheats.before.0
     }
 
+    /// True if the block's number or time is another one than when the call began.
+    pub fn has_changed_time(&self) -> bool {
+        let (block, (_, number, timestamp)) = (&self.evm.ctx.block, &self.borders.cheats.before);
+        (block.number, block.timestamp) != (*number, *timestamp)
+    }
+
     /// Set the block's number and time that contracts see.
     pub fn set_time(&mut self, number: U256, timestamp: U256) {
         let ctx = &mut self.evm.ctx;
