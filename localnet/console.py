@@ -178,9 +178,10 @@ class Console:
     def _may_log(self) -> bool:
         """Return True if a contract's code contains the console's address, or there are too many to check."""
         machine = self._network.machine
-        evm = machine.manifest.code("evm")
         for count, (actor, state) in enumerate(machine.state_tree.actors()):
-            if count >= MAX_ACTORS or (state.code == evm and MARK in code_of(machine, Address.id(actor))):
+            if count >= MAX_ACTORS or (
+                machine.traits(state.code).is_contract and MARK in code_of(machine, Address.id(actor))
+            ):
                 return True
         return False
 

@@ -63,7 +63,7 @@ class Directory(Protocol):
         """Return an actor's f4 address, or None."""
 
     def is_contract(self, code: Cid) -> bool:
-        """Return True if the code is that of the EVM actor."""
+        """Return True if the code's actors are called as contracts."""
 
     def is_precompile(self, address: EthAddress) -> bool:
         """Return True for the address of one of Ethereum's precompiles, whose calls have no actor."""

@@ -190,3 +190,23 @@ class Backtrace:
             return True
         # A contract with its own revert data handled the failure, unless it passes on the callee's data.
         return bool(self.frames) and frame.returned == self.frames[-1].returned
+
+
+@dataclass(frozen=True, slots=True)
+class CodeTraits:
+    """Format and properties of a runtime's code, for the machine and for tools. The defaults are those of native code.
+
+    `magic` is the prefix of all code of the runtime, by which unknown code is assigned to it; code of a runtime without
+    one cannot be installed. With `speaks_abi`, InvokeEVM takes a contract's calldata, and exit codes are those of
+    contracts. With `is_contract`, actors also have the state and the methods of a contract
+    (`runtimes.evm.contracts`), so that contracts and account queries see their code and slots.
+    """
+
+    magic: bytes = b""
+    speaks_abi: bool = False
+    is_contract: bool = False
+
+
+NATIVE_TRAITS: Final = CodeTraits()
+CONTRACT_TRAITS: Final = CodeTraits(speaks_abi=True, is_contract=True)
+"""Properties of the EVM actor's code, whichever runtime executes it."""

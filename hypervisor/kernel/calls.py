@@ -13,7 +13,7 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import Externs, MachineContext
 from hypervisor.gas import GasTracker, PriceList
 from hypervisor.kernel.blocks import ScannedBlocks
-from hypervisor.kernel.call import Backtrace, Call, CallResult, LentCode, MemoryBudget
+from hypervisor.kernel.call import Backtrace, Call, CallResult, CodeTraits, LentCode, MemoryBudget
 from hypervisor.messages.address import Address
 from hypervisor.messages.events import StampedEvent
 from hypervisor.proofs.verifier import ProofVerifier
@@ -64,6 +64,9 @@ class Machine(Protocol):
     @property
     def short(self) -> ShortExecutions | None:
         """Limit of the executions; None permits all of them."""
+
+    def traits(self, code: Cid) -> CodeTraits:
+        """Return the properties of actors with a code."""
 
     def log_actor(self, actor: ActorID, text: str) -> None:
         """Log a message of an actor."""

@@ -293,7 +293,7 @@ class CallManager:
         )
         kernel = Kernel(self, context)
         params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)
-        name, runtime = self.machine.registry.runtime_for(code)
+        name, runtime = self.machine.registry.runtime_for(code, self.machine.store.get)
         if self.machine.short is not None:
             self.machine.short.check_call(self.depth, runtime)
         if self.tracer is not None:
@@ -348,8 +348,8 @@ class CallManager:
     def install(self, code: Cid) -> None:
         """Validate and compile the module of a code CID with its runtime."""
         try:
-            services = InstallServices(self.machine.installed_module, self.gas.charge)
-            self.machine.registry.runtime_for(code)[1].prepare({code: self.machine.store.get(code)}, services=services)
+            services, read = InstallServices(self.machine.installed_module, self.gas.charge), self.machine.store.get
+            self.machine.registry.runtime_for(code, read)[1].prepare({code: read(code)}, services=services)
         except UnlinkableModule:
             return  # like ref-fvm, which detects this only when an actor runs the code; it is fatal then
         except (BlockNotFound, InvalidModule) as error:

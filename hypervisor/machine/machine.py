@@ -313,9 +313,10 @@ class Hypervisor(MachineState):
     # --- actors -----------------------------------------------------------------------------------------------
 
     def install(self, module: bytes) -> Cid:
-        """Install a user's WASM module and return its code CID. Raises InvalidModule if the rules reject it.
+        """Install a user's module and return its code CID. Raises InvalidModule if the rules reject it.
 
-        The network does not let users install code yet; this machine does, for development.
+        It is a WASM module, or has the format of another package's runtime. The network does not let users install code
+        yet; this machine does, for development.
         """
         code = self.prepare_module(module)
         self.store.put(code, module)
@@ -326,8 +327,8 @@ class Hypervisor(MachineState):
     def prepare_module(self, module: bytes) -> Cid:
         """Check and compile a module that will be installed, and return its code CID. Raises InvalidModule."""
         code = cid_of(module, RAW)
-        name, runtime = self.registry.runtime_for(code)
-        if name != NATIVE:
+        name, runtime = self.registry.runtime_for(code, lambda _: module)
+        if name != NATIVE and not self.registry.traits(code, lambda _: module).magic:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
         services = InstallServices(self.installed_module)
         runtime.prepare({code: module}, enabled_features(self.context.network.rules), services)
@@ -335,12 +336,13 @@ class Hypervisor(MachineState):
 
     def prepare(self) -> None:
         """Compile all modules of the bundle and of users now, on all cores, instead of at their first calls."""
-        names = self.registry.names()
-        native = [code for code in (*self.manifest.codes, *self._installed) if names.get(code, NATIVE) == NATIVE]
-        modules = {code: self.store.get(code) for code in native if self.store.has(code)}
-        if modules:
-            _, runtime = self.registry.runtime_for(next(iter(modules)))
-            runtime.prepare(modules, services=InstallServices(self.installed_module))
+        modules: dict[str, dict[Cid, bytes]] = {}
+        for code in filter(self.store.has, (*self.manifest.codes, *self._installed)):
+            name, _ = self.registry.runtime_for(code, self.store.get)
+            modules.setdefault(name, {})[code] = self.store.get(code)
+        for found in modules.values():
+            _, runtime = self.registry.runtime_for(next(iter(found)))
+            runtime.prepare(found, services=InstallServices(self.installed_module))
 
     def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
         """Create an actor with `code`, and run its constructor (method 1) as if called by the init actor.

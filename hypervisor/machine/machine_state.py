@@ -16,7 +16,7 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import CirculatingSupply, DevelopmentExterns, Externs, MachineContext
 from hypervisor.errors import BundleError, Fatal, InvalidInput
 from hypervisor.kernel.blocks import ScannedBlocks
-from hypervisor.kernel.call import Interceptor
+from hypervisor.kernel.call import CONTRACT_TRAITS, NATIVE_TRAITS, CodeTraits, Interceptor
 from hypervisor.machine.opening import MACHINE, installed_record, machine_record, register_actors
 from hypervisor.machine.registry import Registry
 from hypervisor.messages.address import Address
@@ -181,6 +181,13 @@ class MachineState:
     def root(self) -> PrintedCid:
         """The state root including all applied messages. It prints as a CID's text."""
         return PrintedCid(self.state_tree.flush())
+
+    def traits(self, code: Cid) -> CodeTraits:
+        """Return the properties of actors with a code: whether they are contracts, and are called as such."""
+        if code == self.manifest.code("evm"):
+            return CONTRACT_TRAITS
+        is_built_in = self.manifest.name_of(code) is not None
+        return NATIVE_TRAITS if is_built_in else self.registry.traits(code, self.store.get)
 
     @property
     def installed(self) -> tuple[Cid, ...]:

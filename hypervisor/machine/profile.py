@@ -13,7 +13,8 @@ from time import perf_counter_ns
 from typing import Final, Protocol, cast
 
 from hypervisor.bundles.manifest import Manifest
-from hypervisor.machine.registry import NATIVE, Registry, Runtime, RuntimeFactory
+from hypervisor.kernel.call import CodeTraits
+from hypervisor.machine.registry import NATIVE, ReadCode, Registry, Runtime, RuntimeFactory
 from hypervisor.types import ActorID, MethodNumber
 from store.cid import Cid, show
 
@@ -130,9 +131,12 @@ class _ProfiledRegistry(Registry):
     def options(self) -> Mapping[str, str]:
         return self._registry.options
 
-    def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
-        name, runtime = self._registry.runtime_for(code)
+    def runtime_for(self, code: Cid, read: ReadCode | None = None) -> tuple[str, Runtime]:
+        name, runtime = self._registry.runtime_for(code, read)
         return (name, self._native) if name == NATIVE and self._profiles(code) else (name, runtime)
+
+    def traits(self, code: Cid, read: ReadCode) -> CodeTraits:
+        return self._registry.traits(code, read)
 
     def make(self, name: str) -> Runtime:
         return self._registry.make(name)

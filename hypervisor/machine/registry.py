@@ -3,7 +3,7 @@
 A runtime is created once and may serve several machines: its caches depend on code alone, and it gets everything else
 from the kernel of an invocation. Runtimes are loaded when first needed: this project's by their names below, and those
 of other packages by the entry-point group `hypervisor.runtimes`. The order of selection is: an explicit override, the
-marker in a built-in actor's module, `wasm`.
+marker in a built-in actor's module, the format of the code (`CodeTraits.magic`), `wasm`.
 """
 
 import threading
@@ -16,7 +16,9 @@ from typing import Final, Protocol
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.installation import entry_points_of
 from hypervisor.kernel import Kernel
+from hypervisor.kernel.call import NATIVE_TRAITS, CodeTraits
 from hypervisor.types import NO_BLOCK, BlockId
+from store.blockstore import BlockNotFound
 from store.cid import Cid, show
 
 
@@ -55,6 +57,8 @@ class InstallServices:
 class Runtime(Protocol):
     """Executes invocations of actors.
 
+    A class states its code's format and properties by an attribute `traits`; without it, they are those of native code.
+
     A class with the attribute `runs_short = True` checks the limit of `kernel.machine.short` while an actor's code runs
     (`hypervisor.threads`). Other runtimes are not used while there is a limit.
     """
@@ -88,14 +92,19 @@ class Runtime(Protocol):
 
 ENTRY_POINT_GROUP = "hypervisor.runtimes"
 NATIVE = "wasm"
+EVM: Final = "evm"
+"""Runtime of the EVM actor, unless an official bundle's module runs as a native actor."""
+_WASM: Final = b"\0asm"
 OWN_RUNTIMES: Final = {
     NATIVE: "runtimes.wasm:WasmRuntime",
     "wasm-profiled": "runtimes.wasm.profiling:ProfilingRuntime",
-    "evm": "runtimes.evm:EvmRuntime",
+    EVM: "runtimes.evm:EvmRuntime",
 }
 """Runtimes of this project, as `module:name`."""
 
 RuntimeFactory = Callable[[RuntimeServices], Runtime]
+ReadCode = Callable[[Cid], bytes]
+"""Function that returns a block by its CID. Raises BlockNotFound."""
 
 
 class Registry:
@@ -114,11 +123,27 @@ class Registry:
         self._wrappers: dict[str, list[Callable[[Runtime], Runtime]]] = {}
         self._lock = threading.Lock()
 
-    def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
-        """Return the name and the runtime for a code CID. Raises RuntimeUnavailable."""
-        name = self._names.get(code, NATIVE)
+    def runtime_for(self, code: Cid, read: ReadCode | None = None) -> tuple[str, Runtime]:
+        """Return the name and the runtime for a code CID. Raises RuntimeUnavailable.
+
+        `read` gives the code of an unknown CID, which is assigned by its format; without it, the runtime is `wasm`.
+        """
+        name = self._names.get(code) or self._route(code, read)
         runtime = self._runtimes.get(name)
         return name, runtime if runtime is not None else self._load(name, code)
+
+    def traits(self, code: Cid, read: ReadCode) -> CodeTraits:
+        """Return the properties of a code CID's runtime. `read` is that of `runtime_for`."""
+        name = self._names.get(code) or self._route(code, read)
+        own = self._factories.get(name)
+        return traits_of(name) if own is None else _traits(own)
+
+    def _route(self, code: Cid, read: ReadCode | None) -> str:
+        """Return the runtime of a code CID without a name, and remember it once the code was read."""
+        try:
+            return NATIVE if read is None else self._names.setdefault(code, runtime_of_code(read(code)))
+        except BlockNotFound:
+            return NATIVE
 
     def make(self, name: str) -> Runtime:
         """Create a separate, unwrapped runtime by name. Raises RuntimeUnavailable."""
@@ -156,7 +181,7 @@ class Registry:
 
     def names(self) -> Mapping[Cid, str]:
         """Return the code CIDs that are not executed by `wasm`, with their runtimes."""
-        return dict(self._names)
+        return {code: name for code, name in self._names.items() if name != NATIVE}
 
     def _load(self, name: str, code: Cid) -> Runtime:
         factory = self._factory(name, f"the runtime '{name}', required by code {show(code)},")
@@ -174,6 +199,30 @@ class Registry:
                 f"package that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
             )
         return factory
+
+
+def traits_of(runtime: str) -> CodeTraits:
+    """Return the properties of an installed runtime's code, by its name."""
+    return NATIVE_TRAITS if runtime == NATIVE else _traits(_installed_runtimes(runtime))
+
+
+def _traits(factory: RuntimeFactory | None) -> CodeTraits:
+    found: CodeTraits = getattr(factory, "traits", NATIVE_TRAITS)
+    return found
+
+
+def runtime_of_code(code: bytes) -> str:
+    """Return the name of the installed runtime whose format code has; `wasm` if there is none."""
+    if code.startswith(_WASM):
+        return NATIVE  # without loading other packages
+    return next((name for name, magic in _formats() if code.startswith(magic)), NATIVE)
+
+
+@lru_cache
+def _formats() -> tuple[tuple[str, bytes], ...]:
+    """Return names and formats of other packages' runtimes, in the order of their names."""
+    formats = ((name, traits_of(name).magic) for name in sorted(entry_points_of(group=ENTRY_POINT_GROUP).names))
+    return tuple((name, magic) for name, magic in formats if magic)
 
 
 @lru_cache

@@ -361,7 +361,7 @@ def _check_module(data: bytes) -> None:
     from hypervisor.machine.registry import Registry, RuntimeServices
 
     code = cid_of(data, RAW)
-    _, runtime = Registry(RuntimeServices(), {}).runtime_for(code)
+    _, runtime = Registry(RuntimeServices(), {}).runtime_for(code, lambda _: data)
     runtime.prepare({code: data}, features=())
 
 

@@ -439,7 +439,7 @@ _CALL: Final[_Fields] = {
     **dict.fromkeys(("events", "calls"), _is(list)),
     **dict.fromkeys(("address", "code", "name", "schema", "schemaFault"), _optional(_is_name)),
     "value": _is_amount,
-    **dict.fromkeys(("readOnly", "plain"), _is(bool)),
+    **dict.fromkeys(("abi", "readOnly", "plain"), _is(bool)),
     **dict.fromkeys(("end", "words"), _is_text),
     "charges": _map_of(_is_number),
     "logs": _optional(_list_of(_is_text)),

@@ -125,6 +125,11 @@ class CallNames:
         code = self.code(call)
         return "" if code is None else self.machine.manifest.name_of(code) or "actor"
 
+    def speaks_abi(self, call: OpenCall) -> bool:
+        """Return True if the callee is called as a contract."""
+        code = self.code(call)
+        return code is not None and self.machine.traits(code).speaks_abi
+
     def interface(self, call: OpenCall) -> Interface | None:
         """Return the interface that was installed with a user's actor."""
         code, actor = self.code(call), self.actor(call)
@@ -144,7 +149,7 @@ class CallNames:
         interfaces = [] if compiled is None else [NamedInterface(compiled.name, compiled.interface)]
         own = self.interface(call)
         decoded = describe(found, interfaces, {} if own is None else {found.get("schema") or found["code"]: own})
-        if decoded.callee == "contract" and call.evm is None and self.kind(call) == "evm":
+        if decoded.callee == "contract" and call.evm is None and self.speaks_abi(call):
             return self._before_its_frame(found, decoded)
         return decoded
 

@@ -18,6 +18,7 @@ from bridge.filecoin.parameters import ConstructorParams, DelegateCallParams, ca
 from hypervisor.errors import HypervisorError, InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.machine.registry import NATIVE, runtime_of_code
 from hypervisor.state.state_tree import ActorState, StateTree
 from hypervisor.text import printable, show_fil
 from hypervisor.types import METHOD_CONSTRUCTOR
@@ -53,7 +54,7 @@ class FrameView:
     @property
     def title(self) -> str:
         """One-line description of the call."""
-        return f"{self.runtime or '-':<5}{self.callee} {self.method}"
+        return f"{self.runtime or '-':<4} {self.callee} {self.method}"
 
 
 def frames(session: Session) -> list[FrameView]:
@@ -116,6 +117,8 @@ def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str
     found = session.sources.of(call).line(call.counter)
     line = f"{found[0]}:{found[1]} " if found else ""
     code = b"" if call.evm is None else call.evm.code
+    if runtime_of_code(code) != NATIVE:  # no opcodes of the EVM; a caller's instruction would be executed again
+        return f"{line}pc {call.counter} {printable(call.read_step().name) if call.read_step else ''}".rstrip()
     return f"{line}pc {call.counter} {opcode_name(code[call.counter] if call.counter < len(code) else 0)}"
 
 
@@ -197,7 +200,7 @@ def calldata(session: Session, number: int) -> bytes:
     call = call_of(session, number)
     start = call.node.start
     try:
-        if session.names.kind(call) != "evm":
+        if not session.names.speaks_abi(call):
             raise InvalidInput(f"frame {number} is not a contract call: use `params` to show its parameters")
         if start.method == METHOD_CONSTRUCTOR:
             return ConstructorParams.decode(start.params).init_code

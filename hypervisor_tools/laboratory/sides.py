@@ -18,6 +18,7 @@ from hypervisor.bundles.bundle_library import actors_version
 from hypervisor.bundles.manifest import ACTOR_NAMES, Manifest
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.installation import parse_version, read_bounded
+from hypervisor.machine.registry import NATIVE, Registry, RuntimeServices, runtime_of_code
 from hypervisor.versions.network_versions import (
     NetworkVersion,
     layout_change_between,
@@ -30,7 +31,7 @@ from hypervisor_tools.laboratory.drafts import named_draft
 from localnet.rules.parts import rules_named
 from store.blocks.memory import OverlayStore
 from store.blockstore import Store
-from store.cid import CidError, parse_cid
+from store.cid import RAW, CidError, cid_of, parse_cid
 
 AS_RECORDED: Final = "as recorded"
 
@@ -245,8 +246,12 @@ def _module(name: str, file: Path) -> bytes:
     from runtimes.wasm import parse_module, validate_module
 
     data = read_bounded(file, MAX_BUNDLE_BYTES, "module", BundleError)
+    runtime = runtime_of_code(data)
     try:
-        validate_module(parse_module(data))
+        if runtime == NATIVE:
+            validate_module(parse_module(data))
+        else:
+            Registry(RuntimeServices(), {}).make(runtime).prepare({cid_of(data, RAW): data})
     except InvalidInput as error:
         raise InvalidInput(f"module {file} of {name}: {error}") from None
     return data

@@ -49,7 +49,7 @@ def offer_precompiles(
                     "choose another address"
                 )
             actor = machine.actor(to_filecoin(EthAddress(row.at)))
-            if actor is not None and actor.code == machine.manifest.code("evm"):
+            if actor is not None and machine.traits(actor.code).is_contract:
                 raise InvalidInput(
                     f"precompile '{row.name}' cannot be at {row.address}, which is a contract's: choose another address"
                 )

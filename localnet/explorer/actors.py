@@ -97,7 +97,7 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
     search = _ActivitySearch(reader, rows, actor, _ActorAddresses(ethereum, (actor.address, *delegated, *keys)))
     below = request.number("below", reader.network.executed_head.height + 1)
     found = search.activity(EventRows(site, rows), min(below - 1, reader.network.executed_head.height))
-    contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
+    contract = contract_state(machine, actor.state)
     return PageResponse(
         site.page(
             reader,
@@ -291,7 +291,7 @@ def show_call_forms(site: Site, reader: NodeReader, request: PageRequest) -> Pag
 
 def _contract(site: Site, machine: Hypervisor, actor: FoundActor) -> ContractInterface | None:
     """Return a contract's interface: the one registered for its address, or that of its code's artifact."""
-    if actor.kind != "evm":
+    if not machine.traits(actor.state.code).speaks_abi:
         return None
     own = f"0x{to_ethereum(actor.id, actor.state.delegated_address).hex()}"
     known = next((each.interface for each in site.interfaces() if each.address == own), None)
@@ -463,7 +463,8 @@ def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageResp
     view = _browse(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
     at = f"/actor/{quote(text)}"
     here = "/".join([f"{at}/state", *(quote(step, safe="") for step in steps)])
-    names = _variables(site, reader, actor) if actor.kind == "evm" and steps[-1:] == [_SLOTS] else {}
+    is_contract = reader.network.machine.traits(actor.state.code).is_contract
+    names = _variables(site, reader, actor) if is_contract and steps[-1:] == [_SLOTS] else {}
     return PageResponse(
         site.page(
             reader,

@@ -12,6 +12,7 @@ from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.cbor import ParamsError
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import calldata_of
+from hypervisor.kernel.call import NATIVE_TRAITS, CodeTraits
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
@@ -58,6 +59,7 @@ class RowBuilder:
         self._site, self._machine, self._rules = site, reader.network.machine, reader.network.rules
         self._parties: dict[Address, Party] = {}
         self._kinds: dict[Address, str] = {}
+        self._traits: dict[Address, CodeTraits] = {}
         self._own: dict[Address, Interface | None] = {}
         self._ids: dict[Address, ActorID | None] = {}
         self._interfaces: Sequence[NamedInterface] | None = None
@@ -88,7 +90,7 @@ class RowBuilder:
         if found is None:
             kind = self.kind(address) or self._own_name(address)
             named = self._site.name_of(self._ethereum(address)) or self._native_accounts.get(self.id_of(address), "")
-            if not named and kind == "evm" and self._has_compiled:
+            if not named and self.traits(address).is_contract and self._has_compiled:
                 named = self._site.compiled_name(self._machine, address)
             plain = "" if kind in ("account", "ethaccount", "evm", "placeholder", "") else kind
             found = self._parties[address] = Party(show_address(address), named or plain)
@@ -122,6 +124,13 @@ class RowBuilder:
             self._kinds[address] = "" if state is None else self._machine.manifest.name_of(state.code) or ""
         return self._kinds[address]
 
+    def traits(self, address: Address) -> CodeTraits:
+        """Return the properties of the code of the actor at an address; without an actor, those of native code."""
+        if address not in self._traits:
+            state = self._machine.actor(address)
+            self._traits[address] = NATIVE_TRAITS if state is None else self._machine.traits(state.code)
+        return self._traits[address]
+
     def own_interface(self, address: Address) -> Interface | None:
         """Return the interface that a user's actor was installed with; None for any other actor."""
         if address not in self._own:
@@ -136,11 +145,10 @@ class RowBuilder:
 
     def method(self, message: Message) -> str:
         """Return the name of the function or method that a message calls, or `method` and its number."""
-        kind = self.kind(message.to)
-        if message.method == INVOKE_EVM and (kind == "evm" or not message.params):
+        if message.method == INVOKE_EVM and (self.traits(message.to).speaks_abi or not message.params):
             return self._function(message)
         own = self.own_interface(message.to)
-        known = actor_method(kind, message.method) if own is None else own.method_at(message.method)
+        known = actor_method(self.kind(message.to), message.method) if own is None else own.method_at(message.method)
         return f"method {message.method}" if known is None else known.name
 
     def _function(self, message: Message) -> str:

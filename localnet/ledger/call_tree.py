@@ -20,7 +20,7 @@ def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def is_native(call: Mapping[str, Any]) -> bool:
     """Return True for a call of an actor whose own exit codes are not those of contracts."""
-    return call["actor"] not in ("evm", "eam")
+    return not call["abi"] and call["actor"] != "eam"
 
 
 def exit_name_of(exit_code: int, calls: Sequence[Mapping[str, Any]]) -> str:

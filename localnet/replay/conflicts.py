@@ -57,7 +57,7 @@ class _Slots:
 
     def are_of(self, conflict: Conflict) -> bool:
         """Return True if the conflict is in a contract's state."""
-        return conflict.code is not None and self._machine.manifest.name_of(conflict.code) == "evm"
+        return conflict.code is not None and self._machine.traits(conflict.code).is_contract
 
     def conflicting(self, conflict: Conflict) -> list[int]:
         """Return the slots whose values conflict for a message; empty if they are not known."""

@@ -16,7 +16,6 @@ class ActorDirectory:
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine, self._tree = machine, machine.state_tree
-        self._evm = machine.manifest.code("evm")
         facts = rules_of(machine).settings.fork_facts(machine)
         self._precompiles = frozenset[EthAddress]() if facts is None else facts.precompiles
 
@@ -30,8 +29,8 @@ class ActorDirectory:
         return None if state is None else state.delegated_address
 
     def is_contract(self, code: Cid) -> bool:
-        """Return True if the code is the EVM actor's."""
-        return code == self._evm
+        """Return True if the code's actors are called as contracts."""
+        return self._machine.traits(code).speaks_abi
 
     def is_precompile(self, address: EthAddress) -> bool:
         """Return True for the address of one of the fork's precompiles."""

@@ -45,7 +45,7 @@ from hypervisor.exit_codes import FIRST_ACTOR_EXIT_CODE, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine.executor import ApplyResult
 from hypervisor.machine.machine import Hypervisor
-from hypervisor.machine.registry import NATIVE
+from hypervisor.machine.registry import EVM
 from hypervisor.machine.rules import executor_factory
 from hypervisor.messages.address import Address
 from hypervisor.messages.message import Message
@@ -84,7 +84,7 @@ class ThousandthsTracer(Tracer):
         self.takes_record, self.detail = tracer.takes_record, tracer.detail
         self._sent = False
         self._open: list[tuple[bool, bool]] = []
-        """For each open call: True if the kernel sent it, and True if a native actor runs."""
+        """For each open call: True if the kernel sent it, and True if not the session runs the actor."""
 
     def event(self, event: TraceEvent, /) -> None:
         """Forward an event."""
@@ -96,7 +96,7 @@ class ThousandthsTracer(Tracer):
                 event = event._replace(gas_available=_thousandths(event.gas_available, self._sent))
                 self._sent = False
             case Dispatched() if self._open:
-                self._open[-1] = self._open[-1][0], event.runtime == NATIVE
+                self._open[-1] = self._open[-1][0], event.runtime != EVM
             case CallEnded() if self._open:
                 sent, _ = self._open.pop()
                 event = event._replace(gas_used=_thousandths(event.gas_used, sent))
@@ -375,10 +375,9 @@ class EthereumMessages:
         actor = machine.actor(address)
         if actor is None:
             return SenderInfo(0, TokenAmount(0), True)
-        name = machine.manifest.name_of(actor.code)
-        contract = contract_state(machine, actor) if name == "evm" else None
+        contract = contract_state(machine, actor)
         if contract is None:
-            return SenderInfo(actor.nonce, actor.balance, name in _ACCOUNTS)
+            return SenderInfo(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
         code = code_of_contract(machine, contract)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
 

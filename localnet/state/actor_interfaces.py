@@ -42,12 +42,13 @@ class ActorSchema:
     """The schema of an actor.
 
     `key` is the CID of the code that contains it, or of the block that the state links; None without a schema. `fault`
-    is the reason why a schema on the chain is invalid.
+    is the reason why a schema on the chain is invalid. `is_contract` is True if the state is one of the EVM actor.
     """
 
     text: str | None = None
     key: Cid | None = None
     fault: str = ""
+    is_contract: bool = False
 
     def interface(self) -> Interface | None:
         """Return the interface; None without a schema."""
@@ -87,7 +88,8 @@ class StoredSchemas:
             if linked.text is not None:
                 return ActorSchema(linked.text, cid)
             fault = fault or linked.fault
-        return ActorSchema(fault=fault) if known.text is None else ActorSchema(known.text, actor.code)
+        key = None if known.text is None else actor.code
+        return ActorSchema(known.text, key, "" if key else fault, known.is_contract)
 
 
 def _schema_links(blocks: Blockstore, actor: ActorState) -> Iterator[Cid]:

@@ -47,7 +47,7 @@ _NOTHING: Final = ContractState(None, None, 0)
 
 def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | None:
     """Return the state of a contract, None for any other actor."""
-    if actor.code != machine.manifest.code("evm"):
+    if not machine.traits(actor.code).is_contract:
         return None
     state = evm_state_at(machine.store, actor.head)
     if state is None or state.tombstone is not None:
@@ -146,7 +146,7 @@ def nonce_of_actor(machine: Hypervisor, actor: ActorState) -> int:
 
     A contract's own count is 0 on the network, so a destroyed contract, which has no other nonce, has that one.
     """
-    state = contract_state(machine, actor) if machine.manifest.name_of(actor.code) == "evm" else None
+    state = contract_state(machine, actor)
     return actor.nonce if state is None or state.bytecode is None else state.nonce
 
 

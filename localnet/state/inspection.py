@@ -233,7 +233,8 @@ class StateInspector:
         name = self._manifest and self._manifest.name_of(actor.code)
         if name:
             return actor_schema(name)
-        interface = self._schemas(actor).interface()
+        known = self._schemas(actor)
+        interface = Interface.built_in("evm") if known.is_contract else known.interface()
         return None if interface is None else interface.schema
 
     def state_value(self, actor: ActorState) -> StateValue:

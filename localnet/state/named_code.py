@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from hypervisor.bundles.bundle import check_sections, custom_section
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.machine.machine_state import NAME_PREFIX
+from hypervisor.machine.registry import runtime_of_code, traits_of
 from hypervisor.threads import BoundedCache
 from store.blockstore import Blockstore, Store, StoreError
 from store.cid import Cid, show, write_uvarint
@@ -30,12 +31,14 @@ SCHEMA_SECTION: Final = "ipld.schema"
 class KnownSchema:
     """A schema's text, or the fault of one that cannot be used; neither if there is none.
 
-    `is_local` is True if it is stored in the folder, next to the chain.
+    `is_local` is True if it is stored in the folder, next to the chain. `is_contract` is True for code of a runtime of
+    contracts, whose states are those of the EVM actor.
     """
 
     text: str | None = None
     fault: str = ""
     is_local: bool = False
+    is_contract: bool = False
 
 
 _MAX_CACHED: Final = 1 << 22
@@ -123,7 +126,8 @@ def _cached_schema(store: Blockstore, code: Cid) -> KnownSchema:
     except (StoreError, HypervisorError):  # such as a fork without a connection: values are shown undecoded
         return KnownSchema()
     try:
-        known = KnownSchema(schema_in_module(module))
+        is_contract = traits_of(runtime_of_code(module)).is_contract
+        known = KnownSchema(schema_in_module(module), is_contract=is_contract)
     except InvalidInput as error:
         known = KnownSchema(fault=str(error))
     return _in_code.setdefault(code, known, len(known.text or "") + len(known.fault) + len(code))

@@ -50,7 +50,7 @@ def called_interfaces(
     for call in every:
         every.extend(call["calls"])
         address = call["address"]
-        if rest and call["actor"] == "evm" and address is not None:
+        if rest and call["abi"] and address is not None:
             compiled = artifacts.running(_code(machine, call))
             if compiled is not None:
                 own[address, compiled.name] = NamedInterface(compiled.name, compiled.interface, address)

@@ -271,6 +271,7 @@ class Replay:
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     """Return a call with its calls: gas in gas, its own charges in milligas, value in attoFIL (decimal text).
 
+    `abi` is true if the actor is called as a contract (`CodeTraits.speaks_abi`).
     `schemas` of the whole tree are those of the users' actors in it, by code CID, or by the CID of the block that an
     actor's state links, which is then the call's `schema`. `schemaFault` is why a schema on the chain cannot be used.
     """
@@ -316,6 +317,7 @@ def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID | None, 
     actor, runs = called_actor(machine, call), called_code(machine, call)
     code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
     kind = "" if runs is None else machine.manifest.name_of(runs) or "actor"
+    abi = runs is not None and machine.traits(runs).speaks_abi
     own = runs if kind == "actor" else None
     precompile = _precompile(machine, start)
     to = start.to if actor is None else Address.id(actor)
@@ -325,6 +327,7 @@ def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID | None, 
         "to": str(missing.get(call.actor, to)),
         "address": _address_of(machine, call, actor),
         "actor": kind,
+        "abi": abi,
         "code": None if own is None else show(own),
         "name": kind if own is None else machine.name_of(own),
         "method": start.method,
@@ -333,7 +336,7 @@ def _call(machine: Hypervisor, call: CallNode, missing: Mapping[ActorID | None, 
         "paramsCodec": start.params_codec,
         "readOnly": start.read_only,
         "exitCode": code,
-        "end": exit_text(rules_of(machine), code, native=is_native({"actor": kind})),
+        "end": exit_text(rules_of(machine), code, native=is_native({"actor": kind, "abi": abi})),
         "error": end.error if end else "FATAL",
         "words": end.message if end else "",
         "plain": end.is_plain if end else False,

@@ -110,13 +110,13 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     if call.get("precompile"):
         return _precompile_call(call, data, answer)
     own = schemas.get(call.get("schema") or call.get("code") or "")
-    schema = actor_schema(call["actor"]) if own is None else own.schema
+    schema = actor_schema(_kind(call)) if own is None else own.schema
     events = tuple(_event(schema, event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
         return _contract_call(call, calldata, answer, _candidates(call, interfaces), events)
     method = _method(call, own)
-    is_init_code = call["actor"] == "evm" and call["paramsCodec"] == RAW  # under Ethereum's rules
+    is_init_code = call["abi"] and call["paramsCodec"] == RAW  # under Ethereum's rules
     arguments = _typed_text(schema, None if is_init_code else method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.returns, answer)
@@ -137,7 +137,7 @@ def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> CallTe
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
     """Return the calldata of a call to a contract or in a contract's form; None for every other call."""
-    if call["actor"] == "evm":
+    if call["abi"]:
         is_call = call["method"] in (INVOKE_EVM, _DELEGATE)
     else:
         is_call = call["method"] == INVOKE_EVM and solidity_interface(call["actor"]) is not None and bool(data)
@@ -213,7 +213,12 @@ def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:
     """Return a native method by its number, which is also its name if unknown."""
     number = call["method"]
     known = None if own is None else own.method_at(number)
-    return known or actor_method(call["actor"], number) or ActorMethod(str(number))
+    return known or actor_method(_kind(call), number) or ActorMethod(str(number))
+
+
+def _kind(call: dict[str, Any]) -> str:
+    """Return the built-in actor with a callee's methods, which are those of the EVM actor for all contracts."""
+    return "evm" if call["abi"] else str(call["actor"])
 
 
 def _typed_text(schema: Schema, type_: str | None, data: bytes) -> str:
@@ -430,7 +435,7 @@ def _failing_child(call: Mapping[str, Any]) -> int | None:
         if own and has_failed(calls[index]) and unwrap_return(bytes.fromhex(calls[index]["return"][2:])) == own:
             return index
     # Native actors pass on these codes from a failed callee.
-    halted = call["actor"] == "evm" and call["exitCode"] in _HALTS
+    halted = call["abi"] and call["exitCode"] in _HALTS
     if not calls or not has_failed(calls[-1]) or halted or panic_code(own) is not None:
         return None
     if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:

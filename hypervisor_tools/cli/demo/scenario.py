@@ -26,6 +26,7 @@ from hypervisor import Address, Genesis, Hypervisor, Message, Recorder, SignedMe
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.machine.executor import ApplyResult
+from hypervisor.machine.registry import traits_of
 from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Signature, SignatureType
 from hypervisor.messages.signatures import secp256k1_public_key, sign_secp256k1
@@ -447,7 +448,7 @@ def _method(demo: Demo, call: CallNode) -> str:
     if number == INVOKE_EVM:
         return _function(_name(demo, actor), call.start.params, call.start.params_codec) or "InvokeEVM"
     tables = {ActorID(10): _EAM_METHODS, ActorID(1): _INIT_METHODS}
-    table = tables.get(actor, _EVM_METHODS if call.runtime == "evm" else {}) if actor is not None else {}
+    table = tables.get(actor, _EVM_METHODS if traits_of(call.runtime).speaks_abi else {}) if actor is not None else {}
     return table.get(number) or _METHODS.get(number) or str(number)
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from bridge.actors.schemas import actor_method
 from bridge.ethereum.addresses import checksummed, from_delegated
 from hypervisor.bundles.manifest import Manifest
+from hypervisor.machine.registry import traits_of
 from hypervisor.messages.address import Address
 from hypervisor.tracing import (
     CallEnded,
@@ -174,7 +175,11 @@ class CallNames:
 
     def is_native(self, call: CallNode) -> bool:
         """Return True for a call of an actor whose own exit codes are not those of contracts."""
-        return is_native({"actor": self.actor(call)})
+        return is_native({"actor": self.actor(call), "abi": self.speaks_abi(call)})
+
+    def speaks_abi(self, call: CallNode) -> bool:
+        """Return True for a call of an actor that is called as a contract."""
+        return self.actor(call) == "evm" or traits_of(call.runtime).speaks_abi
 
     def method(self, call: CallNode) -> str:
         """Return a name such as `storagepower.EnrollCronEvent`, with the method's number if its name is unknown."""
@@ -183,7 +188,7 @@ class CallNames:
         actor, number = self.actor(call), call.start.method
         known = self._methods.get((actor, number))
         if known is None:
-            method = actor_method(actor, number)
+            method = actor_method("evm" if self.speaks_abi(call) else actor, number)
             known = self._methods[actor, number] = f"{actor}.{number if method is None else method.name}"
         return known
 

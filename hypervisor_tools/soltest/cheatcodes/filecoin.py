@@ -143,10 +143,15 @@ def _call_as(
 
 @cheatcode("deployActor(string,bytes)", returns="uint64", filecoin=True)
 def _deploy_actor(context: Context, path: str, params: bytes) -> int:
-    """Create an actor with a module of the project's files, and run its constructor; return its ID."""
-    from hypervisor_tools.soltest.cheatcodes.files import read_bytes
+    """Create an actor with a module of the project's files, and run its constructor; return its ID.
 
-    module = read_bytes(context, path)
+    `FILE.sol:NAME@COMPILER` is the code of a contract by another compiler, whose parameters are calldata.
+    """
+    from hypervisor_tools.soltest.cheatcodes.files import creation_code, read_bytes
+
+    is_contract = ".sol:" in path
+    module = creation_code(context, path) if is_contract else read_bytes(context, path)
+    params = invoke_params(params) if is_contract else params
     with _separate_messages(context) as machine:
         return machine.create(machine.install(module), params).id
 

@@ -269,7 +269,8 @@ def _linked(context: Context, code: Bytecode) -> bytes:
 
 
 @cheatcode("getCode(string)", returns="bytes")
-def _get_code(context: Context, name: str) -> bytes:
+def creation_code(context: Context, name: str) -> bytes:
+    """Return the linked creation code of a contract of the project. Raises CheatcodeFailure."""
     return _linked(context, _artifact(context, name).creation)
 
 
@@ -292,7 +293,7 @@ def _deploy(*kinds: str) -> None:
 
     def deploy(context: Context, name: str, *values: Any) -> EthAddress:
         given = dict(zip(kinds, values, strict=True))
-        code = _linked(context, _artifact(context, name).creation) + given.get("bytes", b"")
+        code = creation_code(context, name) + given.get("bytes", b"")
         return context.create(code, given.get("uint256", 0), given.get("bytes32"))
 
     cheatcode(f"deployCode({','.join(('string', *kinds))})", returns="address")(deploy)

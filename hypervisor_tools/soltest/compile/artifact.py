@@ -157,8 +157,8 @@ class Artifacts:
     def search(self, wanted: str, files: Container[str] | None = None) -> list[ContractArtifact]:
         """Return the contracts for `Name` or `path/File.sol`, and `path/File.sol:Name`, each also with `:VERSION`.
 
-        The path may be the end of one, and its artifact's: `File.sol/Name.json`. Raises InvalidInput for text that is
-        no version.
+        The path may be the end of one, and its artifact's: `File.sol/Name.json`. `Name@COMPILER` is the contract of
+        another compiler, which a name is required for. Raises InvalidInput for text that is no version.
         """
         if wanted.endswith(".json"):
             path = Path(wanted)
@@ -175,7 +175,9 @@ class Artifacts:
         places = [
             place
             for place in (self.locations if name is None else self._by_name.get(name, ()))
-            if (not file or f"/{place.file}".endswith(f"/{file}")) and (files is None or place.file in files)
+            if (not file or f"/{place.file}".endswith(f"/{file}"))
+            and (files is None or place.file in files)
+            and (name is not None or "@" not in place.name)
         ]
         places = [place for place in places if place.file == file] or places
         found = [self.load(place) for place in places]

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import read_bounded, user_folder
+from hypervisor.installation import entry_points_of, read_bounded, user_folder
 from hypervisor_tools.soltest.compile.compiler import Solc
 from hypervisor_tools.soltest.compile.releases import (
     ABSENT,
@@ -386,6 +386,21 @@ class SolcChoice:
         place = self._place_in_project(path)
         self._project.consent.require(Consent.SOLC, f"the project has the compiler {path}, a program of its choice")
         return _solc_at(place, _FOUNDRY_SOLC)
+
+
+COMPILERS_GROUP: Final = "hypervisor.compilers"
+
+
+def other_compiler(name: str) -> Solc:
+    """Return the compiler that an installed package registers under a name. Raises InvalidInput if there is none."""
+    points = entry_points_of(group=COMPILERS_GROUP)
+    for point in points.select(name=name):
+        found: Solc = point.load()
+        return found
+    raise InvalidInput(
+        f"foundry.toml names the compiler '{name:.80}', which is not installed: install its package, or name one of:"
+        f" {', '.join(sorted(points.names)) or 'none is installed'}"
+    )
 
 
 def _check_age(version: str) -> None:

@@ -617,10 +617,10 @@ class TestExecutor:
 
     def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
         """Yield the slots and words of contracts with actor IDs from `since` on."""
-        tree, store, evm = self.machine.state_tree, self.machine.store, self.machine.manifest.code("evm")
+        tree, store, traits = self.machine.state_tree, self.machine.store, self.machine.traits
         for actor in range(since, tree.init_state().next_id):
             state = tree.get_actor(ActorID(actor))
-            if state is not None and state.code == evm:
+            if state is not None and traits(state.code).is_contract:
                 storage = EvmState.decode(store.get(state.head)).storage
                 if storage != EMPTY_KAMT:
                     yield from Kamt(store, storage).items()
@@ -637,11 +637,11 @@ class TestExecutor:
 
     def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
         """Return the contracts with actor IDs from `since` on, each with its code, in order of creation."""
-        tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
+        tree, traits = self.machine.state_tree, self.machine.traits
         found = []
         for actor in range(since, tree.init_state().next_id):
             state = tree.get_actor(ActorID(actor))
-            if state is not None and state.code == evm:
+            if state is not None and traits(state.code).is_contract:
                 contract = EvmState.decode(self.machine.store.get(state.head))
                 address = from_delegated(state.delegated_address)
                 if address is not None:

@@ -102,9 +102,9 @@ class ForkMarkers:
 
     def holds(self, left: SavedForkState, address: EthAddress) -> bool:
         """Return True if an inactive fork has a written contract at an address."""
-        evm, named = self.machine.manifest.code("evm"), Address.delegated(EAM_NAMESPACE, address)
+        traits, named = self.machine.traits, Address.delegated(EAM_NAMESPACE, address)
         return any(
-            state is not None and state.code == evm and state.delegated_address == named
+            state is not None and traits(state.code).is_contract and state.delegated_address == named
             for state in left.actors.values()
         )
 
@@ -186,11 +186,11 @@ class ForkOrigin(ForkMarkers):
 
     def holds(self, left: SavedForkState, address: EthAddress) -> bool:
         """Return True if an inactive fork has a written contract at an address."""
-        tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
+        tree, traits = self.machine.state_tree, self.machine.traits
         own = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
         known = {*self.actor_ids_of(address), *(() if own is None else (own,))}
         found = (left.actors.get(actor) for actor in known)
-        return any(state is not None and state.code == evm for state in found)
+        return any(state is not None and traits(state.code).is_contract for state in found)
 
     def actor_ids_of(self, address: EthAddress) -> list[ActorID]:
         """Return the IDs that were assigned to an address as a network account."""

@@ -183,6 +183,8 @@ class Project:
     remappings: tuple[Remapping, ...] = ()
     skip: tuple[str, ...] = ()
     compiler: CompilerSettings = field(default_factory=CompilerSettings)
+    compilers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Globs of sources that other compilers compile in addition, by the compiler's name (`other_compiler`)."""
     warnings: WarningSettings = field(default_factory=WarningSettings)
     fork: str = ""
     """Fork whose rules execute the tests, instead of that of the EVM version; not set by foundry.toml."""
@@ -362,6 +364,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         remappings=tuple(Remapping.parse(text) for text in table.texts("remappings")),
         skip=table.texts("skip"),
         compiler=_compiler(table),
+        compilers={name: table.table("compilers").texts(name) for name in table.table("compilers")},
         warnings=_warnings(table),
         extra_output=table.texts("extra_output"),
         force=table.flag("force", False),

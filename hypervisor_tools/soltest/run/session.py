@@ -18,11 +18,12 @@ from hypervisor_tools.soltest.compile.compiling import CompiledSource, artifacts
 from hypervisor_tools.soltest.compile.dynamic_linking import Linked, link_dynamically
 from hypervisor_tools.soltest.compile.forge_cache import forge_artifacts, write_forge_cache
 from hypervisor_tools.soltest.compile.releases import VERSION
-from hypervisor_tools.soltest.compile.solc import SolcChoice
+from hypervisor_tools.soltest.compile.solc import SolcChoice, other_compiler
 from hypervisor_tools.soltest.compile.syntax_trees import Layouts, storage_layouts, syntax_trees, uses_layouts
 from hypervisor_tools.soltest.execution.discovery import Suite, SuiteFilter, find_suites
 from hypervisor_tools.soltest.execution.job import Job, Options, check_isolation
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from hypervisor_tools.soltest.project.globs import fits
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.project.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
 from hypervisor_tools.soltest.project.test_settings import evm_version
@@ -166,7 +167,18 @@ class SuiteSession:
             found |= made
         if uses_layouts(self.project, sources):
             self._layouts = self._storage_layouts(sources)
-        return artifacts_of(self.project.root, found)
+        return artifacts_of(self.project.root, found | self._compile_with_others(sources))
+
+    def _compile_with_others(self, sources: Sources) -> dict[str, CompiledSource]:
+        """Return the contracts that the project's other compilers make; their names end with `@COMPILER`."""
+        found = {}
+        for name, globs in self.project.compilers.items():
+            chosen = [file for file in sources.texts if any(fits(file, glob) for glob in globs)]
+            apart = replace(self.project, cache=f"{self.project.cache}/{name}")
+            for file, made in compiled_sources(apart, sources, chosen, other_compiler(name), self.notify).items():
+                named = (place._replace(name=f"{place.name}@{name}") for place in made.locations)
+                found[f"{file}@{name}"] = replace(made, locations=tuple(named))
+        return found
 
     def _brutalize(self, sources: Sources) -> Artifacts:
         """Return artifacts of the sources with dirty bits and memory, apart from the project's cache."""

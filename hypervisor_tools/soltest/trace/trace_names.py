@@ -162,8 +162,10 @@ class Names:
     def _native_call(self, frame: CallNode) -> dict[str, Any]:
         """Return a native call as `localnet.traces.trace_report` reads it."""
         start, end = frame.start, frame.end
+        traits = None if self.machine is None or frame.code is None else self.machine.traits(frame.code)
         return {
             "actor": self.actor(frame),
+            "abi": traits is not None and traits.speaks_abi,
             "code": None if frame.code is None else show(frame.code),
             "method": start.method,
             "params": f"0x{start.params.hex()}",

@@ -1,14 +1,16 @@
-"""The EVM actor: its methods, their allowed callers, parameters and return values.
+"""The EVM actor: its methods, their allowed callers, parameters and return values; and the base of contract runtimes.
 
 Method numbers, caller rules, parameter encodings and exit codes are those of the official EVM actor (builtin-actors
-actors/evm/src/lib.rs). A method function takes the invocation and returns the ID of the block to return.
+actors/evm/src/lib.rs). A method function takes the invocation and returns the ID of the block to return. Contracts of
+other runtimes (`ContractRuntime`) have the same methods and state, but are created from installed code.
 """
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final, cast
 
 from bridge.ethereum.addresses import EthAddress, unmask_id
 from bridge.evm_steps import CodeDeployed, EvmFrame
@@ -35,8 +37,23 @@ from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
+from hypervisor.kernel.call import CONTRACT_TRAITS, CodeTraits
+from hypervisor.machine.machine_state import MachineState
+from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, RuntimeServices, runtime_of_code
 from hypervisor.messages.address import Address
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId, MethodNumber, TokenAmount
+from hypervisor.precompiles import PrecompileTable
+from hypervisor.types import (
+    EAM_ACTOR,
+    INIT_ACTOR,
+    METHOD_CONSTRUCTOR,
+    NO_BLOCK,
+    SYSTEM_ACTOR,
+    ActorID,
+    BlockId,
+    MethodNumber,
+    TokenAmount,
+)
+from hypervisor.versions.overlay import Overlay
 from runtimes.evm.contracts.calls import execute_call, return_data
 from runtimes.evm.contracts.code import EMPTY_CODE_HASH, Code, CodeCache
 from runtimes.evm.contracts.contract import EvmContract
@@ -44,14 +61,13 @@ from runtimes.evm.contracts.engine import (
     CallInputs,
     CreateInputs,
     Engine,
-    EngineFactory,
     Frame,
     FrameOutcome,
     Status,
     SubcallOutcome,
 )
 from runtimes.evm.contracts.host import FilecoinHost
-from runtimes.evm.contracts.rules import EvmRules
+from runtimes.evm.contracts.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.contracts.syscalls import Syscalls, gas_limit, hold
 from store.cid import CBOR, DAG_CBOR, Cid
 from store.codec import encode, link
@@ -59,12 +75,12 @@ from store.codec import encode, link
 
 @dataclass(slots=True, unsafe_hash=True)
 class EvmInvocation:
-    """One invocation of the actor, with the services of its runtime."""
+    """One invocation of the actor; `actor_code` is the CID of its code, which is not a contract's bytecode."""
 
     syscalls: Final[Syscalls]
     rules: Final[EvmRules]
-    new_engine: Final[EngineFactory]
-    codes: Final[CodeCache]
+    runtime: Final["ContractRuntime"]
+    actor_code: Final[Cid]
     params: Final[Block | None]
 
     @property
@@ -121,7 +137,7 @@ class EvmInvocation:
 def invoke_method(invocation: EvmInvocation) -> BlockId:
     """Dispatch by method number. Raises ActorExit for everything but success."""
     number = invocation.syscalls.kernel.context.method
-    method = _METHODS.get(number)
+    method = invocation.runtime.methods.get(number)
     try:
         if method is not None:
             return method(invocation)
@@ -167,13 +183,29 @@ def _initialize(invocation: EvmInvocation, contract: EvmContract, params: Constr
     return NO_BLOCK
 
 
+def _construct_installed(invocation: EvmInvocation) -> BlockId:
+    """Create a contract from the actor's installed code, which runs with the parameters as calldata."""
+    invocation.require_caller(INIT_ACTOR)
+    contract, kernel = EvmContract.create(invocation.syscalls, invocation.rules), invocation.kernel
+    code = kernel.load_code(invocation.actor_code)
+    contract.put_bytecode(code)
+    caller = invocation.syscalls.eth_address(kernel.context.caller)
+    analysed = invocation.runtime.codes.get(invocation.actor_code, code)
+    _run(invocation, contract, analysed, _calldata(invocation), caller, kernel.context.value)
+    contract.flush()
+    return NO_BLOCK
+
+
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
 def _invoke_contract(invocation: EvmInvocation) -> BlockId:
+    return _return_bytes(invocation, _invoke(invocation, _calldata(invocation)))
+
+
+def _calldata(invocation: EvmInvocation) -> bytes:
     params = invocation.params
-    calldata = b"" if params is None else calldata_of(params.codec, params.data)
-    return _return_bytes(invocation, _invoke(invocation, calldata))
+    return b"" if params is None else calldata_of(params.codec, params.data)
 
 
 def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
@@ -187,10 +219,23 @@ def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
     invocation.require_caller(invocation.kernel.context.receiver)
     contract = invocation.contract()
     code = invocation.code(params.code)
-    analysed = invocation.codes.get(params.code, code)
-    output = _run(invocation, contract, analysed, params.calldata, params.caller, params.value)
+    runtime = _runtime_of(invocation, params.code, code)
+    analysed = runtime.codes.get(params.code, code)
+    output = _run(invocation, contract, analysed, params.calldata, params.caller, params.value, runtime)
     contract.flush()
     return _return_bytes(invocation, output)
+
+
+def _runtime_of(invocation: EvmInvocation, bytecode: Cid, code: bytes) -> "ContractRuntime":
+    """Return the runtime of another contract's code; exit 16 if contracts cannot run code of this format."""
+    runtime, machine = invocation.runtime, cast(MachineState, invocation.kernel.machine)
+    if runtime.has_format(code):
+        return runtime
+    owner = machine.manifest.code("evm") if runtime_of_code(code) == NATIVE else bytecode
+    name, other = machine.registry.runtime_for(owner, lambda _: code)
+    if not isinstance(other, ContractRuntime):
+        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"a contract cannot run code of the runtime '{name}'")
+    return other
 
 
 def _handle_filecoin_method(invocation: EvmInvocation) -> BlockId:
@@ -220,7 +265,7 @@ def _invoke(invocation: EvmInvocation, calldata: bytes) -> bytes:
         return b""
     context = invocation.syscalls.kernel.context
     caller = invocation.syscalls.eth_address(context.caller)
-    analysed = invocation.codes.get(contract.bytecode, code)
+    analysed = invocation.runtime.codes.get(contract.bytecode, code)
     output = _run(invocation, contract, analysed, calldata, caller, context.value)
     contract.flush()
     return output
@@ -233,10 +278,11 @@ def _run(
     calldata: bytes,
     caller: EthAddress,
     value: TokenAmount,
+    runtime: "ContractRuntime | None" = None,
 ) -> bytes:
     """Run a frame and return its data, or raise ActorExit; a revert carries its data."""
-    kernel = invocation.syscalls.kernel
-    kernel.gas.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
+    kernel, runtime = invocation.syscalls.kernel, runtime or invocation.runtime
+    kernel.gas.charge("OnEvmCode", runtime.code_price(invocation.rules, code))
     frame = Frame(
         rules=invocation.rules,
         code=code,
@@ -250,7 +296,8 @@ def _run(
     if tracer is not None:
         tracer.event(EvmFrame(frame.address, code.data))
     host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)
-    outcome = execute(invocation.new_engine(), frame, host)
+    engine = runtime.engine(invocation.rules, constructs=kernel.context.method == METHOD_CONSTRUCTOR)
+    outcome = execute(engine, frame, host)
     if outcome.status is Status.SUCCESS:
         host.hold(len(outcome.data), copies=2)
         return outcome.data
@@ -291,10 +338,13 @@ def _return_bytes(invocation: EvmInvocation, data: bytes) -> BlockId:
     return invocation.syscalls.create(CBOR, byte_string(data))
 
 
-_METHODS: Final[Mapping[int, Callable[[EvmInvocation], BlockId]]] = MappingProxyType({
-    1: _constructor, 2: _resurrect, 3: _get_bytecode, 4: _get_bytecode_hash, 5: _get_storage_at,
+Methods = Mapping[int, Callable[[EvmInvocation], BlockId]]
+"""The functions of an actor's methods below 1024, and of InvokeEVM, by number."""
+_INSTALLED_METHODS: Final[Methods] = MappingProxyType({
+    1: _construct_installed, 3: _get_bytecode, 4: _get_bytecode_hash, 5: _get_storage_at,
     6: _invoke_contract_delegate, int(INVOKE_EVM): _invoke_contract,
 })  # fmt: skip
+EVM_METHODS: Final[Methods] = MappingProxyType({**_INSTALLED_METHODS, 1: _constructor, 2: _resurrect})
 
 
 def execute_create(host: FilecoinHost, inputs: CreateInputs) -> SubcallOutcome:
@@ -331,3 +381,69 @@ def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
         outcome = execute_call(host, step) if isinstance(step, CallInputs) else execute_create(host, step)
         step = engine.resume(outcome)
     return step
+
+
+class ContractRuntime(ABC):
+    """The base of runtimes whose actors are contracts; a subclass gives the engine that runs a frame.
+
+    State, methods, calls, events and precompiles are those of the EVM actor, at its prices. A contract is created from
+    installed code. A subclass states its format by `traits`, as `replace(CONTRACT_TRAITS, magic=...)`.
+    """
+
+    traits: ClassVar[CodeTraits] = CONTRACT_TRAITS
+    methods: ClassVar[Methods] = _INSTALLED_METHODS
+
+    def __init__(self, services: RuntimeServices) -> None:
+        self.codes = CodeCache()
+        self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
+
+    @abstractmethod
+    def engine(self, rules: EvmRules, *, constructs: bool) -> Engine:
+        """Return an engine for one frame; with `constructs`, the code runs for the constructor of a contract."""
+
+    def code_price(self, rules: EvmRules, code: Code) -> int:
+        """Return the price of preparing code for a frame, in milligas: by default per instruction of EVM bytecode."""
+        return code.instructions * rules.analysis_price
+
+    def has_format(self, code: bytes) -> bool:
+        """Return True if code has the runtime's format."""
+        magic = self.traits.magic
+        return code.startswith(magic) if magic else runtime_of_code(code) == NATIVE
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Run a method of a contract; OutOfGas, Fatal and LongExecution propagate."""
+        rules = self._rules_of(kernel)
+        syscalls = Syscalls(kernel, rules.gas_rate)
+        kernel.gas.charge("OnEvmFrame", rules.frame_price)
+        if not kernel.memory.grow(0, rules.first_memory):
+            return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor's frame")
+        try:
+            block = syscalls.params(params)
+            outcome = Outcome(ExitCode.OK, invoke_method(EvmInvocation(syscalls, rules, self, code, block)))
+        except ActorExit as error:
+            syscalls.leave()
+            outcome = Outcome(error.code, BlockId(error.block), error.message, error.is_plain)
+        syscalls.gas.settle()
+        return outcome
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """Exit 5: the EVM actor's module does not export `upgrade`."""
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="contracts have no `upgrade`")
+
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        services: InstallServices | None = None,
+    ) -> None:
+        """Accept all code; a subclass validates it and raises InvalidModule."""
+        return
+
+    def _rules_of(self, kernel: Kernel) -> EvmRules:
+        context = kernel.machine.context
+        network, own = context.network, context.precompiles
+        key = network.number, network.overlay, own
+        rules = self._rules.get(key)
+        if rules is None:
+            rules = self._rules[key] = filecoin_evm_rules(network) if own is None else rules_with(network, own)
+        return rules

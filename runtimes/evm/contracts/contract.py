@@ -224,6 +224,10 @@ class EvmContract:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=code_too_long(len(code), limit))
         if code[:1] == bytes([_EIP_3541_BYTE]):
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="code begins with the reserved byte 0xef")
+        self.put_bytecode(code)
+
+    def put_bytecode(self, code: bytes) -> None:
+        """Set the runtime code without the limits of bytecode, which installed code does not have."""
         self.bytecode = self._syscalls.put(code, RAW)
         self.bytecode_hash = self._syscalls.keccak(code)
         self._saved_root = None

@@ -78,7 +78,8 @@ class AccountInspector:
             if name == "ethaccount" and self._syscalls.kernel.calls.lent_code is not None:
                 return InspectedAccount(AccountKind.DELEGATED, Address.id(actor))
             return InspectedAccount(AccountKind.ACCOUNT)
-        return InspectedAccount(AccountKind.CONTRACT if name == "evm" else AccountKind.NATIVE, Address.id(actor))
+        is_contract = self._syscalls.kernel.machine.traits(code).is_contract
+        return InspectedAccount(AccountKind.CONTRACT if is_contract else AccountKind.NATIVE, Address.id(actor))
 
     def delegate(self, delegated: InspectedAccount) -> InspectedAccount:
         """Return the account that DELEGATECALL of an account runs: its delegate, or the account itself."""

@@ -77,7 +77,7 @@ class ContractStates:
         self._store = machine.store
         self._tree = machine.state_tree
         self.evm_code = machine.manifest.code("evm")
-        self._manifest = machine.manifest
+        self._machine, self._manifest = machine, machine.manifest
         self._states, self._trees = known.states, known.trees
 
     def of(self, state: ActorState) -> EvmState:
@@ -95,6 +95,13 @@ class ContractStates:
         """Return an account's slots, for reading; None if all are zero."""
         root = self.of(state).storage if state.code == self.evm_code else EMPTY_KAMT
         return None if root == EMPTY_KAMT else self.storage(root)
+
+    def native_code(self, state: ActorState) -> tuple[Cid, bytes]:
+        """Return CID and hash of the code that contracts see of a native actor, or of another runtime's contract."""
+        if not self._machine.traits(state.code).is_contract:
+            return NATIVE_CODE_CID, NATIVE_CODE_HASH
+        contract = self.of(state)
+        return contract.bytecode, contract.bytecode_hash
 
     def storage(self, root: Cid) -> StoredWords:
         """Return the slots under a root, for reading."""
@@ -348,7 +355,8 @@ class Accounts:
     def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
         state = None if actor is None else self._tree.get_actor(actor)
         if state is None or state.code != self.evm_code:
-            is_native = state is not None and state.code not in self.account_codes
-            return (NATIVE_CODE_CID, NATIVE_CODE_HASH) if is_native else (EMPTY_CODE, EMPTY_CODE_HASH)
+            if state is None or state.code in self.account_codes:
+                return EMPTY_CODE, EMPTY_CODE_HASH
+            return self._contracts.native_code(state)
         contract = self._contracts.of(state)
         return contract.bytecode, contract.bytecode_hash

@@ -220,7 +220,7 @@ class Requests:
             nonce, code_hash = contract.nonce, contract.bytecode_hash
             flags |= 0 if contract.storage == EMPTY_KAMT else AccountFlag.HAS_SLOTS
         elif state.code not in codes:
-            code_hash = NATIVE_CODE_HASH
+            code_hash = contracts.native_code(state)[1]
         self._held.actors[address] = actor
         own = None if state.delegated_address is None or native is None else ethereum_address(state.delegated_address)
         if own is not None and own != address:

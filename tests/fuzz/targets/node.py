@@ -249,9 +249,9 @@ def _report(texts: list[str]) -> dict[str, Any]:
         "value": "1 FIL", "exit": end, "milligas": {},
     }  # fmt: skip
     call: dict[str, Any] = {
-        "runtime": "evm", "from": "f01", "to": "f0100", "address": None, "actor": name, "method": 1, "value": "1",
-        "params": "0x00", "paramsCodec": 0x51, "readOnly": False, "exitCode": 33, "error": "", "words": event,
-        "return": "0x", "returnCodec": 0, "gas": 1, "charges": {}, "calls": [], "decoded": decoded,
+        "runtime": "evm", "from": "f01", "to": "f0100", "address": None, "actor": name, "abi": True, "method": 1,
+        "value": "1", "params": "0x00", "paramsCodec": 0x51, "readOnly": False, "exitCode": 33, "error": "",
+        "words": event, "return": "0x", "returnCodec": 0, "gas": 1, "charges": {}, "calls": [], "decoded": decoded,
     }  # fmt: skip
     return {"calls": [call], "why": {"path": [0]}, "gasUsed": 1, "transactionHash": "0x00", "exit": "33"}
 

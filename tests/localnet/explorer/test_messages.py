@@ -212,8 +212,8 @@ def tree(depth: int, width: int = 0) -> dict[str, Any]:
         }
         decoded |= {"exit": "exit 0", "milligas": {}}
         return {
-            "runtime": "evm", "from": "f01", "to": "f0100", "actor": "evm", "method": 1, "value": "0", "exitCode": 0,
-            "error": "", "gas": 1, "charges": {}, "calls": inner, "decoded": decoded,
+            "runtime": "evm", "from": "f01", "to": "f0100", "actor": "evm", "abi": True, "method": 1, "value": "0",
+            "exitCode": 0, "error": "", "gas": 1, "charges": {}, "calls": inner, "decoded": decoded,
         }  # fmt: skip
 
     made = call([call([]) for _ in range(width)])

@@ -6,9 +6,9 @@ from typing import Any
 def plain_call(**changes: Any) -> dict[str, Any]:
     """Return a transfer of nothing in the native runtime."""
     return {
-        "runtime": "wasm", "from": "f0100", "to": "f0101", "address": None, "actor": "account", "method": 0,
-        "value": "0", "params": "0x", "paramsCodec": 0, "readOnly": False, "exitCode": 0, "error": "", "words": "",
-        "return": "0x", "returnCodec": 0, "gas": 7, "charges": {}, "events": [], "calls": [],
+        "runtime": "wasm", "from": "f0100", "to": "f0101", "address": None, "actor": "account", "abi": False,
+        "method": 0, "value": "0", "params": "0x", "paramsCodec": 0, "readOnly": False, "exitCode": 0, "error": "",
+        "words": "", "return": "0x", "returnCodec": 0, "gas": 7, "charges": {}, "events": [], "calls": [],
     } | changes  # fmt: skip
 
 

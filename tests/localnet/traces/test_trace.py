@@ -190,7 +190,7 @@ def test_a_call_tree_is_as_deep_as_calls_go(network: Network) -> None:
 
 def native_call(actor: str, number: int, params: bytes = b"", answer: bytes = b"") -> dict[str, Any]:
     return {
-        "actor": actor, "method": number, "params": f"0x{params.hex()}", "paramsCodec": 0x51,
+        "actor": actor, "abi": False, "method": number, "params": f"0x{params.hex()}", "paramsCodec": 0x51,
         "return": f"0x{answer.hex()}", "exitCode": 0, "error": "", "events": [],
     }  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_unknown_method_is_shown_by_number() -> None:
 
 def test_unknown_function_calldata_is_shown_by_selector() -> None:
     call = {
-        "actor": "evm", "method": 3844450837, "params": "0x" + encode(bytes.fromhex("deadbeef01")).hex(),
+        "actor": "evm", "abi": True, "method": 3844450837, "params": "0x" + encode(bytes.fromhex("deadbeef01")).hex(),
         "paramsCodec": 0x51, "return": "0x40", "exitCode": 0, "error": "", "events": [],
     }  # fmt: skip
     words = describe(call, [NamedInterface("Empty", ContractInterface([]))])
@@ -238,7 +238,7 @@ def test_overloaded_function_result_is_decoded_by_its_own_type() -> None:
     interface = ContractInterface(abi)
     calldata = interface.encode_call("get(bool)", True)
     call = {
-        "actor": "evm", "method": 3844450837, "params": "0x" + encode(calldata).hex(), "paramsCodec": 0x51,
+        "actor": "evm", "abi": True, "method": 3844450837, "params": "0x" + encode(calldata).hex(), "paramsCodec": 0x51,
         "return": "0x" + encode((1).to_bytes(32, "big")).hex(), "exitCode": 0, "error": "", "events": [],
     }  # fmt: skip
     words = describe(call, [NamedInterface("Two", interface)])

@@ -29,7 +29,7 @@ DATACAP, NAME, TRANSFER = 7, 48890204, 80475954
 
 
 def evm_call(**changes: Any) -> dict[str, Any]:
-    return plain_call(**{"runtime": "evm", "actor": "evm", "method": 3844450837} | changes)
+    return plain_call(**{"runtime": "evm", "actor": "evm", "abi": True, "method": 3844450837} | changes)
 
 
 def wrapped(data: bytes) -> str:

@@ -135,7 +135,7 @@ def _persistent_accounts(context: Context) -> Iterator[_PersistentAccount]:
 def _move(context: Context, state: ActorState, fork: int) -> ActorState:
     """Return a persistent account's state for another fork, which supplies the slots that were not written."""
     machine, origin = context.machine, _origin_of(context)
-    if state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
+    if not machine.traits(state.code).is_contract or state.head == EMPTY_ARRAY_CID:
         return state
     contract = EvmState.decode(machine.store.get(state.head))
     storage = origin.at_base(contract.storage, fork)
