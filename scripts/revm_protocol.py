@@ -59,6 +59,10 @@ def _fields(layout: str) -> list[tuple[str, str]]:
     return [(name, kind) for name, kind in (field.split() for field in layout.split(","))]
 
 
+def _signatures(table: Table) -> list[str]:
+    return [f'"{name}({types})"' for name, overloads in table["cheatcodes"].items() for types in overloads]
+
+
 def _upper(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).upper()
 
@@ -74,6 +78,7 @@ def _python(table: Table) -> Iterator[str]:
     yield _PYTHON_HEAD
     for name, (_, value) in table["values"].items():
         yield f"{name}: Final = {value}"
+    yield _wrapped("CHEATCODES: Final = (", _signatures(table), ")")
     for kind, number_of in (("numbers", int), ("flags", lambda position: 1 << position)):
         for name, rows in table[kind].items():
             yield f'\n\nclass {name}:\n    """{rows["_"]}"""\n'
@@ -114,6 +119,8 @@ def _rust(table: Table) -> Iterator[str]:
     yield _RUST_HEAD
     for name, (kind, value) in table["values"].items():
         yield f"pub const {name}: {kind} = {value};"
+    signatures = _signatures(table)
+    yield _wrapped(f"pub const CHEATCODES: [&str; {len(signatures)}] = [", signatures, "];")
     for kind in ("numbers", "flags"):
         yield ""
         for name, rows in table[kind].items():

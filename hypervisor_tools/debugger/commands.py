@@ -282,8 +282,8 @@ def _list(terminal: Terminal, arguments: list[str]) -> str:
     frame = views.frame(terminal.session, terminal.frame)
     if not frame.path:
         raise InvalidInput(
-            "the source line is not known: pass artifacts with source maps (Foundry's out/ or Hardhat's "
-            "artifacts/) with --artifacts; for a native actor, use `functions`"
+            "the source line is not known: no artifact of this code has a source map (for `hypervisor step`, name the "
+            "folder by --artifacts); for a native actor, use `functions`"
         )
     return terminal.source(frame.path, _number(arguments[0]) if arguments else frame.line)
 

@@ -31,7 +31,7 @@ _CALLEE: Final = str(to_filecoin(CONSOLE))
 _TYPES: Final = ("uint256", "string", "bool", "address")
 _SINGLE: Final = ("int256", "bytes", *(f"bytes{size}" for size in range(1, 33)))
 _NAMED: Final = {"string": "String", "uint256": "Uint", "int256": "Int", "bool": "Bool", "address": "Address"}
-_PLACEHOLDER: Final = re.compile(r"%([sdioxe%])")
+_PLACEHOLDER: Final = re.compile(r"%([sdiox%]|[0-9]{0,8}e)")
 
 
 def is_log(to: str) -> bool:
@@ -133,7 +133,9 @@ def _format_placeholder(value: Any, kind: str, place: str) -> str:
     if place == "o":
         return str(value) if is_number else f"'{_format_value(value, kind)}'"
     if is_number:
-        return {"x": _hexadecimal, "e": _exponential}.get(place, str)(value)
+        return (
+            _exponential(value, place[:-1]) if place[-1] == "e" else _hexadecimal(value) if place == "x" else str(value)
+        )
     if kind == "bool" and place in "di":
         return str(int(value))
     return _format_value(value, kind) if kind == "address" and place == "x" else "NaN"
@@ -143,10 +145,13 @@ def _hexadecimal(number: int) -> str:
     return f"{number % (1 << 256):#x}"
 
 
-def _exponential(number: int) -> str:
+def _exponential(number: int, decimals: str) -> str:
+    """Return a number with an exponent, or with a decimal point before this number of digits."""
     digits = str(abs(number))
-    rest = digits[1:].rstrip("0")
-    return f"{'-' if number < 0 else ''}{digits[0]}{'.' if rest else ''}{rest}e{len(digits) - 1}"
+    power = min(int(decimals), MAX_CHARACTERS) if decimals else len(digits) - 1
+    digits = digits.rjust(power + 1, "0")
+    whole, rest = digits[: len(digits) - power], digits[len(digits) - power :].rstrip("0")
+    return f"{'-' if number < 0 else ''}{whole}{'.' if rest else ''}{rest}{'' if decimals else f'e{power}'}"
 
 
 def _format_value(value: Any, kind: str) -> str:

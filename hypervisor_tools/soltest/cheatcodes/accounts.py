@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 
 from bridge.ethereum import rlp
@@ -186,17 +187,10 @@ def _compute(_context: Context, deployer: EthAddress, nonce: int) -> EthAddress:
     return create_address(deployer, nonce)
 
 
-@cheatcode("computeCreate2Address(bytes32,bytes32,address)", returns="address")
-def _compute2(_context: Context, salt: bytes, code_hash: bytes, deployer: EthAddress) -> EthAddress:
-    return _create2(deployer, salt, code_hash)
-
-
-@cheatcode("computeCreate2Address(bytes32,bytes32)", returns="address")
-def _compute2_default(_context: Context, salt: bytes, code_hash: bytes) -> EthAddress:
-    return _create2(CREATE2_DEPLOYER, salt, code_hash)
-
-
-def _create2(deployer: EthAddress, salt: bytes, code_hash: bytes) -> EthAddress:
+@cheatcode(
+    "computeCreate2Address(bytes32,bytes32)", "computeCreate2Address(bytes32,bytes32,address)", returns="address"
+)
+def _compute2(_context: Context, salt: bytes, code_hash: bytes, deployer: EthAddress = CREATE2_DEPLOYER) -> EthAddress:
     from store.keccak import keccak
 
     return EthAddress(bytes(keccak(b"\xff" + deployer + salt + code_hash))[12:])
@@ -207,15 +201,10 @@ def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
     context.require_ethereum("warm slots").load(account, int.from_bytes(slot, "big"))
 
 
-@cheatcode("cool(address)")
-def _cool(context: Context, account: EthAddress) -> None:
-    """Keep written values, but make the next access to each of the account's slots cold, as in forge."""
-    context.require_ethereum("warm slots").cool(account, None)
-
-
-@cheatcode("coolSlot(address,bytes32)")
-def _cool_slot(context: Context, account: EthAddress, slot: bytes) -> None:
-    context.require_ethereum("warm slots").cool(account, int.from_bytes(slot, "big"))
+@cheatcode("cool(address)", "coolSlot(address,bytes32)")
+def _cool(context: Context, account: EthAddress, slot: bytes | None = None) -> None:
+    """Keep written values, but make the next access to each of the account's slots cold, or to one, as in forge."""
+    context.require_ethereum("warm slots").cool(account, None if slot is None else int.from_bytes(slot, "big"))
 
 
 @cheatcode("allowCheatcodes(address)")
@@ -229,19 +218,13 @@ def _persistent(context: Context, *accounts: EthAddress) -> None:
     context.state.persistent.update(accounts)
 
 
-@cheatcode("makePersistent(address[])")
-def _persistent_list(context: Context, accounts: Sequence[EthAddress]) -> None:
-    context.state.persistent.update(accounts)
-
-
 @cheatcode("revokePersistent(address)")
-def _revoke(context: Context, account: EthAddress) -> None:
-    context.state.persistent.discard(account)
-
-
-@cheatcode("revokePersistent(address[])")
-def _revoke_list(context: Context, accounts: Sequence[EthAddress]) -> None:
+def _revoke(context: Context, *accounts: EthAddress) -> None:
     context.state.persistent.difference_update(accounts)
+
+
+cheatcode("makePersistent(address[])")(lambda context, accounts: _persistent(context, *accounts))
+cheatcode("revokePersistent(address[])")(lambda context, accounts: _revoke(context, *accounts))
 
 
 @cheatcode("isPersistent(address)", returns="bool")
@@ -363,61 +346,27 @@ def _attach(context: Context, authorization: Authorization, name: str) -> None:
     attach(context, name)
 
 
-def _sign(
-    context: Context,
-    to: EthAddress,
-    key: int,
-    *,
-    nonce: int | None = None,
-    anywhere: bool = False,
-    attach: bool = False,
-) -> Signed:
-    account = account_of(key)
-    number = _next_nonce(context, account.address) if nonce is None else nonce
-    chain = 0 if anywhere else context.machine.context.chain_id
-    signed = account.sign_authorization(to, number, chain)
-    if attach:
-        _attach(context, signed, "signAndAttachDelegation")
-    return signed.y_parity, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"), number, to
+def _signing(kind: str, *, attach: bool) -> None:
+    """Register the cheatcode that signs a delegation with this last parameter: the nonce, or true for all chains."""
+
+    def sign(context: Context, to: EthAddress, key: int, value: int | bool | None = None) -> Signed:
+        account = account_of(key)
+        nonce = value if kind == "uint64" and value is not None else _next_nonce(context, account.address)
+        signed = account.sign_authorization(to, nonce, 0 if value is True else context.machine.context.chain_id)
+        if attach:
+            _attach(context, signed, "signAndAttachDelegation")
+        return signed.y_parity, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"), nonce, to
+
+    name, partial = ("signAndAttachDelegation", NOT_SENT) if attach else ("signDelegation", "")
+    cheatcode(f"{name}(address,uint256{kind and f',{kind}'})", returns=_SIGNED, partial=partial)(sign)
 
 
-@cheatcode("signDelegation(address,uint256)", returns=_SIGNED)
-def _sign_next(context: Context, to: EthAddress, key: int) -> Signed:
-    return _sign(context, to, key)
+for _kind, _attaches in product(("", "uint64", "bool"), (False, True)):
+    _signing(_kind, attach=_attaches)
 
 
-@cheatcode("signDelegation(address,uint256,uint64)", returns=_SIGNED)
-def _sign_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
-    return _sign(context, to, key, nonce=nonce)
-
-
-@cheatcode("signDelegation(address,uint256,bool)", returns=_SIGNED)
-def _sign_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
-    return _sign(context, to, key, anywhere=anywhere)
-
-
-@cheatcode("signAndAttachDelegation(address,uint256)", returns=_SIGNED, partial=NOT_SENT)
-def _sign_and_attach(context: Context, to: EthAddress, key: int) -> Signed:
-    return _sign(context, to, key, attach=True)
-
-
-@cheatcode("signAndAttachDelegation(address,uint256,uint64)", returns=_SIGNED, partial=NOT_SENT)
-def _sign_and_attach_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
-    return _sign(context, to, key, nonce=nonce, attach=True)
-
-
-@cheatcode("signAndAttachDelegation(address,uint256,bool)", returns=_SIGNED, partial=NOT_SENT)
-def _sign_and_attach_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
-    return _sign(context, to, key, anywhere=anywhere, attach=True)
-
-
-@cheatcode(f"attachDelegation({_SIGNED})", partial=NOT_SENT)
-def _attach_here(context: Context, signed: Sequence[Any]) -> None:
-    _attach_signed(context, signed, False)
-
-
-@cheatcode(f"attachDelegation({_SIGNED},bool)", partial=NOT_SENT)
-def _attach_signed(context: Context, signed: Sequence[Any], anywhere: bool) -> None:
+@cheatcode(f"attachDelegation({_SIGNED})", f"attachDelegation({_SIGNED},bool)", partial=NOT_SENT)
+def _attach_signed(context: Context, signed: Sequence[Any], anywhere: bool = False) -> None:
     v, r, s, nonce, to = signed
     chain = 0 if anywhere else context.machine.context.chain_id
     numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")

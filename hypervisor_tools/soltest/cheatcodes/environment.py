@@ -58,15 +58,10 @@ def _coinbase(context: Context, coinbase: EthAddress) -> None:
     context.advance(block=replace(block, coinbase=coinbase))
 
 
-@cheatcode("prevrandao(uint256)")
-def _prevrandao_number(context: Context, value: int) -> None:
-    _prevrandao(context, value.to_bytes(32, "big"))
-
-
-@cheatcode("prevrandao(bytes32)")
-def _prevrandao(context: Context, value: bytes) -> None:
+@cheatcode("prevrandao(bytes32)", "prevrandao(uint256)")
+def _prevrandao(context: Context, value: bytes | int) -> None:
     context.require_ethereum("randomness that a test chooses")
-    context.set_block(prevrandao=value)
+    context.set_block(prevrandao=value.to_bytes(32, "big") if isinstance(value, int) else value)
 
 
 @cheatcode("difficulty(uint256)")
@@ -108,8 +103,9 @@ def _get_blob_hashes(context: Context) -> Sequence[bytes]:
     return context.state.block.blob_hashes or ()
 
 
-def _require_slots(context: Context, cheatcode: str) -> None:
-    fork = context.fork
+def _slot_block(context: Context, cheatcode: str) -> EthereumBlock:
+    """Return the block, which has a slot number. Raises CheatcodeFailure."""
+    fork, block = context.fork, context.machine.context.block
     if fork is None:
         raise CheatcodeFailure("Filecoin's rules have no slot numbers")
     if not fork.slot_number:
@@ -117,22 +113,18 @@ def _require_slots(context: Context, cheatcode: str) -> None:
             f"`{cheatcode}` is not supported before the Amsterdam hard fork; "
             "see EIP-7843: https://eips.ethereum.org/EIPS/eip-7843"
         )
+    assert isinstance(block, EthereumBlock)
+    return block
 
 
 @cheatcode("rollSlot(uint64)")
 def _roll_slot(context: Context, number: int) -> None:
-    _require_slots(context, "rollSlot")
-    block = context.machine.context.block
-    assert isinstance(block, EthereumBlock)
-    context.advance(block=replace(block, slot_number=number))
+    context.advance(block=replace(_slot_block(context, "rollSlot"), slot_number=number))
 
 
 @cheatcode("getSlotNumber()", returns="uint64")
 def _get_slot_number(context: Context) -> int:
-    _require_slots(context, "getSlotNumber")
-    block = context.machine.context.block
-    assert isinstance(block, EthereumBlock)
-    return block.slot_number
+    return _slot_block(context, "getSlotNumber").slot_number
 
 
 @cheatcode("setBlockhash(uint256,bytes32)")
@@ -143,19 +135,8 @@ def _set_block_hash(context: Context, number: int, value: bytes) -> None:
     context.set_block(hashes={**context.state.block.hashes, number: value})
 
 
-@cheatcode("getBlockNumber()", returns="uint256")
-def _get_number(context: Context) -> int:
-    return context.machine.context.epoch
-
-
-@cheatcode("getBlockTimestamp()", returns="uint256")
-def _get_timestamp(context: Context) -> int:
-    return context.machine.context.timestamp
-
-
-@cheatcode("getChainId()", returns="uint256")
-def _get_chain_id(context: Context) -> int:
-    return context.machine.context.chain_id
+for _name, _field in (("getBlockNumber", "epoch"), ("getBlockTimestamp", "timestamp"), ("getChainId", "chain_id")):
+    cheatcode(f"{_name}()", returns="uint256")(lambda context, field=_field: getattr(context.machine.context, field))
 
 
 @cheatcode("getEvmVersion()", returns="string")
@@ -225,8 +206,9 @@ _BY_NAME.update((name, int(number)) for name, _, number in (row.partition("=") f
 _CHAIN: Final = "(string,uint256,string,string)"
 
 
-@cheatcode("getChain(string)", returns=_CHAIN)
-def _by_name(context: Context, alias: str) -> tuple[str, int, str, str]:
+@cheatcode("getChain(string)", "getChain(uint256)", returns=_CHAIN)
+def _chain(context: Context, of: str | int) -> tuple[str, int, str, str]:
+    alias = str(of)
     number = int(alias) if alias.isascii() and alias.isdecimal() and len(alias) < 20 else _BY_NAME.get(alias)
     name = None if number is None else _NAMES.get(number)
     if number is None or name is None:
@@ -238,8 +220,3 @@ def _by_name(context: Context, alias: str) -> tuple[str, int, str, str]:
         return name, number, name, endpoint_url(name, context.settings.rpc_endpoints, context.settings.environment)
     except InvalidInput:
         return name, number, alias, ""  # an environment variable is missing
-
-
-@cheatcode("getChain(uint256)", returns=_CHAIN)
-def _by_number(context: Context, number: int) -> tuple[str, int, str, str]:
-    return _by_name(context, str(number))

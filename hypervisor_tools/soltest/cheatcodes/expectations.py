@@ -1,4 +1,4 @@
-"""Cheatcodes that expect reverts, logs, calls and creations, mocks, and recorded logs.
+"""Cheatcodes that expect reverts, logs, calls and creations, mocks, pranks, recorded logs, and pauses of gas metering.
 
 The guest executes them (`guests/revm/src/cheats/codes.rs`).
 """
@@ -11,50 +11,21 @@ from bridge.ethereum.addresses import EthAddress
 from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
 from hypervisor_tools.soltest.cheatcodes.state import VM_ADDRESS
-from hypervisor_tools.soltest.cheatcodes.table import Cheatcode, guest_cheatcodes, overloads
+from hypervisor_tools.soltest.cheatcodes.table import Cheatcode, cheatcode
 from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.cheatcodes.wording import text_of
-from runtimes.evm.revm import Executed, Facts, FailureReason
+from runtimes.evm.revm import CHEATCODES, CheatContext, Executed, FailureReason
 
-_REASONS: Final = ("bytes4",), ("bytes",)
-_CHECKS: Final = ("bool",) * 4
-_PAYLOADS: Final = ("bytes",), ("bytes4",)
+_RETURNS: Final = {
+    "getRecordedLogs()": "(bytes32[],bytes,address)[]",
+    "readCallers()": "uint8,address,address",
+    "deleteStateSnapshot(uint256)": "bool",
+    "deleteSnapshot(uint256)": "bool",
+}
+_PARTIAL: Final = {"pauseGasMetering()": "without effect with `--evm py-evm` and in the debugger"}
 
-guest_cheatcodes(
-    *overloads("expectRevert", (), *_REASONS, ("address",), *((*reason, "address") for reason in _REASONS)),
-    *overloads("expectRevert", ("uint64",), *((*reason, "uint64") for reason in _REASONS), ("address", "uint64")),
-    *overloads("expectRevert", *((*reason, "address", "uint64") for reason in _REASONS)),
-    *overloads("expectPartialRevert", ("bytes4",), ("bytes4", "address")),
-    *overloads("_expectCheatcodeRevert", (), *_REASONS),
-    *overloads("expectEmit", (), ("address",), ("uint64",), ("address", "uint64")),
-    *overloads("expectEmit", _CHECKS, (*_CHECKS, "address"), (*_CHECKS, "uint64"), (*_CHECKS, "address", "uint64")),
-    *overloads("expectEmitAnonymous", (), ("address",), (*_CHECKS, "bool"), (*_CHECKS, "bool", "address")),
-    *overloads("expectCall", ("address", "bytes"), ("address", "bytes", "uint64")),
-    *overloads("expectCall", ("address", "uint256", "bytes"), ("address", "uint256", "bytes", "uint64")),
-    *overloads("expectCall", ("address", "uint256", "uint64", "bytes")),
-    *overloads("expectCall", ("address", "uint256", "uint64", "bytes", "uint64")),
-    *overloads("expectCallMinGas", ("address", "uint256", "uint64", "bytes")),
-    *overloads("expectCallMinGas", ("address", "uint256", "uint64", "bytes", "uint64")),
-    "expectDelegateCall(address,bytes)",
-    "expectCreate(bytes,address)",
-    "expectCreate2(bytes,address)",
-    *overloads("mockCall", *(("address", *payload, "bytes") for payload in _PAYLOADS)),
-    *overloads("mockCall", *(("address", "uint256", *payload, "bytes") for payload in _PAYLOADS)),
-    *overloads("mockCall", ("address", "bytes", "bytes", "bool")),
-    *overloads("mockCalls", ("address", "bytes", "bytes[]"), ("address", "uint256", "bytes", "bytes[]")),
-    *overloads("mockCallRevert", *(("address", *payload, "bytes") for payload in _PAYLOADS)),
-    *overloads("mockCallRevert", *(("address", "uint256", *payload, "bytes") for payload in _PAYLOADS)),
-    "mockFunction(address,address,bytes)",
-    "clearMockedCalls()",
-    "recordLogs()",
-    *overloads("assumeNoRevert", (), ("(address,bool,bytes)",), ("(address,bool,bytes)[]",)),
-    *overloads("prank", ("address",), ("address", "address"), ("address", "bool"), ("address", "address", "bool")),
-    *overloads("startPrank", ("address",), ("address", "address"), ("address", "bool")),
-    *overloads("startPrank", ("address", "address", "bool")),
-    "stopPrank()",
-)
-guest_cheatcodes("getRecordedLogs()", returns="(bytes32[],bytes,address)[]")
-guest_cheatcodes("readCallers()", returns="uint8,address,address")
+for _signature in CHEATCODES:
+    cheatcode(_signature, returns=_RETURNS.get(_signature, ""), partial=_PARTIAL.get(_signature, ""))(None)
 
 
 def execute_in_guest(context: Context, entry: Cheatcode, data: bytes) -> bytes:
@@ -71,8 +42,8 @@ def execute_in_guest(context: Context, entry: Cheatcode, data: bytes) -> bytes:
             context.state.may_have_failed |= account == VM_ADDRESS
             if context.run is not None:
                 context.run.touch(account)  # as in forge, the account is warm from here on
-    facts = Facts(context.caller, context.origin, context.depth, has_code)
-    return take_executed(context, entry, data, context.cheats.interception.execute(facts, data))
+    called = CheatContext(context.caller, context.origin, context.depth, has_code)
+    return take_executed(context, entry, data, context.cheats.interception.execute(called, data))
 
 
 def take_executed(context: Context, entry: Cheatcode, data: bytes, executed: Executed | FailureReason | None) -> bytes:

@@ -116,10 +116,8 @@ HALTS: Final[Mapping[int, str]] = {
 
 def revert_text(data: bytes, known: KnownErrors = lambda _: None) -> str:
     """Return revert data as text, in forge's wording."""
-    if not data:
-        return "EvmError: Revert"
     if len(data) < 4:
-        return _plain(data)
+        return data.decode() if data and data.isascii() else "EvmError: Revert"
     if data[:4] in (ERROR, CHEATCODE_ERROR):
         text = _text(data[4:])
         if text is not None:
@@ -133,16 +131,13 @@ def revert_text(data: bytes, known: KnownErrors = lambda _: None) -> str:
     text = _text(data)
     if text is not None and text.isascii() and data[:32] == _OFFSET:
         return text.decode()
-    if data.isascii() and data.decode().isprintable():
-        return data.decode()
-    rest = f": {data[4:].hex()}" if len(data) > 4 else ""
-    return f"custom error 0x{data[:4].hex()}{rest}"
-
-
-def _plain(data: bytes) -> str:
     if data.isascii():
         return data.decode()
-    return f"custom error 0x{data.hex()}"
+    name, rest = f"custom error 0x{data[:4].hex()}", data[4:]
+    try:
+        return f"{name}: {rest.decode()}" if rest else name
+    except UnicodeDecodeError:
+        return f"{name}: {rest.hex()}"
 
 
 MAX_BYTES: Final = 16 << 20

@@ -63,19 +63,9 @@ def _address(text: str) -> Address:
 # --- time -----------------------------------------------------------------------------------------------------------
 
 
-@cheatcode("advanceEpochs(uint256)", "nullRounds(uint256)", filecoin=True)
-def _advance(context: Context, count: int) -> None:
-    """End epochs without block rewards; cron runs at the end of each."""
-    _run_epochs(context, count, None)
-
-
-@cheatcode("advanceEpochs(uint256,uint64)", filecoin=True)
-def _advance_mining(context: Context, count: int, miner: int) -> None:
-    """End epochs with one block of a miner each, whose reward is paid before cron runs."""
-    _run_epochs(context, count, Address.id(miner))
-
-
-def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
+@cheatcode("advanceEpochs(uint256)", "nullRounds(uint256)", "advanceEpochs(uint256,uint64)", filecoin=True)
+def _advance(context: Context, count: int, miner: int | None = None) -> None:
+    """End epochs, each with a block of the miner if one is given, whose reward is paid; then cron runs."""
     from localnet.rules.filecoin import FilecoinBlocks
 
     if count > MAX_EPOCHS:
@@ -86,7 +76,7 @@ def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
             if miner is None:
                 blocks.null_round(machine)
             else:
-                blocks.end_block(machine, miner, 0)
+                blocks.end_block(machine, Address.id(miner), 0)
             now = machine.context
             machine.advance(epoch=ChainEpoch(now.epoch + 1), timestamp=now.timestamp + EPOCH_SECONDS)
     context.renew()
@@ -198,23 +188,16 @@ def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) 
     return actor
 
 
-@cheatcode("grantDataCap(string,uint256)", filecoin=True)
-def _grant(context: Context, client: str, size: int) -> None:
+@cheatcode("grantDataCap(string,uint256)", "grantDataCap(address,uint256)", filecoin=True)
+def _grant(context: Context, client: str | EthAddress, size: int) -> None:
     """Make an account a verified client, or add to its DataCap (bytes)."""
-    _grant_datacap(context, _address(client), size)
-
-
-@cheatcode("grantDataCap(address,uint256)", filecoin=True)
-def _grant_address(context: Context, client: EthAddress, size: int) -> None:
-    context.ledger.touch(client)
-    _grant_datacap(context, to_filecoin(client), size)
-
-
-def _grant_datacap(context: Context, client: Address, size: int) -> None:
     from localnet.miners.onboarding import grant_on
 
+    if not isinstance(client, str):
+        context.ledger.touch(client)
+    address = _address(client) if isinstance(client, str) else to_filecoin(client)
     with _separate_messages(context) as machine:
-        grant_on(machine, client, size)
+        grant_on(machine, address, size)
 
 
 @cheatcode("governStreams(address,uint64)", filecoin=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,19 +163,10 @@ def _do(target: Path, what: str, action: Any) -> None:
         raise CheatcodeFailure(f'failed to {what} "{target}": {error.strerror}') from None
 
 
-@cheatcode("exists(string)", returns="bool")
-def _exists(context: Context, path: str) -> bool:
-    return os.path.exists(allowed_file(context, path, "read"))
-
-
-@cheatcode("isFile(string)", returns="bool")
-def _is_file(context: Context, path: str) -> bool:
-    return os.path.isfile(allowed_file(context, path, "read"))
-
-
-@cheatcode("isDir(string)", returns="bool")
-def _is_dir(context: Context, path: str) -> bool:
-    return os.path.isdir(allowed_file(context, path, "read"))
+for _name, _is_kind in (("exists", os.path.exists), ("isFile", os.path.isfile), ("isDir", os.path.isdir)):
+    cheatcode(f"{_name}(string)", returns="bool")(
+        lambda context, path, is_kind=_is_kind: is_kind(allowed_file(context, path, "read"))
+    )
 
 
 @cheatcode("projectRoot()", returns="string")
@@ -209,22 +201,9 @@ _ROW: Final = 9 * 32
 _ENTRY: Final = "(string,string,uint64,bool,bool)[]"
 
 
-@cheatcode("readDir(string)", returns=_ENTRY)
-def _read_dir(context: Context, path: str) -> Sequence[Any]:
-    return _entries(context, path, 1)
-
-
-@cheatcode("readDir(string,uint64)", returns=_ENTRY)
-def _read_dir_deep(context: Context, path: str, depth: int) -> Sequence[Any]:
-    return _entries(context, path, depth)
-
-
+@cheatcode("readDir(string)", "readDir(string,uint64)", returns=_ENTRY)
 @cheatcode("readDir(string,uint64,bool)", returns=_ENTRY, partial="links are not followed")
-def _read_dir_links(context: Context, path: str, depth: int, _follow: bool) -> Sequence[Any]:
-    return _entries(context, path, depth)
-
-
-def _entries(context: Context, path: str, depth: int) -> list[Any]:
+def _read_dir(context: Context, path: str, depth: int = 1, _follow: bool = False) -> Sequence[Any]:
     target = allowed_file(context, path, "read")
     found: list[Any] = []
 
@@ -309,51 +288,20 @@ def _get_deployed_code(context: Context, name: str) -> bytes:
     return _linked(context, _artifact(context, name).runtime)
 
 
-def _deploy(
-    context: Context, name: str, arguments: bytes = b"", value: int = 0, salt: bytes | None = None
-) -> EthAddress:
-    code = creation_code(context, name) + arguments
-    return context.create(code, value, salt)
+def _deploy(*kinds: str) -> None:
+    """Register `deployCode` with these parameters: the constructor's arguments, the value, the salt of CREATE2."""
+
+    def deploy(context: Context, name: str, *values: Any) -> EthAddress:
+        given = dict(zip(kinds, values, strict=True))
+        code = creation_code(context, name) + given.get("bytes", b"")
+        return context.create(code, given.get("uint256", 0), given.get("bytes32"))
+
+    cheatcode(f"deployCode({','.join(('string', *kinds))})", returns="address")(deploy)
 
 
-@cheatcode("deployCode(string)", returns="address")
-def _deploy_code(context: Context, name: str) -> EthAddress:
-    return _deploy(context, name)
-
-
-@cheatcode("deployCode(string,bytes)", returns="address")
-def _deploy_arguments(context: Context, name: str, arguments: bytes) -> EthAddress:
-    return _deploy(context, name, arguments)
-
-
-@cheatcode("deployCode(string,uint256)", returns="address")
-def _deploy_value(context: Context, name: str, value: int) -> EthAddress:
-    return _deploy(context, name, value=value)
-
-
-@cheatcode("deployCode(string,bytes,uint256)", returns="address")
-def _deploy_arguments_value(context: Context, name: str, arguments: bytes, value: int) -> EthAddress:
-    return _deploy(context, name, arguments, value)
-
-
-@cheatcode("deployCode(string,bytes32)", returns="address")
-def _deploy_salt(context: Context, name: str, salt: bytes) -> EthAddress:
-    return _deploy(context, name, salt=salt)
-
-
-@cheatcode("deployCode(string,bytes,bytes32)", returns="address")
-def _deploy_arguments_salt(context: Context, name: str, arguments: bytes, salt: bytes) -> EthAddress:
-    return _deploy(context, name, arguments, salt=salt)
-
-
-@cheatcode("deployCode(string,uint256,bytes32)", returns="address")
-def _deploy_value_salt(context: Context, name: str, value: int, salt: bytes) -> EthAddress:
-    return _deploy(context, name, value=value, salt=salt)
-
-
-@cheatcode("deployCode(string,bytes,uint256,bytes32)", returns="address")
-def _deploy_all(context: Context, name: str, arguments: bytes, value: int, salt: bytes) -> EthAddress:
-    return _deploy(context, name, arguments, value, salt)
+for _count in range(4):
+    for _kinds in combinations(("bytes", "uint256", "bytes32"), _count):
+        _deploy(*_kinds)
 
 
 @cheatcode("interceptInitcode()")

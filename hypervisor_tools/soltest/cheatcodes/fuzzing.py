@@ -16,8 +16,6 @@ from hypervisor_tools.soltest.cheatcodes.state import State
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode
 from runtimes.evm.revm import ObservedCall
 
-_TOP = 1 << 256
-
 
 def draw(context: Context, size: int = 32) -> bytes:
     """Return random bytes, determined by the seed and the previous draws."""
@@ -43,11 +41,6 @@ def _set_seed(context: Context, seed: int) -> None:
     context.state.seed, context.state.randomness = seed, 0
 
 
-@cheatcode("randomUint()", returns="uint256")
-def _uint(context: Context) -> int:
-    return _below(context, _TOP)
-
-
 @cheatcode("randomUint(uint256,uint256)", returns="uint256")
 def _uint_between(context: Context, low: int, high: int) -> int:
     if low > high:
@@ -55,20 +48,15 @@ def _uint_between(context: Context, low: int, high: int) -> int:
     return low + _below(context, high - low + 1)
 
 
-@cheatcode("randomUint(uint256)", returns="uint256")
-def _uint_bits(context: Context, bits: int) -> int:
+@cheatcode("randomUint()", "randomUint(uint256)", returns="uint256")
+def _uint(context: Context, bits: int = 256) -> int:
     if bits > 256:
         raise CheatcodeFailure("number of bits cannot exceed 256")
     return _below(context, 1 << bits)
 
 
-@cheatcode("randomInt()", returns="int256")
-def _int(context: Context) -> int:
-    return _below(context, _TOP) - (_TOP >> 1)
-
-
-@cheatcode("randomInt(uint256)", returns="int256")
-def _int_bits(context: Context, bits: int) -> int:
+@cheatcode("randomInt()", "randomInt(uint256)", returns="int256")
+def _int(context: Context, bits: int = 256) -> int:
     if not 0 < bits <= 256:
         raise CheatcodeFailure("number of bits cannot exceed 256")
     return _below(context, 1 << bits) - (1 << (bits - 1))
@@ -91,14 +79,8 @@ def _bytes(context: Context, size: int) -> bytes:
     return draw(context, size)
 
 
-@cheatcode("randomBytes4()", returns="bytes4")
-def _bytes4(context: Context) -> bytes:
-    return draw(context, 4)
-
-
-@cheatcode("randomBytes8()", returns="bytes8")
-def _bytes8(context: Context) -> bytes:
-    return draw(context, 8)
+for _size in (4, 8):
+    cheatcode(f"randomBytes{_size}()", returns=f"bytes{_size}")(lambda context, size=_size: draw(context, size))
 
 
 @cheatcode("bound(uint256,uint256,uint256)", returns="uint256")
@@ -117,18 +99,11 @@ def _shuffle(context: Context, values: Sequence[int]) -> list[int]:
     return [left.pop(_below(context, len(left))) for _ in values]
 
 
-@cheatcode("sort(uint256[])", returns="uint256[]")
-def _sort(_context: Context, values: Sequence[int]) -> list[int]:
-    return sorted(values)
+cheatcode("sort(uint256[])", returns="uint256[]")(lambda _context, values: sorted(values))
 
 
-@cheatcode("setArbitraryStorage(address)")
-def _arbitrary(context: Context, account: EthAddress) -> None:
-    _arbitrary_over(context, account, False)
-
-
-@cheatcode("setArbitraryStorage(address,bool)")
-def _arbitrary_over(context: Context, account: EthAddress, overwrite: bool) -> None:
+@cheatcode("setArbitraryStorage(address)", "setArbitraryStorage(address,bool)")
+def _arbitrary(context: Context, account: EthAddress, overwrite: bool = False) -> None:
     """Draw slots at random; with `overwrite`, also slots that are not empty."""
     context.require_ethereum("slots that are drawn when they are read")
     context.state.arbitrary[account] = overwrite

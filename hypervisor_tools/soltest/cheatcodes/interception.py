@@ -16,7 +16,7 @@ from hypervisor_tools.soltest.cheatcodes.recording import close_access, open_acc
 from hypervisor_tools.soltest.cheatcodes.state import CREATE2_DEPLOYER, CallGas
 from hypervisor_tools.soltest.cheatcodes.wording import CAUGHT, failed, has_reason
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.revm import Decision, FailureReason, InterceptedCall, MockAnswer, Replaced
+from runtimes.evm.revm import CheatResult, Decision, FailureReason, InterceptedCall, MockAnswer, Replacement
 
 _STATIC_BROADCAST: Final = "`staticcall`s are not allowed after `broadcast`; use `startBroadcast` instead"
 
@@ -93,7 +93,7 @@ def begin_call(cheats: Cheats, request: InterceptedCall, ledger: Ledger, operati
     return decision
 
 
-def ends_again(replacement: Replaced | FailureReason | None) -> bool:
+def ends_again(replacement: Replacement) -> bool:
     """Return True if a call that has failed for the reason ends again."""
     return isinstance(replacement, FailureReason) and replacement.ends_again
 
@@ -104,16 +104,12 @@ def reason_of(outcome: SubcallOutcome) -> bytes:
     return outcome.output if halt is None else f"EvmError: {halt}".encode()
 
 
-def replaced(
-    cheats: Cheats, replacement: Replaced | FailureReason | None, outcome: SubcallOutcome, name: str = ""
-) -> SubcallOutcome:
+def replaced(cheats: Cheats, replacement: Replacement, outcome: SubcallOutcome, name: str = "") -> SubcallOutcome:
     """Return the outcome that replaces a call's; `name` is that of a cheatcode which has failed."""
     if replacement is None:
         return outcome
-    if replacement is Replaced.CAUGHT:
-        return CAUGHT
-    if isinstance(replacement, Replaced):
-        return SubcallOutcome(False, MAGIC_ASSUME)
+    if isinstance(replacement, int):
+        return CAUGHT if replacement == CheatResult.CAUGHT else SubcallOutcome(False, MAGIC_ASSUME)
     settings = cheats.settings
     if has_reason(replacement, settings.errors):
         cheats.interception.accept()

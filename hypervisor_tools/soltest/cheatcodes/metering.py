@@ -1,8 +1,10 @@
-"""Gas cheatcodes: pausing of metering, measurement, gas snapshots, and snapshots of the state within a test."""
+"""Gas cheatcodes: measurement, gas snapshots, and snapshots of the state within a test."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final
 
 from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -12,11 +14,10 @@ from hypervisor_tools.soltest.cheatcodes.state import (
     VM_ADDRESS,
     ActorSnapshot,
     CallGas,
-    GasMeter,
     StateSnapshot,
 )
-from hypervisor_tools.soltest.cheatcodes.table import cheatcode
-from runtimes.evm.revm import Snapshot
+from hypervisor_tools.soltest.cheatcodes.table import cheatcode, selector
+from runtimes.evm.revm import CheatContext, Snapshot
 
 _OWN_COST: Final = 171
 """Gas that forge attributes to starting a measurement."""
@@ -26,37 +27,18 @@ def _gas_used(context: Context) -> int:
     return context.calls.gas.used if context.run is None else context.run.gas_used()
 
 
-@cheatcode("pauseGasMetering()", partial="without effect with `--evm py-evm` and in the debugger")
-def _pause(context: Context) -> None:
-    context.state.pauses_gas = context.run is not None
-
-
-@cheatcode("resumeGasMetering()")
-def _resume(context: Context) -> None:
-    context.state.pauses_gas = False
-
-
-@cheatcode("resetGasMetering()")
-def _reset(context: Context) -> None:
-    context.state.pauses_gas = False
-    if context.run is not None:
-        context.run.reset_gas()
-
-
 # --- named measurements, stored in files under snapshots/ ----------------------------------------------------------
 
 
-@cheatcode("startSnapshotGas(string)")
-def _start_gas(context: Context, name: str) -> None:
-    _start_meter(context, context.settings.contract, name)
+def _key(context: Context, names: Sequence[str]) -> tuple[str, str]:
+    """Return group and name; the group is by default the test contract."""
+    group, name = names if len(names) == 2 else (context.settings.contract, *names)
+    return group, name
 
 
-@cheatcode("startSnapshotGas(string,string)")
-def _start_gas_group(context: Context, group: str, name: str) -> None:
-    _start_meter(context, group, name)
-
-
-def _start_meter(context: Context, group: str, name: str) -> None:
+@cheatcode("startSnapshotGas(string)", "startSnapshotGas(string,string)")
+def _start_meter(context: Context, *names: str) -> None:
+    group, name = _key(context, names)
     state = context.state
     if state.active_meter is not None:
         group, name = state.active_meter
@@ -64,33 +46,20 @@ def _start_meter(context: Context, group: str, name: str) -> None:
     used = _gas_used(context)
     # as in forge: from the end of the previous measurement, if there was one
     before = max(0, used - state.last_measured) if context.fork is not None and state.last_measured else 0
-    state.meters[group, name] = GasMeter(group, name, used - before)
+    state.meters[group, name] = used - before
     state.active_meter = group, name
 
 
-@cheatcode("stopSnapshotGas()", returns="uint256")
-def _stop_gas(context: Context) -> int:
-    active = context.state.active_meter
-    if active is None:
-        raise CheatcodeFailure("no active gas snapshot; call `startGasSnapshot` first")
-    return _stop_meter(context, *active)
-
-
-@cheatcode("stopSnapshotGas(string)", returns="uint256")
-def _stop_gas_name(context: Context, _name: str) -> int:
-    """Stop the active measurement: forge ignores a name without a group."""
-    return _stop_gas(context)
-
-
-@cheatcode("stopSnapshotGas(string,string)", returns="uint256")
-def _stop_gas_group(context: Context, group: str, name: str) -> int:
-    return _stop_meter(context, group, name)
-
-
-def _stop_meter(context: Context, group: str, name: str) -> int:
+@cheatcode("stopSnapshotGas()", "stopSnapshotGas(string)", "stopSnapshotGas(string,string)", returns="uint256")
+def _stop_meter(context: Context, *names: str) -> int:
+    """Stop a measurement: without a group, forge stops the active one, whatever its name."""
     state = context.state
-    meter = state.meters.pop((group, name), None)
-    if meter is None:
+    started = names if len(names) == 2 else state.active_meter
+    if started is None:
+        raise CheatcodeFailure("no active gas snapshot; call `startGasSnapshot` first")
+    group, name = started
+    before = state.meters.pop((group, name), None)
+    if before is None:
         raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
     used = _gas_used(context)
     fork = context.fork
@@ -99,17 +68,13 @@ def _stop_meter(context: Context, group: str, name: str) -> int:
         state.last_measured = used
     if state.active_meter == (group, name):
         state.active_meter = None
-    return _note(context, group, name, max(0, used - meter.used - (0 if fork is None else _OWN_COST)))
+    return _note(context, group, name, max(0, used - before - (0 if fork is None else _OWN_COST)))
 
 
-@cheatcode("snapshotValue(string,uint256)")
-def _snapshot_value(context: Context, name: str, value: int) -> None:
-    _note(context, context.settings.contract, name, value)
-
-
-@cheatcode("snapshotValue(string,string,uint256)")
-def _snapshot_value_group(context: Context, group: str, name: str, value: int) -> None:
-    _note(context, group, name, value)
+@cheatcode("snapshotValue(string,uint256)", "snapshotValue(string,string,uint256)")
+def _snapshot_value(context: Context, *values: Any) -> None:
+    *names, value = values
+    _note(context, *_key(context, names), value)
 
 
 def _note(context: Context, group: str, name: str, value: int) -> int:
@@ -123,34 +88,11 @@ def _note(context: Context, group: str, name: str, value: int) -> int:
 # --- the last call --------------------------------------------------------------------------------------------------
 
 
-@cheatcode("lastCallGas()", returns="(uint64,uint64,uint64,int64,uint64)")
-def _last_call_gas(context: Context) -> tuple[int, int, int, int, int]:
-    return _fields(_last(context))
-
-
-@cheatcode("snapshotGasLastCall(string)", returns="uint256")
-def _snapshot_last(context: Context, name: str) -> int:
-    return _note(context, context.settings.contract, name, _last(context).used)
-
-
-@cheatcode("snapshotGasLastCall(string,string)", returns="uint256")
-def _snapshot_last_group(context: Context, group: str, name: str) -> int:
-    return _note(context, group, name, _last(context).used)
-
-
-@cheatcode("lastFrameGas()", returns="(uint64,uint64,uint64,int64,uint64)")
-def _last_frame_gas(context: Context) -> tuple[int, int, int, int, int]:
-    return _fields(_last_frame(context))
-
-
-@cheatcode("snapshotGasLastFrame(string)", returns="uint256")
-def _snapshot_last_frame(context: Context, name: str) -> int:
-    return _note(context, context.settings.contract, name, _last_frame(context).used)
-
-
-@cheatcode("snapshotGasLastFrame(string,string)", returns="uint256")
-def _snapshot_last_frame_group(context: Context, group: str, name: str) -> int:
-    return _note(context, group, name, _last_frame(context).used)
+def _gas_of(what: str, last: Callable[[Context], CallGas]) -> None:
+    cheatcode(f"last{what}Gas()", returns="(uint64,uint64,uint64,int64,uint64)")(lambda context: _fields(last(context)))
+    cheatcode(f"snapshotGasLast{what}(string)", f"snapshotGasLast{what}(string,string)", returns="uint256")(
+        lambda context, *names: _note(context, *_key(context, names), last(context).used)
+    )
 
 
 def _fields(found: CallGas) -> tuple[int, int, int, int, int]:
@@ -175,45 +117,37 @@ def _last_frame(context: Context) -> CallGas:
     return found
 
 
+_gas_of("Call", _last)
+_gas_of("Frame", _last_frame)
+
+
+_IMAGES: Final = count(1 << 31)
+"""Numbers of snapshots of which the guest has no copy."""
+
+
 @cheatcode("snapshotState()", "snapshot()", returns="uint256")
 def _snapshot(context: Context) -> int:
-    state = context.state
-    number = state.next_snapshot
-    state.next_snapshot += 1
+    """Take a snapshot where the guest does not: on forks, with the kernel, and under Filecoin's rules."""
     if context.run is not None:
         held: Snapshot | ActorSnapshot = context.run.snapshot()
     else:
         held = ActorSnapshot(context.calls.tree.image(), context.calls.journal.image())
-    state.snapshots = *state.snapshots, (number, StateSnapshot(held, context.machine.context, state.block))
-    return number
-
-
-@cheatcode("revertToState(uint256)", "revertTo(uint256)", returns="bool")
-def _revert(context: Context, number: int) -> bool:
-    return _restore(context, number)
+    copy = None if isinstance(held, ActorSnapshot) else held.copy
+    taken = StateSnapshot(held, context.machine.context, context.state.block)
+    return context.cheats.interception.add_snapshot(next(_IMAGES) if copy is None else copy, taken)
 
 
 @cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
 def _revert_and_delete(context: Context, number: int) -> bool:
     found = _restore(context, number)
-    _delete(context, number)
+    called = CheatContext(context.caller, context.origin, context.depth, None)
+    context.cheats.interception.execute(called, selector("deleteSnapshot(uint256)") + number.to_bytes(32, "big"))
     return found
 
 
-@cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
-def _delete(context: Context, number: int) -> bool:
-    before = context.state.snapshots
-    context.state.snapshots = tuple(each for each in before if each[0] != number)
-    return len(context.state.snapshots) < len(before)
-
-
-@cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
-def _delete_all(context: Context) -> None:
-    context.state.snapshots = ()
-
-
+@cheatcode("revertToState(uint256)", "revertTo(uint256)", returns="bool")
 def _restore(context: Context, number: int) -> bool:
-    saved = dict(context.state.snapshots).get(number)
+    saved: StateSnapshot | None = context.cheats.interception.snapshot(number)
     if saved is None:
         return False
     state, machine, held = context.state, context.machine, saved.held

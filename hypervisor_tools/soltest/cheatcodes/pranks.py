@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Final
 
 from bridge.ethereum.addresses import EthAddress, create2_address
@@ -24,7 +25,7 @@ from hypervisor_tools.soltest.cheatcodes.state import (
 from hypervisor_tools.soltest.cheatcodes.table import cheatcode, selector
 from hypervisor_tools.soltest.cheatcodes.wording import text_of
 from runtimes.evm import CallKind, SubcallOutcome
-from runtimes.evm.revm import Executed, Facts, FailureReason, InterceptedCall, Prank
+from runtimes.evm.revm import CheatContext, Executed, FailureReason, InterceptedCall, Prank
 
 NOT_SENT: Final = "`hypervisor script` refuses to send such transactions, before anything is sent"
 
@@ -148,36 +149,18 @@ def _transaction(request: InterceptedCall, sender: EthAddress, nonce: int) -> Br
 _NO_TRANSACTIONS = "in tests no transactions are collected"
 
 
-@cheatcode("broadcast()", partial=_NO_TRANSACTIONS)
-def _broadcast(context: Context) -> None:
-    sender = _default_sender(context)
-    begin_prank(context, sender, sender, once=True, broadcasts=True)
+def _broadcasting(name: str, kind: str) -> None:
+    def broadcast(context: Context, signer: EthAddress | int | None = None) -> None:
+        if signer is None:
+            signer = _default_sender(context)
+        sender = _signer(context, signer) if isinstance(signer, int) else signer
+        begin_prank(context, sender, sender, once=name == "broadcast", broadcasts=True)
+
+    cheatcode(f"{name}({kind})", partial=_NO_TRANSACTIONS)(broadcast)
 
 
-@cheatcode("broadcast(address)", partial=_NO_TRANSACTIONS)
-def _broadcast_as(context: Context, signer: EthAddress) -> None:
-    begin_prank(context, signer, signer, once=True, broadcasts=True)
-
-
-@cheatcode("startBroadcast()", partial=_NO_TRANSACTIONS)
-def _start_broadcast(context: Context) -> None:
-    sender = _default_sender(context)
-    begin_prank(context, sender, sender, once=False, broadcasts=True)
-
-
-@cheatcode("startBroadcast(address)", partial=_NO_TRANSACTIONS)
-def _start_broadcast_as(context: Context, signer: EthAddress) -> None:
-    begin_prank(context, signer, signer, once=False, broadcasts=True)
-
-
-@cheatcode("broadcast(uint256)", partial=_NO_TRANSACTIONS)
-def _broadcast_key(context: Context, key: int) -> None:
-    _broadcast_as(context, _signer(context, key))
-
-
-@cheatcode("startBroadcast(uint256)", partial=_NO_TRANSACTIONS)
-def _start_broadcast_key(context: Context, key: int) -> None:
-    _start_broadcast_as(context, _signer(context, key))
+for _name, _kind in product(("broadcast", "startBroadcast"), ("", "address", "uint256")):
+    _broadcasting(_name, _kind)
 
 
 @cheatcode("stopBroadcast()", partial=_NO_TRANSACTIONS)
@@ -185,7 +168,9 @@ def _stop_broadcast(context: Context) -> None:
     interception = context.cheats.interception
     if all(prank.depth != context.depth for prank in interception.pranks()):
         raise CheatcodeFailure("no broadcast in progress to stop")
-    stopped = interception.execute(Facts(context.caller, context.origin, context.depth, None), selector("stopPrank()"))
+    stopped = interception.execute(
+        CheatContext(context.caller, context.origin, context.depth, None), selector("stopPrank()")
+    )
     if isinstance(stopped, Executed) and stopped.origin is not None:
         context.set_origin(stopped.origin)
 
@@ -212,8 +197,8 @@ def begin_prank(
     if context.run is not None and not broadcasts:
         context.run.touch(sender)  # as in forge, the account is warm from here on
     context.state.uses_broadcasts |= broadcasts
-    facts = Facts(context.caller, context.origin, context.depth, None)
+    called = CheatContext(context.caller, context.origin, context.depth, None)
     prank = Prank(context.caller, sender, origin, context.origin, context.depth, once, False, broadcasts)
-    begun = context.cheats.interception.begin_prank(prank, facts)
+    begun = context.cheats.interception.begin_prank(prank, called)
     if isinstance(begun, FailureReason):
         raise CheatcodeFailure(text_of(begun, context.settings.events, context.settings.errors))

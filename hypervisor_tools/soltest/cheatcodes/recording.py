@@ -31,7 +31,7 @@ from hypervisor_tools.soltest.cheatcodes.values import decode
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation
 from hypervisor_tools.soltest.value_text import value_text
 from runtimes.evm import OPCODE_NUMBERS, CallKind, SubcallOutcome
-from runtimes.evm.revm import Access, AccessKind, Executed, Facts, InterceptedCall, ObservedCall
+from runtimes.evm.revm import Access, AccessKind, CheatContext, Executed, InterceptedCall, ObservedCall
 from store.keccak import keccak
 
 Layout = Mapping[str, Any]
@@ -415,8 +415,8 @@ _ACCESS = (
 
 @cheatcode("getRecordedLogsJson()", returns="string")
 def _recorded_logs_json(context: Context) -> str:
-    facts = Facts(context.caller, context.origin, context.depth, None)
-    executed = context.cheats.interception.execute(facts, selector("getRecordedLogs()"))
+    called = CheatContext(context.caller, context.origin, context.depth, None)
+    executed = context.cheats.interception.execute(called, selector("getRecordedLogs()"))
     assert isinstance(executed, Executed), "it cannot fail"
     (logs,) = decode(("(bytes32[],bytes,address)[]",), executed.output)
     return json.dumps(
@@ -456,9 +456,8 @@ def _stop_record(context: Context) -> None:
 
 @cheatcode("accesses(address)", returns="bytes32[],bytes32[]")
 def _accesses(context: Context, account: EthAddress) -> tuple[list[bytes], list[bytes]]:
-    reads = [slot.to_bytes(32, "big") for slot in context.state.reads.get(account, [])]
-    writes = [slot.to_bytes(32, "big") for slot in context.state.writes.get(account, [])]
-    return reads, writes
+    state = context.state
+    return [*map(_bytes, state.reads.get(account, []))], [*map(_bytes, state.writes.get(account, []))]
 
 
 @cheatcode("startStateDiffRecording()")
@@ -478,10 +477,7 @@ def _stop_diff(context: Context) -> Sequence[Any]:
 
 
 def _row(access: AccountAccess) -> tuple[Any, ...]:
-    slots = [
-        (slot.account, _word(slot.slot), slot.written, _word(slot.before), _word(slot.after), slot.reverted)
-        for slot in access.slots
-    ]
+    slots = [_slot_row(slot) for slot in access.slots]
     return (
         (0, access.chain), access.kind, access.account, access.accessor, access.initialized, access.old_balance,
         access.new_balance, access.deployed, access.value, access.data, access.reverted, slots, access.depth,
@@ -489,8 +485,8 @@ def _row(access: AccountAccess) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _word(number: int) -> bytes:
-    return number.to_bytes(32, "big")
+def _slot_row(slot: StorageAccess) -> tuple[Any, ...]:
+    return slot.account, _bytes(slot.slot), slot.written, _bytes(slot.before), _bytes(slot.after), slot.reverted
 
 
 # --- mappings -------------------------------------------------------------------------------------------------------
@@ -520,14 +516,14 @@ def _mapping_length(context: Context, account: EthAddress, slot: bytes) -> int:
 @cheatcode("getMappingSlotAt(address,bytes32,uint256)", returns="bytes32")
 def _mapping_slot(context: Context, account: EthAddress, slot: bytes, index: int) -> bytes:
     slots = _mapping(context, account).children.get(int.from_bytes(slot, "big"), [])
-    return _word(slots[index]) if index < len(slots) else bytes(32)
+    return _bytes(slots[index]) if index < len(slots) else bytes(32)
 
 
 @cheatcode("getMappingKeyAndParentOf(address,bytes32)", returns="bool,bytes32,bytes32")
 def _mapping_parent(context: Context, account: EthAddress, slot: bytes) -> tuple[bool, bytes, bytes]:
     known = _mapping(context, account)
     found = known.keys.get(int.from_bytes(slot, "big")) or known.hashes.get(int.from_bytes(slot, "big"))
-    return (False, bytes(32), bytes(32)) if found is None else (True, found[0], _word(found[1]))
+    return (False, bytes(32), bytes(32)) if found is None else (True, found[0], _bytes(found[1]))
 
 
 _ROW_SIZE = 300
@@ -550,11 +546,7 @@ class _Changes:
 
 @cheatcode("getStorageAccesses()", returns=f"{SLOT}[]")
 def _accessed_slots(context: Context) -> Sequence[Any]:
-    return [
-        (slot.account, _bytes(slot.slot), slot.written, _bytes(slot.before), _bytes(slot.after), slot.reverted)
-        for access in context.state.diff or ()
-        for slot in access.slots
-    ]
+    return [_slot_row(slot) for access in context.state.diff or () for slot in access.slots]
 
 
 @cheatcode("getStateDiff()", returns="string")

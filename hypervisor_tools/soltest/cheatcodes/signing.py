@@ -13,7 +13,7 @@ contain spaces, or the name of one in the file that `forge bind-json` writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from btclib_secp256k1 import keys
@@ -74,24 +74,31 @@ def _sign_digest(key: int, digest: bytes) -> tuple[int, bytes, bytes]:
     return 27 + signature[64], signature[:32], signature[32:64]
 
 
-@cheatcode("sign(uint256,bytes32)", returns="uint8,bytes32,bytes32")
-def _sign(_context: Context, key: int, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _sign_digest(key, digest)
+def _compact(key: int, digest: bytes) -> tuple[bytes, bytes]:
+    v, r, s = _sign_digest(key, digest)
+    return r, (int.from_bytes(s, "big") | (v - 27) << 255).to_bytes(32, "big")
 
 
-@cheatcode("sign(bytes32)", returns="uint8,bytes32,bytes32")
-def _sign_default(context: Context, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _sign_digest(_key_of(context, None), digest)
+_SIGNERS: Final[Mapping[str, Callable[..., int]]] = {
+    "uint256,": lambda _context, key: key,
+    "": lambda context: _key_of(context, None),
+    "address,": _key_of,
+    f"{_WALLET},": lambda _context, wallet: wallet[3],
+}
+"""Functions that return the key, by the parameter before the digest."""
 
 
-@cheatcode("sign(address,bytes32)", returns="uint8,bytes32,bytes32")
-def _sign_by(context: Context, signer: EthAddress, digest: bytes) -> tuple[int, bytes, bytes]:
-    return _sign_digest(_key_of(context, signer), digest)
+def _signing(signer: str, key_of: Callable[..., int]) -> None:
+    cheatcode(f"sign({signer}bytes32)", returns="uint8,bytes32,bytes32")(
+        lambda context, *values: _sign_digest(key_of(context, *values[:-1]), values[-1])
+    )
+    cheatcode(f"signCompact({signer}bytes32)", returns="bytes32,bytes32")(
+        lambda context, *values: _compact(key_of(context, *values[:-1]), values[-1])
+    )
 
 
-@cheatcode(f"sign({_WALLET},bytes32)", returns="uint8,bytes32,bytes32")
-def _sign_wallet(_context: Context, wallet: Sequence[Any], digest: bytes) -> tuple[int, bytes, bytes]:
-    return _sign_digest(wallet[3], digest)
+for _signer, _key in _SIGNERS.items():
+    _signing(_signer, _key)
 
 
 @cheatcode("signWithNonceUnsafe(uint256,bytes32,uint256)", returns="uint8,bytes32,bytes32")
@@ -109,31 +116,6 @@ def _sign_with_nonce(_context: Context, key: int, digest: bytes, nonce: int) -> 
     if s > ORDER // 2:
         s, is_odd = ORDER - s, 1 - is_odd
     return 27 + is_odd, r.to_bytes(32, "big"), s.to_bytes(32, "big")
-
-
-def _compact(key: int, digest: bytes) -> tuple[bytes, bytes]:
-    v, r, s = _sign_digest(key, digest)
-    return r, (int.from_bytes(s, "big") | (v - 27) << 255).to_bytes(32, "big")
-
-
-@cheatcode("signCompact(uint256,bytes32)", returns="bytes32,bytes32")
-def _sign_compact(_context: Context, key: int, digest: bytes) -> tuple[bytes, bytes]:
-    return _compact(key, digest)
-
-
-@cheatcode("signCompact(bytes32)", returns="bytes32,bytes32")
-def _sign_compact_default(context: Context, digest: bytes) -> tuple[bytes, bytes]:
-    return _compact(_key_of(context, None), digest)
-
-
-@cheatcode("signCompact(address,bytes32)", returns="bytes32,bytes32")
-def _sign_compact_by(context: Context, signer: EthAddress, digest: bytes) -> tuple[bytes, bytes]:
-    return _compact(_key_of(context, signer), digest)
-
-
-@cheatcode(f"signCompact({_WALLET},bytes32)", returns="bytes32,bytes32")
-def _sign_compact_wallet(_context: Context, wallet: Sequence[Any], digest: bytes) -> tuple[bytes, bytes]:
-    return _compact(wallet[3], digest)
 
 
 # --- P-256 ----------------------------------------------------------------------------------------------------------
@@ -178,26 +160,17 @@ def _derive(mnemonic: str, path: str, index: int) -> int:
         raise CheatcodeFailure(str(error)) from None
 
 
-@cheatcode("deriveKey(string,uint32)", returns="uint256")
-def _derive_key(_context: Context, mnemonic: str, index: int) -> int:
+@cheatcode("deriveKey(string,uint32)", "deriveKey(string,uint32,string)", returns="uint256")
+def _derive_key(_context: Context, mnemonic: str, index: int, _language: str = "") -> int:
     return _derive(mnemonic, DERIVATION_PATH, index)
 
 
-@cheatcode("deriveKey(string,string,uint32)", returns="uint256")
-def _derive_key_path(_context: Context, mnemonic: str, path: str, index: int) -> int:
+@cheatcode("deriveKey(string,string,uint32)", "deriveKey(string,string,uint32,string)", returns="uint256")
+def _derive_key_path(_context: Context, mnemonic: str, path: str, index: int, _language: str = "") -> int:
     return _derive(mnemonic, path, index)
 
 
-@cheatcode("deriveKey(string,uint32,string)", returns="uint256")
-def _derive_key_language(_context: Context, mnemonic: str, index: int, _language: str) -> int:
-    return _derive(mnemonic, DERIVATION_PATH, index)
-
-
-@cheatcode("deriveKey(string,string,uint32,string)", returns="uint256")
-def _derive_key_path_language(_context: Context, mnemonic: str, path: str, index: int, _language: str) -> int:
-    return _derive(mnemonic, path, index)
-
-
+@cheatcode("createWallet(uint256)", "createWallet(uint256,string)", returns=_WALLET)
 def _wallet(context: Context, key: int, label: str = "") -> tuple[EthAddress, int, int, int]:
     account = account_of(key)
     public = secp256k1_public_key(account.private_key)
@@ -212,16 +185,6 @@ def _create_wallet(context: Context, label: str) -> tuple[EthAddress, int, int, 
     return _wallet(context, int.from_bytes(keccak(label.encode()), "big"), label)
 
 
-@cheatcode("createWallet(uint256)", returns=_WALLET)
-def _create_wallet_of(context: Context, key: int) -> tuple[EthAddress, int, int, int]:
-    return _wallet(context, key)
-
-
-@cheatcode("createWallet(uint256,string)", returns=_WALLET)
-def _create_wallet_labelled(context: Context, key: int, label: str) -> tuple[EthAddress, int, int, int]:
-    return _wallet(context, key, label)
-
-
 @cheatcode("rememberKey(uint256)", returns="address")
 def _remember(context: Context, key: int) -> EthAddress:
     return _wallet(context, key)[0]
@@ -234,9 +197,9 @@ def _remember_keys(context: Context, mnemonic: str, path: str, count: int) -> li
     return [_wallet(context, _derive(mnemonic, path, index))[0] for index in range(count)]
 
 
-@cheatcode("rememberKeys(string,string,string,uint32)", returns="address[]")
-def _remember_keys_language(context: Context, mnemonic: str, path: str, _language: str, count: int) -> list[EthAddress]:
-    return _remember_keys(context, mnemonic, path, count)
+cheatcode("rememberKeys(string,string,string,uint32)", returns="address[]")(
+    lambda context, mnemonic, path, _language, count: _remember_keys(context, mnemonic, path, count)
+)
 
 
 @cheatcode("getWallets()", returns="address[]")
@@ -260,9 +223,7 @@ def _namehash(_context: Context, name: str) -> bytes:
     return node
 
 
-@cheatcode("toRlp(bytes[])", returns="bytes")
-def _to_rlp(_context: Context, items: Sequence[bytes]) -> bytes:
-    return rlp.encode(list(items))
+cheatcode("toRlp(bytes[])", returns="bytes")(lambda _context, items: rlp.encode(list(items)))
 
 
 @cheatcode("fromRlp(bytes)", returns="bytes[]")
@@ -348,19 +309,11 @@ def _public(key: bytes) -> bytes:
     return _private(key).public_key().public_bytes_raw()
 
 
-@cheatcode("createEd25519Key(bytes32)", returns="bytes32,bytes32")
-def _create(_context: Context, salt: bytes) -> tuple[bytes, bytes]:
-    return _public(salt), salt
-
-
-@cheatcode("publicKeyEd25519(bytes32)", returns="bytes32")
-def _public_key(_context: Context, key: bytes) -> bytes:
-    return _public(key)
-
-
-@cheatcode("signEd25519(bytes,bytes,bytes32)", returns="bytes")
-def _sign_ed25519(_context: Context, namespace: bytes, message: bytes, key: bytes) -> bytes:
-    return _private(key).sign(namespace + message)
+cheatcode("createEd25519Key(bytes32)", returns="bytes32,bytes32")(lambda _context, salt: (_public(salt), salt))
+cheatcode("publicKeyEd25519(bytes32)", returns="bytes32")(lambda _context, key: _public(key))
+cheatcode("signEd25519(bytes,bytes,bytes32)", returns="bytes")(
+    lambda _context, namespace, message, key: _private(key).sign(namespace + message)
+)
 
 
 @cheatcode("verifyEd25519(bytes,bytes,bytes,bytes32)", returns="bool")
@@ -388,24 +341,15 @@ _MAX_DEPTH: Final = 64
 Types = dict[str, list[dict[str, str]]]
 
 
-@cheatcode("eip712HashType(string)", returns="bytes32")
-def _hash_type(context: Context, type_: str) -> bytes:
-    return bytes(keccak(_canonical(_definition(context, type_)).encode()))
+@cheatcode("eip712HashType(string)", "eip712HashType(string,string)", returns="bytes32")
+def _hash_type(context: Context, *type_: str) -> bytes:
+    return bytes(keccak(_canonical(_definition(context, *type_)).encode()))
 
 
-@cheatcode("eip712HashType(string,string)", returns="bytes32")
-def _hash_bound_type(context: Context, path: str, name: str) -> bytes:
-    return bytes(keccak(_canonical(_bound(context, path, name)).encode()))
-
-
-@cheatcode("eip712HashStruct(string,bytes)", returns="bytes32")
-def _hash_struct(context: Context, type_: str, data: bytes) -> bytes:
-    return _hash(_definition(context, type_), data)
-
-
-@cheatcode("eip712HashStruct(string,string,bytes)", returns="bytes32")
-def _hash_bound_struct(context: Context, path: str, name: str, data: bytes) -> bytes:
-    return _hash(_bound(context, path, name), data)
+@cheatcode("eip712HashStruct(string,bytes)", "eip712HashStruct(string,string,bytes)", returns="bytes32")
+def _hash_struct(context: Context, *values: Any) -> bytes:
+    *type_, data = values
+    return _hash(_definition(context, *type_), data)
 
 
 @cheatcode("eip712HashTypedData(string)", returns="bytes32")
@@ -428,8 +372,10 @@ def _hash_typed_data(_context: Context, text: str) -> bytes:
 # --- definitions ----------------------------------------------------------------------------------------------------
 
 
-def _definition(context: Context, type_: str) -> str:
-    return type_ if "(" in type_ else _bound(context, _BINDINGS, type_)
+def _definition(context: Context, *type_: str) -> str:
+    """Return the definition of a type: itself, or of a name in a file of bindings, which may come first."""
+    path, name = type_ if len(type_) == 2 else (_BINDINGS, *type_)
+    return name if len(type_) == 1 and "(" in name else _bound(context, path, name)
 
 
 def _bound(context: Context, path: str, name: str) -> str:

@@ -88,15 +88,6 @@ class Broadcasts:
     """Cheatcodes that made or changed a transaction which cannot be sent."""
 
 
-@dataclass(slots=True)
-class GasMeter:
-    """A started gas measurement: its group and name, and the gas used so far."""
-
-    group: str
-    name: str
-    used: int
-
-
 class CallGas(NamedTuple):
     """Gas limit, gas used and refunds of a call, in Ethereum's gas."""
 
@@ -255,9 +246,6 @@ class State:
     """True if `FAILED_SLOT` was written."""
     has_failed: bool = False
     """True if `FAILED_SLOT` was set before the test reverted to an earlier state."""
-    snapshots: tuple[tuple[int, StateSnapshot], ...] = ()
-    """Snapshots by number; a tuple, since each call of a test may make a copy of the state."""
-    next_snapshot: int = 0
     json: dict[str, dict[str, Any]] = field(default_factory=dict)
     delegations: dict[EthAddress, int] = field(default_factory=dict)
     """Nonce of the latest delegation attached to the next broadcast call, by authority."""
@@ -282,9 +270,8 @@ class State:
     """Number of random draws so far."""
     seed: int | None = None
     """Seed set by `setSeed`, instead of the run's."""
-    pauses_gas: bool = False
-    """True while gas metering is paused."""
-    meters: dict[tuple[str, str], GasMeter] = field(default_factory=dict)
+    meters: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Gas used when each measurement started, by group and name."""
     active_meter: tuple[str, str] | None = None
     last_measured: int = 0
     """Gas that the frame of the last measurement had used at its end."""
@@ -336,7 +323,13 @@ class State:
     @property
     def runs_cheatcodes(self) -> bool:
         """True if something is set here that cheatcodes of the guest would have to know."""
-        return bool(self.forks.forks or self.diff is not None or self.arbitrary or self.hooks is not None)
+        return bool(
+            self.forks.forks
+            or self.diff is not None
+            or self.arbitrary
+            or self.hooks is not None
+            or self.may_have_failed
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -348,9 +341,9 @@ class State:
             or self.mappings is not None
             or self.hooks is not None
             or self.watches_steps
-            or self.pauses_gas
             or self.access_list
             or self.block.changes_transaction
+            or self.may_have_failed
         )
 
     def note_gas(self, gas: CallGas, creates: bool, was_caught: bool) -> None:

@@ -41,7 +41,7 @@ MODULES: Final = (
 )
 """Modules of this package that define cheatcodes."""
 
-Handler = TypeVar("Handler", bound=Callable[..., Any])
+Handler = TypeVar("Handler", bound=Callable[..., Any] | None)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ _TABLE: Final[dict[bytes, Cheatcode]] = {}
 def cheatcode(
     *signatures: str, returns: str = "", partial: str = "", filecoin: bool = False
 ) -> Callable[[Handler], Handler]:
-    """Register the function for these signatures."""
+    """Register the function for these signatures; None if the guest executes them."""
 
     def register(handler: Handler) -> Handler:
         for signature in signatures:
@@ -99,12 +99,6 @@ def _add(entry: Cheatcode) -> None:
     if entry.selector in _TABLE:
         raise ValueError(f"two cheatcodes have the signature {entry.signature}")
     _TABLE[entry.selector] = entry
-
-
-def guest_cheatcodes(*signatures: str, returns: str = "") -> None:
-    """Register cheatcodes that the guest executes."""
-    for signature in signatures:
-        _add(Cheatcode(signature, split(returns), None))
 
 
 def overloads(name: str, *parameters: Sequence[str]) -> tuple[str, ...]:

@@ -45,23 +45,13 @@ def _report(context: Context, text: str) -> None:
     context.ledger.store(VM_ADDRESS, FAILED_SLOT, 1)
 
 
-@cheatcode("assertTrue(bool)")
-def _true(context: Context, condition: bool) -> None:
-    _hold(context, condition, _FAILED)
-
-
-@cheatcode("assertTrue(bool,string)")
-def _true_or(context: Context, condition: bool, message: str) -> None:
+@cheatcode("assertTrue(bool)", "assertTrue(bool,string)")
+def _true(context: Context, condition: bool, message: str = _FAILED) -> None:
     _hold(context, condition, message)
 
 
-@cheatcode("assertFalse(bool)")
-def _false(context: Context, condition: bool) -> None:
-    _hold(context, not condition, _FAILED)
-
-
-@cheatcode("assertFalse(bool,string)")
-def _false_or(context: Context, condition: bool, message: str) -> None:
+@cheatcode("assertFalse(bool)", "assertFalse(bool,string)")
+def _false(context: Context, condition: bool, message: str = _FAILED) -> None:
     _hold(context, not condition, message)
 
 
@@ -198,13 +188,8 @@ def _assume(_context: Context, condition: bool) -> None:
         raise CheatcodeFailure("assumption failed", MAGIC_ASSUME)
 
 
-@cheatcode("skip(bool)")
-def _skip(context: Context, condition: bool) -> None:
-    _skip_for(context, condition, "")
-
-
-@cheatcode("skip(bool,string)")
-def _skip_for(context: Context, condition: bool, reason: str) -> None:
+@cheatcode("skip(bool)", "skip(bool,string)")
+def _skip(context: Context, condition: bool, reason: str = "") -> None:
     if not condition:
         return
     if context.depth > 1:
@@ -213,15 +198,10 @@ def _skip_for(context: Context, condition: bool, reason: str) -> None:
     raise CheatcodeFailure(reason, context.cheats.skip_data)
 
 
-@cheatcode("breakpoint(string)")
-def _breakpoint(_context: Context, name: str) -> None:
+@cheatcode("breakpoint(string)", "breakpoint(string,bool)")
+def _breakpoint(_context: Context, name: str, _on: bool = True) -> None:
     if len(name) != 1 or not name.isalpha():
         raise CheatcodeFailure("breakpoints must be exactly one character")
-
-
-@cheatcode("breakpoint(string,bool)")
-def _breakpoint_if(context: Context, name: str, _on: bool) -> None:
-    _breakpoint(context, name)
 
 
 @cheatcode("pauseTracing()", "resumeTracing()", partial="traces show everything")
@@ -245,14 +225,8 @@ def _foundry_version(_context: Context) -> str:
     return _VERSION_TEXT
 
 
-@cheatcode("foundryVersionCmp(string)", returns="int256")
-def _foundry_compare(_context: Context, version: str) -> int:
-    return _compare(version)
-
-
-@cheatcode("foundryVersionAtLeast(string)", returns="bool")
-def _foundry_at_least(_context: Context, version: str) -> bool:
-    return _compare(version) >= 0
+cheatcode("foundryVersionCmp(string)", returns="int256")(lambda _context, version: _compare(version))
+cheatcode("foundryVersionAtLeast(string)", returns="bool")(lambda _context, version: _compare(version) >= 0)
 
 
 def _compare(version: str) -> int:
@@ -355,24 +329,16 @@ def _broadcast(context: Context, name: str, chain: int, type_: int) -> Summary:
     return _latest(_broadcasts(context, name, chain, _TYPES[type_ : type_ + 1]))
 
 
-@cheatcode("getBroadcasts(string,uint64,uint8)", returns=f"{_SUMMARY}[]")
-def _all_of_type(context: Context, name: str, chain: int, type_: int) -> list[Summary]:
-    return _broadcasts(context, name, chain, _TYPES[type_ : type_ + 1])
+@cheatcode("getBroadcasts(string,uint64)", "getBroadcasts(string,uint64,uint8)", returns=f"{_SUMMARY}[]")
+def _all(context: Context, name: str, chain: int, type_: int | None = None) -> list[Summary]:
+    return _broadcasts(context, name, chain, _TYPES if type_ is None else _TYPES[type_ : type_ + 1])
 
 
-@cheatcode("getBroadcasts(string,uint64)", returns=f"{_SUMMARY}[]")
-def _all(context: Context, name: str, chain: int) -> list[Summary]:
-    return _broadcasts(context, name, chain, _TYPES)
-
-
-@cheatcode("getDeployment(string)", returns="address")
-def _deployment_here(context: Context, name: str) -> EthAddress:
-    return _deployment(context, name, context.machine.context.chain_id)
-
-
-@cheatcode("getDeployment(string,uint64)", returns="address")
-def _deployment(context: Context, name: str, chain: int) -> EthAddress:
-    return _latest(_broadcasts(context, name, chain, _CREATIONS))[2]
+@cheatcode("getDeployment(string)", "getDeployment(string,uint64)", returns="address")
+def _deployment(context: Context, name: str, chain: int | None = None) -> EthAddress:
+    return _latest(
+        _broadcasts(context, name, context.machine.context.chain_id if chain is None else chain, _CREATIONS)
+    )[2]
 
 
 @cheatcode("getDeployments(string,uint64)", returns="address[]")
@@ -414,14 +380,10 @@ def _current_file(context: Context) -> str:
     return context.settings.file
 
 
-@cheatcode("getArtifactPathByCode(bytes)", returns="string")
-def _artifact_by_code(context: Context, code: bytes) -> str:
-    return _artifact(context, code, True)
-
-
-@cheatcode("getArtifactPathByDeployedCode(bytes)", returns="string")
-def _artifact_by_deployed_code(context: Context, code: bytes) -> str:
-    return _artifact(context, code, False)
+for _name, _creates in (("Code", True), ("DeployedCode", False)):
+    cheatcode(f"getArtifactPathBy{_name}(bytes)", returns="string")(
+        lambda context, code, creates=_creates: _artifact(context, code, creates)
+    )
 
 
 def _artifact(context: Context, code: bytes, creates: bool) -> str:

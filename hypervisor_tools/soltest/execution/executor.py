@@ -69,7 +69,7 @@ from runtimes.evm.revm import (
     NO_CHECK,
     Campaign,
     CannotObserve,
-    Facts,
+    CheatContext,
     Guest,
     ObservedCall,
     ObservedEnd,
@@ -740,6 +740,6 @@ def set_created_values(executor: TestExecutor, values: CreatedValues) -> None:
         set_code(executor.machine, Address.delegated(EAM_NAMESPACE, SVM), b"\0")
         for calldata, answers in values.by_calldata().items():
             executor.cheatcodes.interception.execute(
-                Facts(DEFAULT_SENDER, DEFAULT_SENDER, 1, has_code=True),
+                CheatContext(DEFAULT_SENDER, DEFAULT_SENDER, 1, has_code=True),
                 _MOCK + encode(("address", "bytes", "bytes[]"), (SVM, calldata, list(answers))),
             )

@@ -8,8 +8,8 @@ from typing import Final
 import z3
 
 from bridge.ethereum.addresses import EthAddress, create2_address, create_address
-from hypervisor_tools.soltest.cheatcodes.failures import failure_data, unwrap_error
-from hypervisor_tools.soltest.cheatcodes.wording import CAUGHT
+from hypervisor_tools.soltest.cheatcodes.failures import unwrap_error
+from hypervisor_tools.soltest.cheatcodes.wording import CAUGHT, failed
 from hypervisor_tools.soltest.symbolic.cheats import run_cheatcode, run_svm
 from hypervisor_tools.soltest.symbolic.opcodes import (
     Handler,
@@ -53,6 +53,7 @@ from hypervisor_tools.soltest.symbolic.words import (
     truth,
     word_at,
 )
+from runtimes.evm.revm import Failure, FailureReason
 
 MAX_DEPTH: Final = 64
 """Maximum depth of calls."""
@@ -80,14 +81,17 @@ def finish(path: Path, success: bool, output: Data) -> None:
     frame.result(path, success, output)
 
 
-def _other_reason(wanted: bytes, data: bytes) -> str:
-    """Return forge's message if a call did not revert with the expected reason, else an empty text."""
+def _unmet(kind: int, *texts: bytes | None) -> Data:
+    """Return the revert data of an unmet expectation."""
+    return list(failed(FailureReason(kind, [], [], list(texts), []), lambda _: None, lambda _: None).output)
+
+
+def _check_reason(wanted: bytes, data: bytes) -> Data | None:
+    """Return revert data if a call did not revert with the expected reason."""
     if not data and wanted:
-        return "call reverted as expected, but without data"
+        return _unmet(Failure.NO_REASON)
     actual = unwrap_error(data)
-    if actual in (wanted, unwrap_error(wanted)):
-        return ""
-    return f"Error != expected error: {actual.hex()} != {wanted.hex()}"
+    return None if actual in (wanted, unwrap_error(wanted)) else _unmet(Failure.REASON, actual, wanted)
 
 
 def _expecting(path: Path, usual: Result, kind: str) -> Result:
@@ -98,15 +102,15 @@ def _expecting(path: Path, usual: Result, kind: str) -> Result:
 
     def result(path: Path, success: bool, output: Data) -> None:
         if success:
-            usual(path, False, list(failure_data("next call did not revert as expected")))
+            usual(path, False, _unmet(Failure.NO_REVERT))
             return
         if reason is not None:
             wanted, found = concrete(reason), concrete(output)
             if wanted is None or found is None:
                 raise NotModelled("an expected revert with symbolic data")
-            text = _other_reason(wanted, found)
-            if text:
-                usual(path, False, list(failure_data(text)))
+            unmet = _check_reason(wanted, found)
+            if unmet is not None:
+                usual(path, False, unmet)
                 return
         if kind.startswith("CREATE"):
             path.frame.returned = ()

@@ -266,7 +266,7 @@ def _relay(to: bytes, kind: str = "CALL", value: int = 0) -> bytes:
 
 
 _IGNORED = frozenset((
-    "labels", "watches_gas", "watches_logs", "persistent", "next_snapshot", "snapshots", "environment", "keys",
+    "labels", "watches_gas", "watches_logs", "persistent", "environment", "keys",
     "randomness", "measured", "last_measured", "last_call", "last_frame", "stored_bytes", "reading", "json", "block",
     "deals", "reads", "writes", "allowed",
 ))  # fmt: skip

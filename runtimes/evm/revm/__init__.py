@@ -13,15 +13,15 @@ from runtimes.evm.revm.executor import EthereumExecutor
 from runtimes.evm.revm.guest import Guest, data_message, list_message
 from runtimes.evm.revm.held import Snapshot
 from runtimes.evm.revm.interception import (
+    CheatContext,
     Decision,
     EmittedLog,
     Executed,
-    Facts,
     FailureReason,
     Interception,
     MockAnswer,
     Prank,
-    Replaced,
+    Replacement,
 )
 from runtimes.evm.revm.kernel_calls import contract_outcome
 from runtimes.evm.revm.observation import (
@@ -32,13 +32,25 @@ from runtimes.evm.revm.observation import (
     ObservedEnd,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import COUNT, LEAST_GAS, AccessKind, Failure, Interest, Mode, ValueType
+from runtimes.evm.revm.protocol import (
+    CHEATCODES,
+    COUNT,
+    LEAST_GAS,
+    AccessKind,
+    CheatResult,
+    Failure,
+    Interest,
+    Mode,
+    SnapshotTime,
+    ValueType,
+)
 from runtimes.evm.revm.results import MESSAGES
 from runtimes.evm.revm.session import StateSession, session_of
 from runtimes.evm.revm.transactions import TransactionResult, block_of
 
 __all__ = [
     "ALL_DEPTHS",
+    "CHEATCODES",
     "COUNT",
     "LEAST_GAS",
     "MESSAGES",
@@ -52,12 +64,13 @@ __all__ = [
     "CampaignStep",
     "CampaignTarget",
     "CannotObserve",
+    "CheatContext",
+    "CheatResult",
     "ContractCache",
     "Decision",
     "EmittedLog",
     "EthereumExecutor",
     "Executed",
-    "Facts",
     "Failure",
     "FailureReason",
     "Guest",
@@ -69,8 +82,9 @@ __all__ = [
     "ObservedCall",
     "ObservedEnd",
     "Prank",
-    "Replaced",
+    "Replacement",
     "Snapshot",
+    "SnapshotTime",
     "StateSession",
     "TransactionResult",
     "ValueType",

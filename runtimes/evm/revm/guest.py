@@ -86,6 +86,8 @@ class Guest:
         """Number of calls of the batch that had ended before the running one when it last wrote something."""
         self.times = 0
         """Number of times that cheatcodes have set the block's number or time, when it last wrote something."""
+        self.snapshots = 0
+        """Number of the last copy of a snapshot, when it last wrote something."""
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
         self.release: WeakMethod[Callable[[], None]] | None = None
@@ -164,7 +166,7 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written. Raises MemoryExhausted."""
-        pages, _, at, size, self.ended, self.times = MAILBOX.unpack_from(self._view, self._mailbox)
+        pages, _, at, size, self.ended, self.times, self.snapshots = MAILBOX.unpack_from(self._view, self._mailbox)
         self.memory_bytes = pages << 16
         if self.memory_bytes > MAX_REUSED_MEMORY:
             hold_memory(self.memory_bytes, self.release)

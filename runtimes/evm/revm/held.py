@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
+from bridge.ethereum.addresses import EthAddress
 from bridge.ethereum.execution import HeldAccount
 from hypervisor.errors import Fatal
 from hypervisor.state.state_tree import StateTree, TreeImage
@@ -21,7 +21,15 @@ from hypervisor.types import ActorID
 from runtimes.evm.revm.accounts import Accounts, ContractCache, ContractStates
 from runtimes.evm.revm.guest import MAX_REUSED_MEMORY, Guest, GuestFailure, list_message
 from runtimes.evm.revm.observation import CannotObserve
-from runtimes.evm.revm.protocol import COUNT, HELD_ACCOUNT, SLOT_REQUEST, Command, Operation
+from runtimes.evm.revm.protocol import (
+    COUNT,
+    HELD_ACCOUNT,
+    SLOT_REQUEST,
+    SNAPSHOT_TIME,
+    CheatRequest,
+    Command,
+    SnapshotTime,
+)
 from runtimes.evm.revm.transactions import block_of
 
 if TYPE_CHECKING:
@@ -70,24 +78,54 @@ class Snapshots:
     snapshots that are in use become images of the tree, which can be restored at any time.
     """
 
+    highest = 0
+    """Largest number of a copy in any guest: what cheatcodes have set may be loaded into another one."""
+
     def __init__(self, machine: MachineState, held: HeldState) -> None:
         self._machine, self._held = machine, held
         self._copies: weakref.WeakValueDictionary[int, Snapshot] = weakref.WeakValueDictionary()
         """Those in use of which the guest has a copy."""
         self._dropped: list[int] = []
         """Numbers of copies that are no longer in use."""
+        self.last = 0
+        """Number of the last copy that was noted."""
 
-    def take(self, operate: Callable[[int, EthAddress, bytes], bytes]) -> Snapshot:
-        """Take a snapshot of the state of a call, with its operation."""
-        dropped = [COUNT.pack_values(number) for number in self._dropped]
-        del self._dropped[: len(dropped)]
-        (number,) = COUNT.read(operate(Operation.SNAPSHOT, ZERO_ADDRESS, list_message(dropped)))
+    def note(self, *numbers: int) -> list[Snapshot]:
+        """Return the snapshots that the guest has copied, before the tree changes."""
         tree = self._machine.state_tree
         with tree.without_held():
-            taken = Snapshot(tree.image(), copy=number, writes=tree.writes)
-        self._copies[number] = taken
-        weakref.finalize(taken, self._dropped.append, number)
+            image, writes = tree.image(), tree.writes
+        Snapshots.highest = max(Snapshots.highest, *numbers)
+        taken = [Snapshot(image, copy=number, writes=writes) for number in numbers]
+        for number, each in zip(numbers, taken, strict=True):
+            self._copies[number] = each
+            weakref.finalize(each, self._dropped.append, number)
         return taken
+
+    def note_taken(self, guest: Guest) -> list[tuple[Snapshot, SnapshotTime]]:
+        """Return the snapshots that cheatcodes have taken since the last time, with the block's number and time."""
+        data = self._ask(guest, self.last)
+        times = [*SNAPSHOT_TIME.read_all(data, 0, len(data) // SNAPSHOT_TIME.size)]
+        return [*zip(self.note(*(time.copy for time in times)), times, strict=True)] if times else []
+
+    def begin(self, guest: Guest) -> None:
+        """Begin with another guest."""
+        self._ask(guest, Snapshots.highest)
+
+    def _ask(self, guest: Guest, last: int) -> bytes:
+        """Return what the guest says of the copies after this one."""
+        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SNAPSHOTS) + COUNT.pack_values(last))
+        data = guest.output()
+        self.last = guest.snapshots
+        return data
+
+    def forget_unused(self, guest: Guest) -> None:
+        """Let the guest forget the copies that are no longer in use."""
+        if self._dropped:
+            dropped = [*self._dropped]
+            del self._dropped[: len(dropped)]
+            numbers = list_message(map(COUNT.pack_values, dropped))
+            guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.FORGET_SNAPSHOTS) + numbers)
 
     def copy_of(self, snapshot: Snapshot) -> int | None:
         """Return the number of the copy that the guest may restore."""
@@ -97,6 +135,7 @@ class Snapshots:
     def forget(self) -> None:
         """Forget the copies of a guest that has failed."""
         self._copies.clear()
+        self._dropped = []  # of another guest
 
     def write_all(self) -> None:
         """Make images of all copies. Raises GuestFailure."""
@@ -166,6 +205,7 @@ class HeldState:
         """Return the guest, which may hold nothing yet."""
         if self.guest is None:
             self.guest = _idle.pop() if _idle else Guest()
+            self.snapshots.begin(self.guest)
             self.guest.release = weakref.WeakMethod(self.release)
             self._end = weakref.finalize(self, _return, self.guest)
         return self.guest

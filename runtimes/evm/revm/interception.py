@@ -6,10 +6,10 @@ do not run there, such as those of actors, ask here. Between the calls of a test
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
@@ -18,11 +18,13 @@ from runtimes.evm.revm.guest import Guest, list_message
 from runtimes.evm.revm.observation import InterceptedCall
 from runtimes.evm.revm.protocol import (
     CALL_OUTCOME,
-    CHEAT_CALL,
-    CHEAT_FACTS,
+    CALL_REQUEST,
+    CHEAT_CONTEXT,
     CHEAT_STATUS,
     COUNT,
     GAS,
+    SNAPSHOT_HEAD,
+    SNAPSHOT_NUMBER,
     CallScheme,
     CheatRequest,
     CheatResult,
@@ -106,8 +108,8 @@ class Deal(NamedTuple):
     amount: int
 
 
-class Facts(NamedTuple):
-    """Arguments of a cheatcode's context: caller, origin, depth of the frame, whether the account it names has code."""
+class CheatContext(NamedTuple):
+    """Where a cheatcode is called: caller, origin, depth of the frame, whether the account it names has code."""
 
     caller: EthAddress
     origin: EthAddress
@@ -117,7 +119,7 @@ class Facts(NamedTuple):
     def encode(self) -> bytes:
         """Return its message."""
         knows = self.has_code is not None
-        return CHEAT_FACTS.pack_values(self.caller, self.origin, self.depth, knows, bool(self.has_code))
+        return CHEAT_CONTEXT.pack_values(self.caller, self.origin, self.depth, knows, bool(self.has_code))
 
 
 class Executed(NamedTuple):
@@ -128,16 +130,8 @@ class Executed(NamedTuple):
     needs_code: EthAddress | None
 
 
-class Replaced(Enum):
-    """A result that replaces a call's."""
-
-    CAUGHT = CheatResult.CAUGHT
-    """The call reverted as expected."""
-    REJECTED = CheatResult.REJECTED
-    """The inputs of the run are rejected."""
-
-
-Replacement = Replaced | FailureReason | None
+Replacement = int | FailureReason | None
+"""What a caller gets instead of a call's result: `CheatResult.CAUGHT` or `REJECTED`, or the reason of a failure."""
 
 _TRUE: Final = COUNT.pack_values(1)
 _FALSE: Final = COUNT.pack_values(0)
@@ -214,7 +208,7 @@ class MessageReader:
             return None
         if result in (CheatResult.FAILED, CheatResult.FAILS):
             return self.reason()._replace(ends_again=result == CheatResult.FAILS)
-        return Replaced(result)
+        return result
 
     def prank(self) -> Prank:
         """Return a prank."""
@@ -229,6 +223,12 @@ class MessageReader:
         return found
 
 
+class SavedCheats(bytes):
+    """What is set, as the guest writes it, with the snapshots that it names by the numbers of their copies."""
+
+    snapshots: Mapping[int, Any] = MappingProxyType({})
+
+
 class Interception:
     """Expectations, pranks, mocks and recordings of a test."""
 
@@ -237,6 +237,8 @@ class Interception:
 
     def __init__(self) -> None:
         self._bytes: bytes | None = b""
+        self._snapshots: dict[int, Any] = {}
+        """Snapshots that may be named, by the numbers of their copies."""
         """What is set; None if the guest has newer things."""
         self._guest: Guest | None = None
         self._status: CheatStatus | None = _IDLE
@@ -246,9 +248,10 @@ class Interception:
     def save(self) -> bytes:
         """Return what is set, for `restore`; empty for nothing."""
         if self._bytes is None:
-            guest = self._held()
+            guest = self._require_guest()
             guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SAVE))
-            self._bytes = guest.output()
+            self._bytes = self._saved(guest.output())
+            self._snapshots = dict(self._bytes.snapshots)
             guest.cheats = self._head + self._bytes
         return self._bytes
 
@@ -257,6 +260,7 @@ class Interception:
         if self._bytes != saved:
             self._bytes = saved
             self._status = None if saved else _IDLE
+        self._snapshots = dict(saved.snapshots) if isinstance(saved, SavedCheats) else {}
 
     def load(self, guest: Guest) -> None:
         """Let a guest have what is set, and change it, until `leave`."""
@@ -267,6 +271,19 @@ class Interception:
         if guest.cheats != content:
             self._request(guest, CheatRequest.LOAD, content)
         guest.cheats = None
+
+    def _saved(self, content: bytes) -> SavedCheats:
+        """Return what is set with its snapshots."""
+        saved = SavedCheats(content)
+        saved.snapshots = {copy: self._snapshots[copy] for copy in _copies(content).values()}
+        return saved
+
+    def before(self, guest: Guest) -> tuple[SavedCheats, int, int]:
+        """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
+        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
+        found = MessageReader(guest.output())
+        number, timestamp = found.word(), found.word()
+        return self._saved(found.rest()), number, timestamp
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -279,15 +296,8 @@ class Interception:
             self._put(saved)
 
     def _put(self, saved: bytes) -> None:
-        self._request(self._held(), CheatRequest.LOAD, self._head + saved)
+        self._request(self._require_guest(), CheatRequest.LOAD, self._head + saved)
         self.note_changes()
-
-    def before(self, guest: Guest) -> tuple[bytes, int, int]:
-        """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
-        guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
-        found = MessageReader(guest.output())
-        number, timestamp = found.word(), found.word()
-        return found.rest(), number, timestamp
 
     def leave(self, has_changed: bool) -> None:
         """Store what is set, which calls may have changed, without the guest, which may end."""
@@ -301,19 +311,19 @@ class Interception:
     def note_changes(self) -> None:
         """Note that the guest may have changed what is set."""
         self._bytes = None
-        self._held().cheats = None
+        self._require_guest().cheats = None
 
     @property
     def _head(self) -> bytes:
         return _TRUE if self.is_internal else _FALSE
 
-    def _held(self) -> Guest:
+    def _require_guest(self) -> Guest:
         if self._guest is None:
             self._guest = Guest()
         return self._guest
 
     def _use(self) -> Guest:
-        guest = self._held()
+        guest = self._require_guest()
         if self._bytes is not None:
             self.load(guest)
         return guest
@@ -354,15 +364,35 @@ class Interception:
         found = self._request(self._use(), CheatRequest.PRANKS, b"")
         return [found.prank() for _ in range(found.number())]
 
+    # --- snapshots ------------------------------------------------------------------------------------------------
+
+    @property
+    def has_snapshots(self) -> bool:
+        """True if a snapshot may be restored."""
+        return bool(self._snapshots)
+
+    def snapshot_taken(self, copy: int, snapshot: Any) -> None:
+        """Take a snapshot, which what is set may name by the number of its copy."""
+        self._snapshots[copy] = snapshot
+
+    def add_snapshot(self, copy: int, snapshot: Any) -> int:
+        """Take a snapshot that Python has taken; return the test's number of it."""
+        self.snapshot_taken(copy, snapshot)
+        return self._ask(CheatRequest.ADD_SNAPSHOT, COUNT.pack_values(copy)).long()
+
+    def snapshot(self, number: int) -> Any:
+        """Return a snapshot by its number; None if there is none."""
+        return self._snapshots.get(_copies(self.save()).get(number, 0))
+
     # --- cheatcodes -----------------------------------------------------------------------------------------------
 
-    def execute(self, facts: Facts, data: bytes) -> Executed | FailureReason | None:
+    def execute(self, context: CheatContext, data: bytes) -> Executed | FailureReason | None:
         """Execute a cheatcode; None if it is another one, or its arguments are malformed."""
-        return self._executed(self._ask(CheatRequest.EXECUTE, facts.encode() + data))
+        return self._executed(self._ask(CheatRequest.EXECUTE, context.encode() + data))
 
-    def begin_prank(self, prank: Prank, facts: Facts) -> Executed | FailureReason | None:
+    def begin_prank(self, prank: Prank, context: CheatContext) -> Executed | FailureReason | None:
         """Begin a prank or a broadcast for calls of the caller."""
-        return self._executed(self._ask(CheatRequest.BEGIN_PRANK, prank.encode() + facts.encode()))
+        return self._executed(self._ask(CheatRequest.BEGIN_PRANK, prank.encode() + context.encode()))
 
     def _executed(self, found: MessageReader) -> Executed | FailureReason | None:
         result = found.number()
@@ -387,7 +417,7 @@ class Interception:
 
     def call_begins(self, request: InterceptedCall) -> Decision:
         """Return what is done with a call."""
-        return self._ask(CheatRequest.CALL, _call(request)).decision()
+        return self._ask(CheatRequest.CALL, _call(request) + request.data).decision()
 
     def mock_answered(self, callee: EthAddress, answer: MockAnswer) -> None:
         """Note that a mock has answered a call."""
@@ -423,15 +453,20 @@ class Interception:
         return self._ask(CheatRequest.TEST_END, _ended(outcome.success, outcome.output, reason)).replacement()
 
 
+def _copies(saved: bytes) -> dict[int, int]:
+    """Return the copies of snapshots by their numbers, which are at the beginning of what is set."""
+    count = SNAPSHOT_HEAD.read(saved).count if saved else 0
+    return {each.number: each.copy for each in SNAPSHOT_NUMBER.read_all(saved, SNAPSHOT_HEAD.size, count)}
+
+
 def _call(request: InterceptedCall) -> bytes:
     kind = request.kind
     creation = CallScheme.CREATE2 if request.second else CallScheme.CREATE
-    head = CHEAT_CALL.pack_values(
+    return CALL_REQUEST.pack_values(
         request.depth, creation if kind is None else _SCHEMES[kind], request.static, min(request.gas, (1 << 64) - 1),
         request.caller, request.sender or request.caller, request.target, request.receiver,
-        request.value.to_bytes(_WORD, "big"), len(request.data),
+        request.value.to_bytes(_WORD, "big"), request.salt.rjust(_WORD, b"\0"), len(request.data),
     )  # fmt: skip
-    return head + request.data
 
 
 def _ended(success: bool, output: bytes, reason: bytes | None = None) -> bytes:

@@ -268,8 +268,8 @@ class NativeCalls(EthereumCalls):
         caller, gas, value = request.caller, request.gas, int.from_bytes(request.value, "big")
         calldata = data[at : at + request.size]
         inputs = CallInputs(KINDS[request.kind], gas, EthAddress(request.target), value, calldata)
-        if inputs.kind is CallKind.DELEGATECALL:  # the executing contract, not its caller, makes the call
-            caller, inputs = request.receiver, replace(inputs, value=0)
+        if inputs.kind is CallKind.DELEGATECALL:
+            inputs = replace(inputs, value=0)
         outer = self.gas, self.charges_access, self.prices, self.depth
         tracker = GasTracker(gas, tracer=self.tracer, per_gas=1)
         self.gas, self.charges_access, self.prices, self.depth = tracker, False, FREE, request.depth

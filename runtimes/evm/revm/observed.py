@@ -78,6 +78,7 @@ from runtimes.evm.revm.protocol import (
     Interest,
     Mode,
     Operation,
+    SnapshotTime,
 )
 from runtimes.evm.revm.session import StateSession, fits
 
@@ -149,6 +150,9 @@ class CallObserver(Protocol):
 
     def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
         """Return what the caller gets of a cheatcode, by its selector, or of a call that fails for a reason."""
+
+    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+        """Take a snapshot that a cheatcode has taken in the guest, with the block's number and time."""
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
@@ -252,8 +256,8 @@ class ObservedCall(Operations):
         session, observer = self._session, self._observer
         jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
         self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
-        self._set_watch(observer.watch)
-        self._first_watch = self._watch
+        self._mode |= Mode.HAS_KERNEL if self._has_kernel else 0
+        self._watch = self._first_watch = observer.watch
         self._random, self._hooked = observer.random, self._hooks()
         self._requests.on_stop = self._stopped
         self._requests.answers |= {
@@ -269,6 +273,7 @@ class ObservedCall(Operations):
         following = FOLLOWING.pack_values(campaign_gas > 0, campaign_gas, gas_limit)
         parts = [message, self._interest(), *addresses, check, following]
         self.state, self._campaign = CallState.RUNNING, campaign
+        session.held.snapshots.forget_unused(self._guest)
         observer.interception.load(self._guest)
         try:
             self._drive(lambda: self._on_stack(b"".join(parts)))
@@ -324,11 +329,6 @@ class ObservedCall(Operations):
 
         run() if self._native is None else self._native.on_fresh_stack(run)
 
-    def _set_watch(self, watch: int) -> None:
-        self._watch = watch
-        if self._mode & Mode.PYTHON_FRAMES and watch & Mode.PAUSES_GAS:
-            raise CannotObserve  # their engine uses gas
-
     def _take_ends(self, data: bytes, is_last: bool) -> None:
         """Read the ends of calls that are needed; take note of those that were kept, and give the observer the logs.
 
@@ -370,6 +370,7 @@ class ObservedCall(Operations):
             self._log_all(seen)
         if last is not None:
             self._begin(number, last[0].is_counted)
+            self._note_snapshots()
             self._end = last[0]
             self._log_all(last[1])
             self._sync_time()
@@ -401,7 +402,15 @@ class ObservedCall(Operations):
             self._has_stopped = True
             self._observer.interception.note_changes()
             self._begin_stopped()
+            self._note_snapshots()
         self._sync_time()
+
+    def _note_snapshots(self) -> None:
+        """Give the observer the snapshots that cheatcodes have taken in the guest."""
+        snapshots = self._session.held.snapshots
+        if snapshots.last != self._guest.snapshots:
+            for taken, time in self._drive(lambda: snapshots.note_taken(self._guest)):
+                self._observer.snapshot_taken(taken, time)
 
     def _sync_time(self) -> None:
         """Give the machine the block's number and time, if cheatcodes have set them in the guest."""
@@ -452,6 +461,8 @@ class ObservedCall(Operations):
         """Set the call that is running, or was the last one; the campaign knows it unless it was counted."""
         if number != self._ended:
             self._ended = number
+            if self._mode & Mode.KEEP:  # else the calls before it have left none
+                self._note_snapshots()
             self.touched_before.update(self.touched)
             self.touched.clear()
             step = None if is_counted or self._campaign is None else self._campaign.next()
@@ -481,7 +492,7 @@ class ObservedCall(Operations):
         """Return an answer, which also executes what the observer has written, and what it watches."""
         watch, random, hooked = self._observer.watch, self._observer.random, self._hooks()
         if self._watch != watch:
-            self._set_watch(watch)
+            self._watch = watch
             self._write(Operation.WATCH, ZERO_ADDRESS, COUNT.pack(watch))
         if self._random != random:
             self._random = random
@@ -495,14 +506,16 @@ class ObservedCall(Operations):
 
     def _answer_call(self, data: bytes) -> bytes:
         at = self._take_logs(data, 0)
-        depth, number, static, gas, caller, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(data, at)
+        depth, number, static, gas, caller, sender, target, receiver, value, salt, size = CALL_REQUEST.unpack_from(
+            data, at
+        )
         at += CALL_REQUEST.size
         kind, second = KINDS.get(number), number == CallScheme.CREATE2
         delegates = kind is CallKind.DELEGATECALL
         request = InterceptedCall(
-            kind, EthAddress(receiver if delegates else caller), EthAddress(target), EthAddress(receiver),
+            kind, EthAddress(caller), EthAddress(target), EthAddress(receiver),
             int.from_bytes(value, "big"), data[at : at + size], gas, bool(static), depth, second,
-            salt if second else b"", EthAddress(caller) if delegates else None,
+            salt if second else b"", EthAddress(sender) if delegates else None,
         )  # fmt: skip
         decision = MessageReader(data, at + size).decision()
         return self._answer(self._observer.call(self, request, decision), self._entered)
@@ -530,9 +543,8 @@ class ObservedCall(Operations):
                 self._observer.log(emitter, log)
 
     def enter(self, sender: EthAddress | None = None, code: EthAddress | None = None) -> SubcallOutcome:
-        """Make the requested call, as another sender and with another contract's code, and return its outcome."""
+        """Make the requested call, as another sender and with an account's code, which was read; return its outcome."""
         if code is not None:
-            self.code(code)
             self._write(Operation.SET_CALLEE, code)
         self._depth += 1
         message = self._message(Answer.ENTER, _enter(sender))
@@ -640,7 +652,10 @@ class ObservedCall(Operations):
     def snapshot(self) -> Snapshot:
         """Take a snapshot of the state, to `restore` in this call or in a later one."""
         if self._native is None:
-            return self._session.held.snapshots.take(self._operate)
+            (number,) = COUNT.read(self._operate(Operation.SNAPSHOT, ZERO_ADDRESS))
+            (taken,) = self._session.held.snapshots.note(number)
+            self._session.held.snapshots.last = number
+            return taken
         with self.written() as tree:
             return Snapshot(tree.image(), self.warmth())
 

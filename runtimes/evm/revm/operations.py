@@ -143,10 +143,6 @@ class Operations:
         """Return the gas that the frame which made the requested call has used."""
         return GAS.read(self._operate(Operation.GAS, ZERO_ADDRESS)).gas
 
-    def reset_gas(self) -> None:
-        """Give the frame that made the requested call the gas with which it began."""
-        self._write(Operation.RESET_GAS, ZERO_ADDRESS)
-
     def ended_gas(self) -> tuple[int, int, int]:
         """Return gas limit, gas used and refund of the call that was entered last, and has ended."""
         return ENDED_GAS.read(self._operate(Operation.ENDED_GAS, ZERO_ADDRESS))

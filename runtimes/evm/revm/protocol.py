@@ -19,6 +19,33 @@ ISOLATED_BASE: Final = 21000
 EXISTS_BIT: Final = 160
 OPCODE_BITS: Final = 8
 DEPTH_BITS: Final = 16
+CHEATCODES: Final = (
+    "prank(address)", "prank(address,address)", "prank(address,bool)", "prank(address,address,bool)",
+    "startPrank(address)", "startPrank(address,address)", "startPrank(address,bool)",
+    "startPrank(address,address,bool)", "stopPrank()", "readCallers()", "expectRevert()", "expectRevert(bytes4)",
+    "expectRevert(bytes)", "expectRevert(address)", "expectRevert(bytes4,address)", "expectRevert(bytes,address)",
+    "expectRevert(uint64)", "expectRevert(bytes4,uint64)", "expectRevert(bytes,uint64)",
+    "expectRevert(address,uint64)", "expectRevert(bytes4,address,uint64)", "expectRevert(bytes,address,uint64)",
+    "expectPartialRevert(bytes4)", "expectPartialRevert(bytes4,address)", "_expectCheatcodeRevert()",
+    "_expectCheatcodeRevert(bytes4)", "_expectCheatcodeRevert(bytes)", "expectEmit()", "expectEmit(address)",
+    "expectEmit(uint64)", "expectEmit(address,uint64)", "expectEmit(bool,bool,bool,bool)",
+    "expectEmit(bool,bool,bool,bool,address)", "expectEmit(bool,bool,bool,bool,uint64)",
+    "expectEmit(bool,bool,bool,bool,address,uint64)", "expectEmitAnonymous()", "expectEmitAnonymous(address)",
+    "expectEmitAnonymous(bool,bool,bool,bool,bool)", "expectEmitAnonymous(bool,bool,bool,bool,bool,address)",
+    "expectCall(address,bytes)", "expectCall(address,bytes,uint64)", "expectCall(address,uint256,bytes)",
+    "expectCall(address,uint256,bytes,uint64)", "expectCall(address,uint256,uint64,bytes)",
+    "expectCall(address,uint256,uint64,bytes,uint64)", "expectCallMinGas(address,uint256,uint64,bytes)",
+    "expectCallMinGas(address,uint256,uint64,bytes,uint64)", "expectDelegateCall(address,bytes)",
+    "expectCreate(bytes,address)", "expectCreate2(bytes,address)", "mockCall(address,bytes,bytes)",
+    "mockCall(address,bytes4,bytes)", "mockCall(address,uint256,bytes,bytes)",
+    "mockCall(address,uint256,bytes4,bytes)", "mockCall(address,bytes,bytes,bool)", "mockCalls(address,bytes,bytes[])",
+    "mockCalls(address,uint256,bytes,bytes[])", "mockCallRevert(address,bytes,bytes)",
+    "mockCallRevert(address,bytes4,bytes)", "mockCallRevert(address,uint256,bytes,bytes)",
+    "mockCallRevert(address,uint256,bytes4,bytes)", "mockFunction(address,address,bytes)", "pauseGasMetering()",
+    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "deleteStateSnapshot(uint256)",
+    "deleteSnapshot(uint256)", "deleteStateSnapshots()", "deleteSnapshots()", "recordLogs()", "getRecordedLogs()",
+    "assumeNoRevert()", "assumeNoRevert((address,bool,bytes))", "assumeNoRevert((address,bool,bytes)[])",
+)
 
 
 class Command:
@@ -114,29 +141,28 @@ class Operation:
     SET_HOOKED: Final = 16  # list of accounts whose slots have hooks
     ACCESSES: Final = 17  # `RecordedAccess` for each since the last time
     GAS: Final = 18  # `Gas` that the frame has used
-    RESET_GAS: Final = 19  # give the frame the gas with which it began
-    ENDED_GAS: Final = 20  # `EndedGas`
-    SET_CALLEE: Final = 21  # the held call runs the account's code
-    CREATE: Final = 22  # `Creation`, data: hold a creation instead of the call
-    CREATED: Final = 23  # hold the call again
-    CALL: Final = 24  # `ContractCall`, data: hold a call by the frame
-    CALLED: Final = 25  # go on after it
-    BEGIN_ISOLATED: Final = 26  # `Gas`: the held call is a transaction of the account
-    END_ISOLATED: Final = 27  # `IsolatedCharges`: `IsolatedGas`
-    SET_ACCOUNT: Final = 28  # `SetAccount`: the kernel's changes
-    EMIT: Final = 29  # `Count`: a log that stands for this event of an actor
-    POSITION: Final = 30  # `Position`
-    REVERT: Final = 31  # `Position`: undo what was done since then
-    HELD_CODE: Final = 32  # code of an account, without warming
-    CHANGES: Final = 33  # `Changes`
-    WRITE_ALL: Final = 34  # list of `DrainedAccount`, with the running transaction's
-    WARMTH: Final = 35  # list of `TransientWord`; then `WarmAccount` for each
-    EXCHANGE: Final = 36  # data of `WARMTH`: forget the state
-    LOAD_OPEN: Final = 37  # load the accounts of frames after `EXCHANGE`
-    EXCHANGES: Final = 38  # `Count` of exchanges that the transaction still has
-    CREATIONS: Final = 39  # addresses of created contracts
-    SNAPSHOT: Final = 40  # list of the numbers of snapshots that are forgotten; take one: its number
-    RESTORE: Final = 41  # number of a snapshot
+    ENDED_GAS: Final = 19  # `EndedGas`
+    SET_CALLEE: Final = 20  # the held call runs the account's code
+    CREATE: Final = 21  # `Creation`, data: hold a creation instead of the call
+    CREATED: Final = 22  # hold the call again
+    CALL: Final = 23  # `ContractCall`, data: hold a call by the frame
+    CALLED: Final = 24  # go on after it
+    BEGIN_ISOLATED: Final = 25  # `Gas`: the held call is a transaction of the account
+    END_ISOLATED: Final = 26  # `IsolatedCharges`: `IsolatedGas`
+    SET_ACCOUNT: Final = 27  # `SetAccount`: the kernel's changes
+    EMIT: Final = 28  # `Count`: a log that stands for this event of an actor
+    POSITION: Final = 29  # `Position`
+    REVERT: Final = 30  # `Position`: undo what was done since then
+    HELD_CODE: Final = 31  # code of an account, without warming
+    CHANGES: Final = 32  # `Changes`
+    WRITE_ALL: Final = 33  # list of `DrainedAccount`, with the running transaction's
+    WARMTH: Final = 34  # list of `TransientWord`; then `WarmAccount` for each
+    EXCHANGE: Final = 35  # data of `WARMTH`: forget the state
+    LOAD_OPEN: Final = 36  # load the accounts of frames after `EXCHANGE`
+    EXCHANGES: Final = 37  # `Count` of exchanges that the transaction still has
+    CREATIONS: Final = 38  # addresses of created contracts
+    SNAPSHOT: Final = 39  # take a snapshot: its number
+    RESTORE: Final = 40  # number of a snapshot
 
 
 class CheatRequest:
@@ -145,11 +171,11 @@ class CheatRequest:
     LOAD: Final = 0  # `Count` 1 if own reverts are matched; what is set, as `SAVE` gives it
     SAVE: Final = 1  # : what is set; nothing for the default
     BEFORE: Final = 2  # : `BlockTime`, and what was set, before the call that runs or was the last one
-    EXECUTE: Final = 3  # `CheatFacts`, calldata: `CheatResult`
-    BEGIN_PRANK: Final = 4  # a prank, `CheatFacts`: `CheatResult`
+    EXECUTE: Final = 3  # `CheatContext`, calldata: `CheatResult`
+    BEGIN_PRANK: Final = 4  # a prank, `CheatContext`: `CheatResult`
     CHEATCODE_END: Final = 5  # depth, whether a revert was expected before it, `CallOutcome`: `CheatResult`
-    CALL: Final = 6  # `CheatCall`: the decision
-    CALL_END: Final = 7  # `CheatCall`, `CallOutcome`: origin, list of deals, `CheatResult`
+    CALL: Final = 6  # `CallRequest`, data: the decision
+    CALL_END: Final = 7  # `CallRequest`, `CallOutcome`: origin, list of deals, `CheatResult`
     CREATED: Final = 8  # deployer, `Count` 1 for CREATE2, code
     ANSWERED: Final = 9  # callee, `Count`: the number of its mock that has answered
     LOG: Final = 10  # emitter, list of topics, data
@@ -158,6 +184,9 @@ class CheatRequest:
     PRANKS: Final = 13  # : list of pranks
     DEAL: Final = 14  # a deal
     STATUS: Final = 15  # : nothing
+    ADD_SNAPSHOT: Final = 16  # number of a copy, or of Python's image: the test's number of the snapshot
+    SNAPSHOTS: Final = 17  # number of a copy: `SnapshotTime` for each one after it; later ones have larger numbers
+    FORGET_SNAPSHOTS: Final = 18  # list of numbers of copies
 
 
 class CampaignRequest:
@@ -227,7 +256,7 @@ class Failure:
     REVERTED: Final = 15  # addresses: expected reverter, reverter; texts: reason, data
     EMITTED: Final = 16  # a log that was expected zero times
     ANONYMOUS: Final = 17
-    NOT_EMITTED: Final = 18  # numbers: checks, 1 if anonymous; addresses: emitter; logs: the expected one, another one
+    NOT_EMITTED: Final = 18
     LOG_COUNT: Final = 19  # numbers: logs, expected ones
     NOT_CALLED: Final = 20
     NO_LOG: Final = 21  # at the end of the test
@@ -299,10 +328,10 @@ class Mode:
     RECORD_JUMPS: Final = 131072  # record executed jump destinations
     SLOT_ACCESSES: Final = 262144  # record accesses to slots for cheatcodes
     ALL_ACCESSES: Final = 524288  # record hashes of 64 bytes and accesses to accounts, too
-    PAUSES_GAS: Final = 1048576  # frames use no gas
-    ISOLATES: Final = 2097152  # calls of the first frame are transactions
-    SHOWS_PRICE: Final = 4194304  # contracts see the gas price in them, else 0
-    SHOWS_BASE_FEE: Final = 8388608  # contracts see the base fee in them, else 0
+    ISOLATES: Final = 1048576  # calls of the first frame are transactions
+    SHOWS_PRICE: Final = 2097152  # contracts see the gas price in them, else 0
+    SHOWS_BASE_FEE: Final = 4194304  # contracts see the base fee in them, else 0
+    HAS_KERNEL: Final = 8388608  # the kernel takes part, so that Python takes snapshots
 
 
 class EndEvent:
@@ -481,8 +510,9 @@ class GasId:
 
 Mailbox = NamedTuple("Mailbox", [
     ("size", int), ("input", int), ("output", int), ("output_size", int), ("ended", int), ("times", int),
+    ("snapshots", int),
 ])
-MAILBOX: Final = Layout(Mailbox, "<IIIIII")
+MAILBOX: Final = Layout(Mailbox, "<IIIIIII")
 
 Count = NamedTuple("Count", [("count", int)])
 COUNT: Final = Layout(Count, "<I")
@@ -579,10 +609,10 @@ LogHead = NamedTuple("LogHead", [("emitter", EthAddress), ("topics", int)])
 LOG_HEAD: Final = Layout(LogHead, "<20sI")
 
 CallRequest = NamedTuple("CallRequest", [
-    ("depth", int), ("kind", int), ("is_static", int), ("gas", int), ("caller", EthAddress), ("target", EthAddress),
-    ("receiver", EthAddress), ("value", bytes), ("salt", bytes), ("size", int),
+    ("depth", int), ("kind", int), ("is_static", int), ("gas", int), ("caller", EthAddress), ("sender", EthAddress),
+    ("target", EthAddress), ("receiver", EthAddress), ("value", bytes), ("salt", bytes), ("size", int),
 ])
-CALL_REQUEST: Final = Layout(CallRequest, "<IIIQ20s20s20s32s32sI")
+CALL_REQUEST: Final = Layout(CallRequest, "<IIIQ20s20s20s20s32s32sI")
 
 CallEnd = NamedTuple("CallEnd", [
     ("depth", int), ("result", int), ("creates", int), ("created", EthAddress), ("size", int),
@@ -670,27 +700,30 @@ ISOLATED_CHARGES: Final = Layout(IsolatedCharges, "<QQQQ")
 IsolatedGas = NamedTuple("IsolatedGas", [("used", int), ("refund", int)])
 ISOLATED_GAS: Final = Layout(IsolatedGas, "<QQ")
 
-CheatFacts = NamedTuple("CheatFacts", [
+CheatContext = NamedTuple("CheatContext", [
     ("caller", EthAddress), ("origin", EthAddress), ("depth", int), ("knows_code", int), ("has_code", int),
 ])
-CHEAT_FACTS: Final = Layout(CheatFacts, "<20s20sIII")
-
-CheatCall = NamedTuple("CheatCall", [
-    ("depth", int), ("kind", int), ("is_static", int), ("gas", int), ("caller", EthAddress), ("sender", EthAddress),
-    ("target", EthAddress), ("receiver", EthAddress), ("value", bytes), ("size", int),
-])
-CHEAT_CALL: Final = Layout(CheatCall, "<IIIQ20s20s20s20s32sI")
+CHEAT_CONTEXT: Final = Layout(CheatContext, "<20s20sIII")
 
 CallOutcome = NamedTuple("CallOutcome", [("success", int), ("size", int), ("reason_size", int)])
 CALL_OUTCOME: Final = Layout(CallOutcome, "<III")
 
 CheatStatus = NamedTuple("CheatStatus", [
-    ("seen_depth", int), ("expects_revert", int), ("watches_logs", int), ("counts_creations", int), ("has_caught", int),
+    ("call_depth", int), ("expects_revert", int), ("watches_logs", int), ("counts_creations", int), ("has_caught", int),
 ])
 CHEAT_STATUS: Final = Layout(CheatStatus, "<IIIII")
 
 BlockTime = NamedTuple("BlockTime", [("number", bytes), ("timestamp", bytes)])
 BLOCK_TIME: Final = Layout(BlockTime, "<32s32s")
+
+SnapshotTime = NamedTuple("SnapshotTime", [("copy", int), ("number", bytes), ("timestamp", bytes)])
+SNAPSHOT_TIME: Final = Layout(SnapshotTime, "<I32s32s")
+
+SnapshotHead = NamedTuple("SnapshotHead", [("next", int), ("count", int)])
+SNAPSHOT_HEAD: Final = Layout(SnapshotHead, "<QI")
+
+SnapshotNumber = NamedTuple("SnapshotNumber", [("number", int), ("copy", int)])
+SNAPSHOT_NUMBER: Final = Layout(SnapshotNumber, "<QI")
 
 RecordedAccess = NamedTuple("RecordedAccess", [
     ("kind", int), ("account", EthAddress), ("first", bytes), ("second", bytes), ("third", bytes), ("fourth", bytes),

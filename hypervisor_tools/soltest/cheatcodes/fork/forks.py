@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -14,7 +14,7 @@ from hypervisor_tools.soltest.cheatcodes.fork.fork_states import (
     node_errors,
 )
 from hypervisor_tools.soltest.cheatcodes.pranks import is_broadcasting
-from hypervisor_tools.soltest.cheatcodes.table import cheatcode
+from hypervisor_tools.soltest.cheatcodes.table import cheatcode, overloads
 from hypervisor_tools.soltest.forks.records import NetworkFork, Pending, SavedForkState
 
 
@@ -63,37 +63,16 @@ def _rules(context: Context) -> ForkRules:
 # --- creation --------------------------------------------------------------------------------------------------------
 
 
-@cheatcode("createFork(string)", returns="uint256")
-def _create(context: Context, name: str) -> int:
-    return _new_fork(context, name, None)
+@cheatcode("createFork(string)", "createFork(string,uint256)", "createFork(string,bytes32)", returns="uint256")
+def _create(context: Context, name: str, before: int | bytes | None = None) -> int:
+    if isinstance(before, bytes):
+        return _new_fork_before(context, name, before)
+    return _new_fork(context, name, None if before is None else _block_number(before))
 
 
-@cheatcode("createFork(string,uint256)", returns="uint256")
-def _create_at(context: Context, name: str, number: int) -> int:
-    return _new_fork(context, name, _block_number(number))
-
-
-@cheatcode("createFork(string,bytes32)", returns="uint256")
-def _create_before(context: Context, name: str, transaction: bytes) -> int:
-    return _new_fork_before(context, name, transaction)
-
-
-@cheatcode("createSelectFork(string)", returns="uint256")
-def _create_select(context: Context, name: str) -> int:
-    return _select_and_return(context, _new_fork(context, name, None))
-
-
-@cheatcode("createSelectFork(string,uint256)", returns="uint256")
-def _create_select_at(context: Context, name: str, number: int) -> int:
-    return _select_and_return(context, _new_fork(context, name, _block_number(number)))
-
-
-@cheatcode("createSelectFork(string,bytes32)", returns="uint256")
-def _create_select_before(context: Context, name: str, transaction: bytes) -> int:
-    return _select_and_return(context, _new_fork_before(context, name, transaction))
-
-
-def _select_and_return(context: Context, number: int) -> int:
+@cheatcode(*overloads("createSelectFork", ("string",), ("string", "uint256"), ("string", "bytes32")), returns="uint256")
+def _create_select(context: Context, *values: Any) -> int:
+    number = _create(context, *values)
     _select(context, number)
     return number
 
@@ -151,24 +130,13 @@ def _active_fork(context: Context) -> int:
     return active
 
 
-@cheatcode("rollFork(uint256)")
-def _roll(context: Context, number: int) -> None:
-    _roll_to(context, _require_active_fork(context), _block_number(number))
-
-
-@cheatcode("rollFork(uint256,uint256)")
-def _roll_one(context: Context, fork: int, number: int) -> None:
-    _roll_to(context, fork, _block_number(number))
-
-
-@cheatcode("rollFork(bytes32)")
-def _roll_before(context: Context, transaction: bytes) -> None:
-    _roll_to_transaction(context, _require_active_fork(context), transaction)
-
-
-@cheatcode("rollFork(uint256,bytes32)")
-def _roll_one_before(context: Context, fork: int, transaction: bytes) -> None:
-    _roll_to_transaction(context, fork, transaction)
+@cheatcode(*overloads("rollFork", ("uint256",), ("bytes32",), ("uint256", "uint256"), ("uint256", "bytes32")))
+def _roll(context: Context, *values: Any) -> None:
+    fork, to = values if len(values) == 2 else (_require_active_fork(context), *values)
+    if isinstance(to, bytes):
+        _roll_to_transaction(context, fork, to)
+    else:
+        _roll_to(context, fork, _block_number(to))
 
 
 def _require_active_fork(context: Context) -> int:

@@ -271,7 +271,7 @@ class Cheatcodes:
     @property
     def is_armed(self) -> bool:
         """True if calls between contracts must be intercepted, under Filecoin's rules."""
-        return self.state.sees_calls or self.settings.uses_deployer or self.interception.status.seen_depth > 0
+        return self.state.sees_calls or self.settings.uses_deployer or self.interception.status.call_depth > 0
 
     @property
     def isolates(self) -> bool:
@@ -375,7 +375,7 @@ class Cheatcodes:
         self._repeated, self._next_repeated = self._next_repeated, deque()
         if self.state.hooks is not None:
             self.state.hooks.hashes.clear()
-        if not self.state.snapshots:
+        if not self.interception.has_snapshots:
             self.state.forks.changes.clear()  # no snapshot can restore them any more
 
     def repeat(self) -> None:

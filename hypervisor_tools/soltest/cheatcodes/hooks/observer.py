@@ -6,12 +6,13 @@ what cheatcodes have set. The same exception ends a call that the session cannot
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.receipts import Log
-from hypervisor.types import MAX_BALANCE
+from hypervisor.types import MAX_BALANCE, ChainEpoch
 from hypervisor_tools.soltest.cheatcodes.context import CallOperations, Context
 from hypervisor_tools.soltest.cheatcodes.failures import ERROR, failure_data
 from hypervisor_tools.soltest.cheatcodes.fork_access import undo_reverted
@@ -20,7 +21,7 @@ from hypervisor_tools.soltest.cheatcodes.hooks.missing_contracts import note_mis
 from hypervisor_tools.soltest.cheatcodes.hooks.storage_hooks import call_hook
 from hypervisor_tools.soltest.cheatcodes.interception import begin_call, end_call, make_call, replaced
 from hypervisor_tools.soltest.cheatcodes.recording import take_accesses
-from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas
+from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS, CallGas, StateSnapshot
 from hypervisor_tools.soltest.cheatcodes.table import name_of
 from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.revm import (
@@ -33,7 +34,8 @@ from runtimes.evm.revm import (
     Interest,
     Mode,
     ObservedCall,
-    session_of,
+    Snapshot,
+    SnapshotTime,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 _NO_STOPS: Final = Interest(0, 0, at_once=True, goes_on=True, cheatcodes=False)
 _LAST: Final = _NO_STOPS._replace(goes_on=False)
-_END: Final = Interest(0, 0, at_once=False, goes_on=False, cheatcodes=False)
 
 
 class TestObserver:
@@ -59,7 +60,7 @@ class TestObserver:
         self._mark_output()
         self._was_idle = self.is_idle = state.is_idle and not cheats.settings.uses_deployer
         """True if the call and its end meet nothing that is set in Python, as long as no cheatcode runs there."""
-        watches = state.sees_calls or state.recording or state.pauses_gas
+        watches = state.sees_calls or state.recording
         self._context = cheats.machine.context
         self._set = cheats.interception.save() if saved is None else saved
         self._before = self._snapshot() if watches else None
@@ -78,14 +79,6 @@ class TestObserver:
     @property
     def watched(self) -> frozenset[EthAddress]:
         return self._cheats.watched
-
-    @property
-    def _pauses_gas(self) -> bool:
-        """True if gas metering is paused, and the guest runs the frames."""
-        machine, tracer = self._cheats.machine, self._cheats.machine.tracer
-        if not self._cheats.state.pauses_gas:
-            return False
-        return session_of(machine).runs_in_guest and (tracer is None or tracer.takes_record)
 
     @property
     def interception(self) -> Interception:
@@ -115,7 +108,7 @@ class TestObserver:
             modes |= Mode.SLOT_ACCESSES | Mode.ALL_ACCESSES
         if state.diff is not None or state.mappings is not None:
             modes |= Mode.SLOT_ACCESSES | Mode.ALL_ACCESSES
-        return modes | (Mode.SLOT_ACCESSES if state.recording else 0) | (Mode.PAUSES_GAS if self._pauses_gas else 0)
+        return modes | (Mode.SLOT_ACCESSES if state.recording else 0)
 
     @property
     def random(self) -> frozenset[EthAddress]:
@@ -144,8 +137,6 @@ class TestObserver:
     def interest(self) -> Interest:
         state, settings = self._cheats.state, self._cheats.settings
         if self.is_idle or (state.is_idle and not settings.uses_deployer):
-            if state.may_have_failed and not self.is_idle:
-                return _END
             return _LAST if self.has_written else _NO_STOPS
         seen = ALL_DEPTHS if state.sees_calls or settings.uses_deployer else 0
         ends = ALL_DEPTHS if state.forks.changes else 0
@@ -160,6 +151,12 @@ class TestObserver:
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         take_accesses(self._cheats.state, run)
         undo_reverted(self._cheats, run)
+
+    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+        cheats = self._cheats
+        number, timestamp = (int.from_bytes(word, "big") for word in (time.number, time.timestamp))
+        context = replace(cheats.machine.context, epoch=ChainEpoch(number), timestamp=timestamp)
+        cheats.interception.snapshot_taken(time.copy, StateSnapshot(taken, context, cheats.state.block))
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         if emitter == CONSOLE_ADDRESS and not log.topics:  # the guest has answered its call
@@ -242,7 +239,9 @@ class TestObserver:
         self, run: ObservedCall, request: InterceptedCall, sender: EthAddress | None, code: EthAddress | None
     ) -> SubcallOutcome:
         state = self._cheats.state
-        if code is None and self._isolates(request):
+        if code is not None:
+            run.code(code)
+        if self._isolates(request):
             if request.kind is CallKind.CALL or (request.kind is None and not request.second):
                 isolated = run.isolate(request, sender, state.access_list)
                 if isolated is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from math import isfinite, isnan
 from typing import Any, Final
 
@@ -27,35 +29,6 @@ KINDS: Final = {
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-@cheatcode("parseJson(string)", returns="bytes")
-def _parse(context: Context, text: str) -> bytes:
-    return _parse_at(context, text, "$")
-
-
-@cheatcode("parseJson(string,string)", returns="bytes")
-def _parse_at(context: Context, text: str, key: str) -> bytes:
-    return documents.encode_inferred(documents.read_json(text), key, context.settings.struct_order)
-
-
-def _family(name: str, kind: str) -> None:
-    cheatcode(f"parseJson{name}(string,string)", returns=kind)(
-        lambda _context, text, key: documents.coerce(documents.at(documents.read_json(text), key), kind)
-    )
-    cheatcode(f"parseJson{name}Array(string,string)", returns=f"{kind}[]")(
-        lambda _context, text, key: documents.coerce(documents.at(documents.read_json(text), key), f"{kind}[]")
-    )
-    for ending, every in (("", kind), ("Array", f"{kind}[]")):
-        cheatcode(f"parseJson{name}{ending}(string,string,{every})", returns=every)(
-            lambda _context, text, key, default, every=every: documents.value_or_default(
-                documents.read_json(text), key, every, default
-            )
-        )
-
-
-for _name, _kind in KINDS.items():
-    _family(_name, _kind)
-
-
 @cheatcode("parseJsonArrayLength(string,string)", returns="uint256")
 def _array_length(_context: Context, text: str, key: str) -> int:
     found = select(documents.read_json(text), key)
@@ -64,31 +37,6 @@ def _array_length(_context: Context, text: str, key: str) -> int:
     if not isinstance(found[0], list):
         raise CheatcodeFailure(f"JSON value at {to_text(key)} is not an array")
     return len(found[0])
-
-
-@cheatcode("parseJsonKeys(string,string)", returns="string[]")
-def _keys(_context: Context, text: str, key: str) -> list[str]:
-    return documents.keys(documents.read_json(text), key)
-
-
-@cheatcode("keyExistsJson(string,string)", "keyExists(string,string)", returns="bool")
-def _exists(_context: Context, text: str, key: str) -> bool:
-    return documents.exists(documents.read_json(text), key)
-
-
-@cheatcode("parseJsonType(string,string)", returns="bytes")
-def _parse_type(_context: Context, text: str, description: str) -> bytes:
-    return documents.encode_typed(documents.read_json(text), description)
-
-
-@cheatcode("parseJsonType(string,string,string)", returns="bytes")
-def _parse_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.encode_typed(documents.at(documents.read_json(text), key), description)
-
-
-@cheatcode("parseJsonTypeArray(string,string,string)", returns="bytes")
-def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.encode_typed(documents.at(documents.read_json(text), key), description, "[]")
 
 
 # --- construction ---------------------------------------------------------------------------------------------------
@@ -175,18 +123,6 @@ def read_or_text(text: str) -> Any:
         return json_text.read(text)
     except ValueError:
         return text
-
-
-@cheatcode("writeJson(string,string)")
-def _write(context: Context, text: str, path: str) -> None:
-    write_bytes(context, path, to_text(read_or_text(text), indent=2).encode())
-
-
-@cheatcode("writeJson(string,string,string)")
-def _write_at(context: Context, text: str, path: str, key: str) -> None:
-    document = read_or_text(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
-    insert_value(document, key, read_or_text(text))
-    write_bytes(context, path, to_text(document, indent=2).encode())
 
 
 def insert_value(document: Any, key: str, value: Any) -> None:
@@ -279,70 +215,46 @@ def _as_json(value: Any, times: _Times) -> Any:
             return str(value)  # a date
 
 
-@cheatcode("parseToml(string)", returns="bytes")
-def _parse_toml(context: Context, text: str) -> bytes:
-    return _parse_toml_at(context, text, "$")
+def _reading(name: str, read: Callable[[str], Any]) -> None:
+    """Register the cheatcodes that read a text in a format."""
 
+    def at(text: str, key: str) -> Any:
+        return documents.at(read(text), key)
 
-@cheatcode("parseToml(string,string)", returns="bytes")
-def _parse_toml_at(context: Context, text: str, key: str) -> bytes:
-    return documents.encode_inferred(_read(text), key, context.settings.struct_order)
+    def parse(context: Context, text: str, key: str = "$") -> bytes:
+        return documents.encode_inferred(read(text), key, context.settings.struct_order)
 
-
-def _toml_family(name: str, kind: str) -> None:
-    cheatcode(f"parseToml{name}(string,string)", returns=kind)(
-        lambda _context, text, key: documents.coerce(documents.at(_read(text), key), kind)
+    cheatcode(f"parse{name}(string)", f"parse{name}(string,string)", returns="bytes")(parse)
+    for ending, kind in ((f"{part}{array}", of + brackets) for part, of in KINDS.items() for array, brackets in _LISTS):
+        cheatcode(f"parse{name}{ending}(string,string)", returns=kind)(
+            lambda _context, text, key, kind=kind: documents.coerce(at(text, key), kind)
+        )
+        cheatcode(f"parse{name}{ending}(string,string,{kind})", returns=kind)(
+            lambda _context, text, key, default, kind=kind: documents.value_or_default(read(text), key, kind, default)
+        )
+    cheatcode(f"parse{name}Keys(string,string)", returns="string[]")(
+        lambda _context, text, key: documents.keys(read(text), key)
     )
-    cheatcode(f"parseToml{name}Array(string,string)", returns=f"{kind}[]")(
-        lambda _context, text, key: documents.coerce(documents.at(_read(text), key), f"{kind}[]")
+    cheatcode(f"keyExists{name}(string,string)", returns="bool")(
+        lambda _context, text, key: documents.exists(read(text), key)
     )
-    for ending, every in (("", kind), ("Array", f"{kind}[]")):
-        cheatcode(f"parseToml{name}{ending}(string,string,{every})", returns=every)(
-            lambda _context, text, key, default, every=every: documents.value_or_default(
-                _read(text), key, every, default
+    cheatcode(f"parse{name}Type(string,string)", returns="bytes")(
+        lambda _context, text, description: documents.encode_typed(read(text), description)
+    )
+    for ending, brackets in _LISTS:
+        cheatcode(f"parse{name}Type{ending}(string,string,string)", returns="bytes")(
+            lambda _context, text, key, description, brackets=brackets: documents.encode_typed(
+                at(text, key), description, brackets
             )
         )
 
 
-for _name, _kind in KINDS.items():
-    _toml_family(_name, _kind)
-
-
-@cheatcode("parseTomlKeys(string,string)", returns="string[]")
-def _toml_keys(_context: Context, text: str, key: str) -> list[str]:
-    return documents.keys(_read(text), key)
-
-
-@cheatcode("keyExistsToml(string,string)", returns="bool")
-def _toml_exists(_context: Context, text: str, key: str) -> bool:
-    return documents.exists(_read(text), key)
-
-
-@cheatcode("parseTomlType(string,string)", returns="bytes")
-def _parse_toml_type(_context: Context, text: str, description: str) -> bytes:
-    return documents.encode_typed(_read(text), description)
-
-
-@cheatcode("parseTomlType(string,string,string)", returns="bytes")
-def _parse_toml_type_at(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.encode_typed(documents.at(_read(text), key), description)
-
-
-@cheatcode("parseTomlTypeArray(string,string,string)", returns="bytes")
-def _typed_toml_array(_context: Context, text: str, key: str, description: str) -> bytes:
-    return documents.encode_typed(documents.at(_read(text), key), description, "[]")
-
-
-@cheatcode("writeToml(string,string)")
-def _write_toml(context: Context, text: str, path: str) -> None:
-    write_bytes(context, path, to_toml(_object(text)).encode())
-
-
-@cheatcode("writeToml(string,string,string)")
-def _write_toml_at(context: Context, text: str, path: str, key: str) -> None:
-    document = _read(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
-    insert_value(document, key, read_or_text(text))
-    write_bytes(context, path, to_toml(document).encode())
+_LISTS: Final = ("", ""), ("Array", "[]")
+_reading("Json", documents.read_json)
+_reading("Toml", _read)
+cheatcode("keyExists(string,string)", returns="bool")(
+    lambda _context, text, key: documents.exists(documents.read_json(text), key)
+)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -392,3 +304,21 @@ def _value(value: Any) -> str:
             return f"{int(plain)}.0" if plain == int(plain) else f"{plain:f}"
         case _:
             return json.dumps(value, ensure_ascii=False)
+
+
+def _writing(name: str, whole: Callable[[str], Any], read: Callable[[str], Any], write: Callable[[Any], str]) -> None:
+    """Register the cheatcodes that write a document, or a value of it, in a format."""
+
+    def write_value(context: Context, text: str, path: str, key: str | None = None) -> None:
+        if key is None:
+            document = whole(text)
+        else:
+            document = read(read_text(context, path)) if allowed_file(context, path, "read").exists() else {}
+            insert_value(document, key, read_or_text(text))
+        write_bytes(context, path, write(document).encode())
+
+    cheatcode(f"write{name}(string,string)", f"write{name}(string,string,string)")(write_value)
+
+
+_writing("Json", read_or_text, read_or_text, partial(to_text, indent=2))
+_writing("Toml", _object, _read, to_toml)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from string import ascii_letters
 from typing import Any, Final
 
@@ -186,21 +187,6 @@ def is_type(kind: str) -> bool:
 # --- strings to strings ---------------------------------------------------------------------------------------------
 
 
-@cheatcode("toLowercase(string)", returns="string")
-def _lower(_context: Context, text: str) -> str:
-    return text.lower()
-
-
-@cheatcode("toUppercase(string)", returns="string")
-def _upper(_context: Context, text: str) -> str:
-    return text.upper()
-
-
-@cheatcode("trim(string)", returns="string")
-def _trim(_context: Context, text: str) -> str:
-    return text.strip()
-
-
 @cheatcode("replace(string,string,string)", returns="string")
 def _replace(_context: Context, text: str, old: str, new: str) -> str:
     # A lower bound of the result's size: each character has at least one byte.
@@ -217,37 +203,23 @@ def split_text(text: str, delimiter: str) -> list[str]:
     return text.split(delimiter) if delimiter else ["", *text, ""]
 
 
-@cheatcode("split(string,string)", returns="string[]")
-def _split(_context: Context, text: str, delimiter: str) -> Sequence[str]:
-    return split_text(text, delimiter)
-
-
-@cheatcode("indexOf(string,string)", returns="uint256")
-def _index(_context: Context, text: str, key: str) -> int:
+def _index(text: str, key: str) -> int:
     at = text.encode().find(key.encode())
     return (1 << 256) - 1 if at < 0 else at
 
 
-@cheatcode("contains(string,string)", returns="bool")
-def _contains(_context: Context, text: str, part: str) -> bool:
-    return part in text
+def _base64(encode: Callable[[bytes], bytes], data: bytes | str) -> str:
+    return encode(data.encode() if isinstance(data, str) else data).decode()
 
 
-@cheatcode("toBase64(bytes)", returns="string")
-def _base64(_context: Context, data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-@cheatcode("toBase64(string)", returns="string")
-def _base64_text(_context: Context, text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-@cheatcode("toBase64URL(bytes)", returns="string")
-def _base64_url(_context: Context, data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode()
-
-
-@cheatcode("toBase64URL(string)", returns="string")
-def _base64_url_text(_context: Context, text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
+for _signatures, _returns, _function in (
+    (("toLowercase(string)",), "string", str.lower),
+    (("toUppercase(string)",), "string", str.upper),
+    (("trim(string)",), "string", str.strip),
+    (("split(string,string)",), "string[]", split_text),
+    (("indexOf(string,string)",), "uint256", _index),
+    (("contains(string,string)",), "bool", str.__contains__),
+    (("toBase64(bytes)", "toBase64(string)"), "string", partial(_base64, base64.b64encode)),
+    (("toBase64URL(bytes)", "toBase64URL(string)"), "string", partial(_base64, base64.urlsafe_b64encode)),
+):
+    cheatcode(*_signatures, returns=_returns)(lambda _context, *values, function=_function: function(*values))

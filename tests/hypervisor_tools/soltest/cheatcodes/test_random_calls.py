@@ -28,7 +28,6 @@ OTHERS: Final[Mapping[str, frozenset[int]]] = {
     # A forbidden log fails the call at its end, in forge the frame at once.
     "ExpectEmit": frozenset({4, 5, 7, 20, 29, 39, 46, 54, 55, 85, 91, 96, 97, 99}),
     "ExpectCall": frozenset({59}),  # forge names missing calls of a test that ran out of gas
-    "MockCall": frozenset({96}),  # zeros are shown as hexadecimal digits
     "Accounts": frozenset({5, 13, 32, 37, 46, 51, 63, 89, 95, 96}),  # forge 1.8 reads slots of precompiles
     "Diffs": frozenset({0, 5, 16, 17, 33, 36, 42, 44, 48, 50, 58, 59, 65, 89}),  # calls that run out of gas
     "Snapshots": frozenset({20, 27, 85, 86}),  # forge names kinds of running out of gas

@@ -49,8 +49,6 @@ pub struct Borders {
     pub cheats: cheats::Running,
     /// Python executes all cheatcodes.
     leaves_cheatcodes: bool,
-    /// Bytes of calldata that cheatcodes may have stored.
-    pub stored: usize,
     /// The observer's result, with which the caller goes on.
     pub answer: Option<FrameResult>,
     /// The depth of the call of `answer`.
@@ -73,8 +71,7 @@ impl Borders {
     /// Begin another call, which meets nothing but the watched addresses, and is kept or discarded at its end.
     pub fn begin_again(&mut self) {
         let (watched, leaves_cheatcodes) = (std::mem::take(&mut self.watched), self.leaves_cheatcodes);
-        let stored = self.stored;
-        *self = Self { watched, leaves_cheatcodes, stored, at_once: true, goes_on: true, ..Self::default() };
+        *self = Self { watched, leaves_cheatcodes, at_once: true, goes_on: true, ..Self::default() };
     }
 
     /// Stop at calls and ends of calls by frames down to these depths, and at the transaction's end unless `at_once`.
@@ -125,21 +122,9 @@ impl Borders {
 /// The modes that cheatcodes change within a call.
 const WATCH: u32 = mode::SLOT_ACCESSES
     | mode::ALL_ACCESSES
-    | mode::PAUSES_GAS
     | mode::ISOLATES
     | mode::SHOWS_PRICE
     | mode::SHOWS_BASE_FEE;
-
-/// A call or a creation: caller, target and receiver, and the calldata or the init code.
-pub struct Requested {
-    pub kind: u32,
-    pub is_static: bool,
-    pub gas: u64,
-    pub addresses: [Address; 3],
-    pub value: U256,
-    pub salt: U256,
-    pub data: Bytes,
-}
 
 /// Return the number of a call's kind.
 pub fn scheme_of(scheme: CallScheme) -> u32 {
@@ -151,35 +136,56 @@ pub fn scheme_of(scheme: CallScheme) -> u32 {
     }
 }
 
-pub fn requested(init: &FrameInit, context: &Ctx) -> Requested {
+/// Return a requested call or creation. In a delegate call `caller` is the frame's contract, and `sender` what the callee
+/// sees.
+pub fn request_of(init: &FrameInit, context: &Ctx) -> CallRequest {
+    let depth = init.depth as u32;
     match &init.frame_input {
-        FrameInput::Call(inputs) => Requested {
+        FrameInput::Call(inputs) => CallRequest {
+            depth,
             kind: scheme_of(inputs.scheme),
             is_static: inputs.is_static,
             gas: inputs.gas_limit,
-            addresses: [inputs.caller, inputs.bytecode_address, inputs.target_address],
+            caller: if inputs.scheme == CallScheme::DelegateCall { inputs.target_address } else { inputs.caller },
+            sender: inputs.caller,
+            target: inputs.bytecode_address,
+            receiver: inputs.target_address,
             value: inputs.value.get(),
             salt: U256::ZERO,
-            data: inputs.input.bytes(context),
+            size: inputs.input.len() as u32,
         },
         FrameInput::Create(inputs) => {
-            let caller = context.journaled_state.inner.state.get(&inputs.caller());
-            let address = inputs.created_address(caller.map_or(0, |account| account.info.nonce));
+            let caller = inputs.caller();
+            let nonce = context.journaled_state.inner.state.get(&caller).map_or(0, |account| account.info.nonce);
+            let created = inputs.created_address(nonce);
             let (kind, salt) = match inputs.scheme() {
                 CreateScheme::Create2 { salt } => (call_scheme::CREATE2, salt),
                 _ => (call_scheme::CREATE, U256::ZERO),
             };
-            Requested {
+            CallRequest {
+                depth,
                 kind,
                 is_static: false,
                 gas: inputs.gas_limit(),
-                addresses: [inputs.caller(), address, address],
+                caller,
+                sender: caller,
+                target: created,
+                receiver: created,
                 value: inputs.value(),
                 salt,
-                data: inputs.init_code().clone(),
+                size: inputs.init_code().len() as u32,
             }
         }
         FrameInput::Empty => unreachable!("a frame has an input"),
+    }
+}
+
+/// Return the calldata or the init code of a requested call.
+pub fn data_of(init: &FrameInit, context: &Ctx) -> Bytes {
+    match &init.frame_input {
+        FrameInput::Call(inputs) => inputs.input.bytes(context),
+        FrameInput::Create(inputs) => inputs.init_code().clone(),
+        FrameInput::Empty => Bytes::new(),
     }
 }
 
@@ -197,11 +203,8 @@ impl Session {
     }
 
     pub fn write_call(&self, init: &FrameInit, output: &mut Vec<u8>) {
-        let Requested { kind, is_static, gas, addresses: [caller, target, receiver], value, salt, data } =
-            requested(init, &self.evm.ctx);
-        let (depth, size) = (init.depth as u32, data.len() as u32);
-        output.put(CallRequest { depth, kind, is_static, gas, caller, target, receiver, value, salt, size });
-        output.raw(&data);
+        output.put(request_of(init, &self.evm.ctx));
+        output.raw(&data_of(init, &self.evm.ctx));
     }
 
     /// Stop if a call that was entered has ended, or one whose end the observer wants to see; else return its result.
@@ -393,8 +396,6 @@ impl Session {
                 let mode: u32 = read.get();
                 self.running.mode = self.running.mode & !WATCH | mode & WATCH;
                 context.chain.accesses.watch(mode);
-                context.chain.pauses = mode & mode::PAUSES_GAS != 0;
-                context.chain.paused.clear();
             }
             operation::ACCESSES => {
                 context.chain.accesses.take(output);
@@ -403,12 +404,6 @@ impl Session {
                 let passed = self.held_gas();
                 let gas = self.frame_gas()?;
                 output.put(gas.total_gas_spent().saturating_sub(passed));
-            }
-            operation::RESET_GAS => {
-                let passed = self.held_gas();
-                let gas = self.frame_gas()?;
-                gas.set_remaining(gas.limit().saturating_sub(passed));
-                gas.set_refund(0);
             }
             operation::ENDED_GAS => {
                 let ended = self.borders.ended.as_ref().ok_or(Exit::LEAVE)?;
@@ -420,6 +415,7 @@ impl Session {
                 });
             }
             operation::SET_PRICES => {
+                self.environments += 1;
                 context.tx.gas_price = read.get();
                 context.tx.gas_priority_fee = Some(context.tx.gas_price);
                 context.tx.blob_hashes = read.list();
@@ -463,7 +459,11 @@ impl Session {
             operation::LOAD_OPEN => self.load_open(output)?,
             operation::EXCHANGES => self.write_exchanges(output),
             operation::CREATIONS => self.write_creations(output),
-            operation::SNAPSHOT => self.take_snapshot(read, output),
+            operation::SNAPSHOT => {
+                let copy = self.take_snapshot();
+                self.sent_snapshots.insert(copy);
+                output.put(copy);
+            }
             operation::RESTORE => self.restore_snapshot(read.get()),
             operation::SET_RANDOM => context.chain.accesses.random = read.list::<Address>().into_iter().collect(),
             operation::IS_WARM => {
@@ -505,13 +505,13 @@ impl Session {
     }
 
     /// The gas of the frame that made the call. Fails if there is none.
-    fn frame_gas(&mut self) -> Result<&mut Gas, Exit> {
+    pub fn frame_gas(&mut self) -> Result<&mut Gas, Exit> {
         let frames = &mut self.evm.frame_stack;
         if frames.index().is_none() { Err(Exit::LEAVE) } else { Ok(&mut frames.get().interpreter.gas) }
     }
 
     /// The gas that the held call takes from its caller.
-    fn held_gas(&self) -> u64 {
+    pub fn held_gas(&self) -> u64 {
         match self.running.held.as_ref().map(|init| &init.frame_input) {
             Some(FrameInput::Call(inputs)) => inputs.gas_limit,
             _ => 0,

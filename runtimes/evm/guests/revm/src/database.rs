@@ -57,6 +57,8 @@ pub struct State {
     pub missing: Option<Missing>,
     /// Values stay known when the journal takes them: a snapshot may be restored that lacks them.
     pub is_kept: bool,
+    /// Number of the state tree: it has another one after an exchange.
+    pub number: u32,
 }
 
 /// Number of ranges that are kept for an account.

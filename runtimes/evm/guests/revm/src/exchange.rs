@@ -116,7 +116,10 @@ impl Session {
         let position = inner.journal.len();
         let journal = vec![NOTHING; position + 1];
         let held = self.hold_other(Held { journal, access_list: warm, transient, ..Held::default() });
-        let database = Some(self.evm.ctx.journaled_state.database.exchange(State::default()));
+        self.trees += 1;
+        let state = &mut self.evm.ctx.journaled_state.database;
+        let database = Some(state.exchange(State::default()));
+        state.number = self.trees;
         self.exchanged.push(Exchanged { held, database, position });
     }
 

@@ -132,6 +132,12 @@ impl Session {
         self.evm.ctx.chain.isolates = true;
     }
 
+    /// True for a call that becomes a transaction: as in forge, it runs the callee's own code.
+    pub fn is_isolated(&self, init: &FrameInit) -> bool {
+        let is_call = matches!(&init.frame_input, FrameInput::Call(call) if call.scheme == CallScheme::Call);
+        self.running.mode & mode::ISOLATES != 0 && init.depth == DEPTH && is_call
+    }
+
     /// Isolate a call that begins, if it is one of the first frame. Return its result if it is not made: it lacks the
     /// transaction's intrinsic gas.
     pub fn isolate(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {

@@ -38,8 +38,8 @@ use std::cell::UnsafeCell;
 pub use session::Ctx;
 
 /// The mailbox is what Python reads and writes in place: `size` is that of the input, or of memory to reserve, then the
-/// guest's pages of memory; `ended` is the number of calls of the batch that have ended, and `times`
-/// that of changes of the block's number and time.
+/// guest's pages of memory; `ended` is the number of calls of the batch that have ended, `times`
+/// that of changes of the block's number and time, and `snapshots` that of the last copy of a snapshot.
 struct Guest {
     mailbox: Mailbox,
     input: Vec<u8>,
@@ -51,7 +51,7 @@ struct Global(UnsafeCell<Guest>);
 unsafe impl Sync for Global {}
 
 static GUEST: Global = Global(UnsafeCell::new(Guest {
-    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0, times: 0 },
+    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0, times: 0, snapshots: 0 },
     input: Vec::new(),
     output: Vec::new(),
     session: None,
@@ -108,5 +108,6 @@ pub extern "C" fn enter(number: u32) -> u32 {
     guest.mailbox.output_size = guest.output.len() as u32;
     guest.mailbox.ended = session.batch.ended;
     guest.mailbox.times = session.times;
+    guest.mailbox.snapshots = session.last_snapshot;
     exit
 }

@@ -14,6 +14,33 @@ pub const ISOLATED_BASE: u64 = 21000;
 pub const EXISTS_BIT: usize = 160;
 pub const OPCODE_BITS: u32 = 8;
 pub const DEPTH_BITS: u32 = 16;
+pub const CHEATCODES: [&str; 75] = [
+    "prank(address)", "prank(address,address)", "prank(address,bool)", "prank(address,address,bool)",
+    "startPrank(address)", "startPrank(address,address)", "startPrank(address,bool)",
+    "startPrank(address,address,bool)", "stopPrank()", "readCallers()", "expectRevert()", "expectRevert(bytes4)",
+    "expectRevert(bytes)", "expectRevert(address)", "expectRevert(bytes4,address)", "expectRevert(bytes,address)",
+    "expectRevert(uint64)", "expectRevert(bytes4,uint64)", "expectRevert(bytes,uint64)",
+    "expectRevert(address,uint64)", "expectRevert(bytes4,address,uint64)", "expectRevert(bytes,address,uint64)",
+    "expectPartialRevert(bytes4)", "expectPartialRevert(bytes4,address)", "_expectCheatcodeRevert()",
+    "_expectCheatcodeRevert(bytes4)", "_expectCheatcodeRevert(bytes)", "expectEmit()", "expectEmit(address)",
+    "expectEmit(uint64)", "expectEmit(address,uint64)", "expectEmit(bool,bool,bool,bool)",
+    "expectEmit(bool,bool,bool,bool,address)", "expectEmit(bool,bool,bool,bool,uint64)",
+    "expectEmit(bool,bool,bool,bool,address,uint64)", "expectEmitAnonymous()", "expectEmitAnonymous(address)",
+    "expectEmitAnonymous(bool,bool,bool,bool,bool)", "expectEmitAnonymous(bool,bool,bool,bool,bool,address)",
+    "expectCall(address,bytes)", "expectCall(address,bytes,uint64)", "expectCall(address,uint256,bytes)",
+    "expectCall(address,uint256,bytes,uint64)", "expectCall(address,uint256,uint64,bytes)",
+    "expectCall(address,uint256,uint64,bytes,uint64)", "expectCallMinGas(address,uint256,uint64,bytes)",
+    "expectCallMinGas(address,uint256,uint64,bytes,uint64)", "expectDelegateCall(address,bytes)",
+    "expectCreate(bytes,address)", "expectCreate2(bytes,address)", "mockCall(address,bytes,bytes)",
+    "mockCall(address,bytes4,bytes)", "mockCall(address,uint256,bytes,bytes)",
+    "mockCall(address,uint256,bytes4,bytes)", "mockCall(address,bytes,bytes,bool)", "mockCalls(address,bytes,bytes[])",
+    "mockCalls(address,uint256,bytes,bytes[])", "mockCallRevert(address,bytes,bytes)",
+    "mockCallRevert(address,bytes4,bytes)", "mockCallRevert(address,uint256,bytes,bytes)",
+    "mockCallRevert(address,uint256,bytes4,bytes)", "mockFunction(address,address,bytes)", "pauseGasMetering()",
+    "resumeGasMetering()", "resetGasMetering()", "clearMockedCalls()", "deleteStateSnapshot(uint256)",
+    "deleteSnapshot(uint256)", "deleteStateSnapshots()", "deleteSnapshots()", "recordLogs()", "getRecordedLogs()",
+    "assumeNoRevert()", "assumeNoRevert((address,bool,bytes))", "assumeNoRevert((address,bool,bytes)[])",
+];
 
 numbers! { Command command:
     MAILBOX, RESERVE, RULES, BLOCK, TRANSACT, ANSWER, ABANDON, KEEP, UNDO, DRAIN, DRAINED, RESET, READ, PEEK, OPERATE,
@@ -29,13 +56,13 @@ numbers! { Answer answer:
 }
 numbers! { Operation operation:
     ACCOUNT, CODE, SET_BALANCE, SET_NONCE, SET_CODE, LOAD, STORE, TOUCH, LOOK_UP, IS_WARM, COOL, MAKE_COLD, SET_ORIGIN,
-    SET_PRICES, WATCH, SET_RANDOM, SET_HOOKED, ACCESSES, GAS, RESET_GAS, ENDED_GAS, SET_CALLEE, CREATE, CREATED, CALL,
-    CALLED, BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH,
-    EXCHANGE, LOAD_OPEN, EXCHANGES, CREATIONS, SNAPSHOT, RESTORE,
+    SET_PRICES, WATCH, SET_RANDOM, SET_HOOKED, ACCESSES, GAS, ENDED_GAS, SET_CALLEE, CREATE, CREATED, CALL, CALLED,
+    BEGIN_ISOLATED, END_ISOLATED, SET_ACCOUNT, EMIT, POSITION, REVERT, HELD_CODE, CHANGES, WRITE_ALL, WARMTH, EXCHANGE,
+    LOAD_OPEN, EXCHANGES, CREATIONS, SNAPSHOT, RESTORE,
 }
 numbers! { CheatRequest cheat_request:
     LOAD, SAVE, BEFORE, EXECUTE, BEGIN_PRANK, CHEATCODE_END, CALL, CALL_END, CREATED, ANSWERED, LOG, ACCEPT, TEST_END,
-    PRANKS, DEAL, STATUS,
+    PRANKS, DEAL, STATUS, ADD_SNAPSHOT, SNAPSHOTS, FORGET_SNAPSHOTS,
 }
 numbers! { CampaignRequest campaign_request:
     BEGIN, SEQUENCE, QUEUE, NEXT, TAKE, DRAW, MUTATE, SIMPLER, FIGURES, TARGETS, STEPS, GASES, END,
@@ -57,7 +84,7 @@ numbers! { Item item: CALL, END, LOG, SLOT, DESTRUCTION, COUNTERS, STEP }
 flags! { Mode mode:
     KEEP, CHECKED, PAID, SYSTEM, CAPPED, UNDOABLE, SHORT, CALL, IMPLICIT, NONCE, KERNEL_FIRST, INTERCEPTS,
     PYTHON_FRAMES, ACCESS_LIST, RECORD, RECORD_COUNTERS, RECORD_STEPS, RECORD_JUMPS, SLOT_ACCESSES, ALL_ACCESSES,
-    PAUSES_GAS, ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE,
+    ISOLATES, SHOWS_PRICE, SHOWS_BASE_FEE, HAS_KERNEL,
 }
 flags! { EndEvent end_event: ENDED, CHANGED, TOUCHED, CHEATED, COUNTED, HOLDS }
 flags! { EnterFlag enter_flag: AS_SENDER }
@@ -72,7 +99,7 @@ flags! { EndFlag end_flag: EARLY, ANSWERED, ISOLATED }
 flags! { StepFlag step_flag: MEMORY, RETURN_DATA }
 
 layouts! {
-    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32 }
+    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32, snapshots: u32 }
     Count { count: u32 }
     Gas { gas: u64 }
     Bytes { size: u32 }
@@ -111,8 +138,8 @@ layouts! {
     CodeExcess { size: u32, limit: u32 }
     LogHead { emitter: Address, topics: u32 }
     CallRequest {
-        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, target: Address, receiver: Address,
-        value: U256, salt: U256, size: u32,
+        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, sender: Address, target: Address,
+        receiver: Address, value: U256, salt: U256, size: u32,
     }
     CallEnd { depth: u32, result: u32, creates: bool, created: Address, size: u32 }
     CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
@@ -142,14 +169,13 @@ layouts! {
     ContractCall { target: Address, size: u32 }
     IsolatedCharges { limit: u64, intrinsic: u64, floor: u64, quotient: u64 }
     IsolatedGas { used: u64, refund: u64 }
-    CheatFacts { caller: Address, origin: Address, depth: u32, knows_code: bool, has_code: bool }
-    CheatCall {
-        depth: u32, kind: u32, is_static: bool, gas: u64, caller: Address, sender: Address, target: Address,
-        receiver: Address, value: U256, size: u32,
-    }
+    CheatContext { caller: Address, origin: Address, depth: u32, knows_code: bool, has_code: bool }
     CallOutcome { success: bool, size: u32, reason_size: u32 }
-    CheatStatus { seen_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
+    CheatStatus { call_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
     BlockTime { number: U256, timestamp: U256 }
+    SnapshotTime { copy: u32, number: U256, timestamp: U256 }
+    SnapshotHead { next: u64, count: u32 }
+    SnapshotNumber { number: u64, copy: u32 }
     RecordedAccess { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }
     Position { journal: u32, logs: u32, selfdestructs: u32 }
     Changes { count: u32, position: Position, changed: u32 }

@@ -3,8 +3,8 @@
 
 use crate::Ctx;
 use crate::amsterdam::spent;
-use crate::borders::{Requested, requested};
-use crate::protocol::{self, EndItem, NO_COST, StepItem, call_flag, end_flag, item, step_flag};
+use crate::borders::{data_of, request_of};
+use crate::protocol::{self, CallRequest, EndItem, NO_COST, StepItem, call_flag, end_flag, item, step_flag};
 use crate::wire::{Reader, Write, flag, overwrite};
 use revm::bytecode::opcode;
 use revm::context::{Cfg, JournalEntry};
@@ -141,8 +141,9 @@ impl Record {
         let refunded = self.open.last().map_or(0, |place| place.refunded + place.refund);
         self.open.push(Place { refunded, ..Place::default() });
         let state = &context.journaled_state.inner.state;
-        let Requested { kind, is_static, gas, addresses: [caller, code, target], value, data, .. } =
-            requested(init, context);
+        let CallRequest { kind, is_static, gas, sender: caller, target: code, receiver: target, value, .. } =
+            request_of(init, context);
+        let data = data_of(init, context);
         self.caller = caller;
         let (mut flags, mut code_hash) = (call_flag::EXISTS | call_flag::HAS_CODE, KECCAK_EMPTY);
         if let FrameInput::Call(inputs) = &init.frame_input {

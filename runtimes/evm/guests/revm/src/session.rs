@@ -121,9 +121,14 @@ pub struct Session {
     /// Accounts that the transaction has created or destroyed before the newest exchange.
     pub statuses: Vec<(Address, u32)>,
     history: Vec<Kept>,
-    /// Snapshots by number, and the number of the last one.
+    /// Copies of snapshots by number, the number of the last one, and those that Python has got.
     pub snapshots: HashMap<u32, Snapshot>,
     pub last_snapshot: u32,
+    pub sent_snapshots: HashSet<u32>,
+    /// Number of times that Python has set the rules, the block, or prices of the transaction.
+    pub environments: u32,
+    /// Number of the last state tree.
+    pub trees: u32,
     /// Hashes of the codes that records have had.
     sent: HashSet<B256>,
     /// What the transaction has accessed that was kept last.
@@ -163,6 +168,9 @@ impl Default for Session {
             history: Vec::new(),
             snapshots: HashMap::default(),
             last_snapshot: 0,
+            sent_snapshots: HashSet::default(),
+            environments: 0,
+            trees: 0,
             sent: HashSet::default(),
             accessed: Vec::new(),
         }
@@ -184,6 +192,7 @@ impl Session {
         self.positions = 0;
         self.history.clear();
         self.snapshots.clear();
+        self.sent_snapshots.clear();
         self.sent.clear();
         let chain = &mut self.evm.ctx.chain;
         chain.jumps = Default::default();
@@ -216,6 +225,7 @@ impl Session {
     }
 
     pub fn set_rules(&mut self, input: &[u8]) -> u32 {
+        self.environments += 1;
         let mut read = Reader(input);
         let fork = read.data();
         let rules: protocol::Rules = read.get();
@@ -248,6 +258,7 @@ impl Session {
 
     pub fn set_block(&mut self, input: &[u8]) -> u32 {
         let given: protocol::BlockValues = Reader(input).get();
+        self.environments += 1;
         let ctx = &mut self.evm.ctx;
         ctx.journaled_state.database.forget_hashes();
         let block = &mut ctx.block;
@@ -304,7 +315,7 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
-        let next = self.next_heat();
+        let (next, pauses) = (self.next_heat(), self.pauses_gas());
         let chain = &mut self.evm.ctx.chain;
         *chain = Control {
             steps_after: steps,
@@ -314,7 +325,7 @@ impl Session {
             keeps_logs: mode & mode::CALL != 0,
             record: (mode & mode::RECORD != 0).then(|| Box::new(Record::new(detail(mode), self.record_size as usize))),
             jumps: mem::take(&mut chain.jumps),
-            pauses: mode & mode::PAUSES_GAS != 0,
+            pauses,
             ..Control::default()
         };
         chain.accesses.watch(mode);
@@ -693,7 +704,7 @@ impl Session {
                 return Ok(exit);
             }
             let seen = if is_answered && !is_kernels { Ok(ended) } else { self.border_after(ended, depth, output) };
-            let seen = seen.and_then(|ended| self.end_met(ended, depth, output));
+            let seen = seen.and_then(|ended| self.intercept_end(ended, depth, output));
             match seen.and_then(|ended| self.native_after(ended, depth, output)) {
                 Ok(result) => ended = result,
                 Err(exit) => return Ok(exit),
@@ -893,7 +904,7 @@ impl Session {
         };
         if running.mode & mode::CALL != 0 {
             self.take_logs();
-            self.borders.at_once &= self.is_met(&last);
+            self.borders.at_once &= self.meets_expectations(&last);
             self.finish_call(&last, &data);
             return Ok(Exit::DONE);
         }

@@ -85,13 +85,14 @@ macro_rules! flags {
     };
 }
 
-/// Fixed parts of messages, whose fields follow each other.
+/// Values whose fields follow each other in messages.
 macro_rules! layouts {
-    ($($name:ident { $($field:ident: $type:ty),* $(,)? })*) => { $(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => { $(
+        $(#[$doc])*
         #[allow(dead_code)]
-        #[derive(Clone)]
+        #[derive(Clone, Debug, Default, PartialEq)]
         #[repr(C)]
-        pub struct $name { $(pub $field: $type),* }
+        pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
         impl Field for $name {
             fn read(read: &mut Reader<'_>) -> Self {
                 Self { $($field: Field::read(read)),* }

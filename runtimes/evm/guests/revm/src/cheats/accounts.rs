@@ -1,14 +1,14 @@
-//! Cheatcodes on accounts and the block, assumptions, and assertions that hold. What is wrong, Python words.
+//! Cheatcodes on accounts, the block and the whole state, assumptions, and assertions that hold. What is wrong, Python words.
 
 use super::abi::{Value, Words, decode};
 use super::codes::{Code, Done, Executed, by_selector};
-use super::machine::{CHEATCODES, REJECTED, Requested};
-use crate::protocol::Exit;
+use super::machine::{CHEATCODES, REJECTED};
+use crate::protocol::{Exit, mode};
 use crate::session::{Session, bytecode};
 use revm::primitives::{Address, HashMap, U256};
 use std::sync::OnceLock;
 
-const SIGNATURES: [&str; 12] = [
+const SIGNATURES: [&str; 18] = [
     "assume(bool)",
     "deal(address,uint256)",
     "etch(address,bytes)",
@@ -16,9 +16,15 @@ const SIGNATURES: [&str; 12] = [
     "getBlockTimestamp()",
     "getNonce(address)",
     "load(address,bytes32)",
+    "revertTo(uint256)",
+    "revertToAndDelete(uint256)",
+    "revertToState(uint256)",
+    "revertToStateAndDelete(uint256)",
     "roll(uint256)",
     "setNonce(address,uint64)",
     "setNonceUnsafe(address,uint64)",
+    "snapshot()",
+    "snapshotState()",
     "store(address,bytes32,bytes32)",
     "warp(uint256)",
 ];
@@ -80,8 +86,13 @@ fn holds(name: &str, types: &[&str], values: &[Value]) -> bool {
 
 impl Session {
     /// Execute a cheatcode on an account or the block. Fails if a value is missing; it may then be repeated.
-    pub fn execute_on_account(&mut self, call: &Requested, output: &mut Vec<u8>) -> Result<Executed, Exit> {
-        let Some((code, values)) = parse(&call.data) else { return Ok(Executed::Unknown) };
+    pub fn execute_on_account(
+        &mut self,
+        data: &[u8],
+        depth: u32,
+        output: &mut Vec<u8>,
+    ) -> Result<Executed, Exit> {
+        let Some((code, values)) = parse(data) else { return Ok(Executed::Unknown) };
         let done = |output: Vec<u8>| Ok(Executed::Done(Done { output, origin: None, needs_code: None }));
         if let Some(name) = code.name.strip_prefix("assert") {
             return if holds(name, code.types, &values) { done(Vec::new()) } else { Ok(Executed::Unknown) };
@@ -93,6 +104,26 @@ impl Session {
             "assume" => return done(if word(0).is_zero() { REJECTED.to_vec() } else { Vec::new() }),
             "getBlockNumber" => return done(Words::default().word(number).0),
             "getBlockTimestamp" => return done(Words::default().word(timestamp).0),
+            "snapshot" | "snapshotState" => {
+                if self.running.mode & mode::HAS_KERNEL != 0 {
+                    return Ok(Executed::Unknown);
+                }
+                let copy = self.take_snapshot();
+                return done(Words::default().word(U256::from(self.cheats.add_snapshot(copy))).0);
+            }
+            name if name.starts_with("revertTo") => {
+                let number = values[0].number().unwrap_or(u64::MAX);
+                let copy = self.cheats.copy_of(number);
+                if let Some(copy) = copy
+                    && !self.revert_to(copy, output)?
+                {
+                    return Ok(Executed::Unknown);
+                }
+                if name.ends_with("AndDelete") {
+                    self.cheats.delete_snapshot(number);
+                }
+                return done(Words::default().number(copy.is_some() as usize).0);
+            }
             "roll" => self.set_time(word(0), timestamp),
             "warp" => self.set_time(number, word(0)),
             _ => {
@@ -103,7 +134,7 @@ impl Session {
                     return Ok(Executed::Unknown);
                 }
                 self.load(account, output)?;
-                return self.execute_on_held(code, account, &values, call.depth, output);
+                return self.execute_on_held(code, account, &values, depth, output);
             }
         }
         done(Vec::new())
@@ -128,7 +159,11 @@ impl Session {
                 self.set_balance(account, word(1));
                 self.cheats.note_deal(account, false, word(1), depth);
             }
-            "etch" => inner.set_code(account, bytecode(values[1].data().cloned().unwrap_or_default(), delegates)),
+            "etch" => {
+                let code = values[1].data().cloned().unwrap_or_default();
+                self.cheats.stored += code.len() as u64;
+                inner.set_code(account, bytecode(code, delegates));
+            }
             "getNonce" => result = Words::default().word(U256::from(nonce)).0,
             "load" => match inner.sload(database, account, word(1), false) {
                 Ok(found) => result = Words::default().word(found.data).0,

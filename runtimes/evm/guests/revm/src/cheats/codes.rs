@@ -3,12 +3,12 @@
 use super::abi::{Value, Words, decode, split};
 use super::machine::{ALL_CHECKS, reason};
 use super::state::*;
-use crate::protocol::failure;
+use crate::protocol::{CHEATCODES, failure};
 use revm::primitives::{Address, Bytes, HashMap, U256, keccak256};
 use std::sync::OnceLock;
 
 /// The caller of a cheatcode, and the transaction. The account that it names was loaded (`account_of`).
-pub struct Facts {
+pub struct Context {
     pub caller: Address,
     pub origin: Address,
     pub depth: u32,
@@ -41,78 +41,6 @@ pub struct Code {
     pub types: &'static [&'static str],
 }
 
-const SIGNATURES: [&str; 62] = [
-    "prank(address)",
-    "prank(address,address)",
-    "prank(address,bool)",
-    "prank(address,address,bool)",
-    "startPrank(address)",
-    "startPrank(address,address)",
-    "startPrank(address,bool)",
-    "startPrank(address,address,bool)",
-    "stopPrank()",
-    "readCallers()",
-    "expectRevert()",
-    "expectRevert(bytes4)",
-    "expectRevert(bytes)",
-    "expectRevert(address)",
-    "expectRevert(bytes4,address)",
-    "expectRevert(bytes,address)",
-    "expectRevert(uint64)",
-    "expectRevert(bytes4,uint64)",
-    "expectRevert(bytes,uint64)",
-    "expectRevert(address,uint64)",
-    "expectRevert(bytes4,address,uint64)",
-    "expectRevert(bytes,address,uint64)",
-    "expectPartialRevert(bytes4)",
-    "expectPartialRevert(bytes4,address)",
-    "_expectCheatcodeRevert()",
-    "_expectCheatcodeRevert(bytes4)",
-    "_expectCheatcodeRevert(bytes)",
-    "expectEmit()",
-    "expectEmit(address)",
-    "expectEmit(uint64)",
-    "expectEmit(address,uint64)",
-    "expectEmit(bool,bool,bool,bool)",
-    "expectEmit(bool,bool,bool,bool,address)",
-    "expectEmit(bool,bool,bool,bool,uint64)",
-    "expectEmit(bool,bool,bool,bool,address,uint64)",
-    "expectEmitAnonymous()",
-    "expectEmitAnonymous(address)",
-    "expectEmitAnonymous(bool,bool,bool,bool,bool)",
-    "expectEmitAnonymous(bool,bool,bool,bool,bool,address)",
-    "expectCall(address,bytes)",
-    "expectCall(address,bytes,uint64)",
-    "expectCall(address,uint256,bytes)",
-    "expectCall(address,uint256,bytes,uint64)",
-    "expectCall(address,uint256,uint64,bytes)",
-    "expectCall(address,uint256,uint64,bytes,uint64)",
-    "expectCallMinGas(address,uint256,uint64,bytes)",
-    "expectCallMinGas(address,uint256,uint64,bytes,uint64)",
-    "expectDelegateCall(address,bytes)",
-    "expectCreate(bytes,address)",
-    "expectCreate2(bytes,address)",
-    "mockCall(address,bytes,bytes)",
-    "mockCall(address,bytes4,bytes)",
-    "mockCall(address,uint256,bytes,bytes)",
-    "mockCall(address,uint256,bytes4,bytes)",
-    "mockCall(address,bytes,bytes,bool)",
-    "mockCalls(address,bytes,bytes[])",
-    "mockCalls(address,uint256,bytes,bytes[])",
-    "mockCallRevert(address,bytes,bytes)",
-    "mockCallRevert(address,bytes4,bytes)",
-    "mockCallRevert(address,uint256,bytes,bytes)",
-    "mockCallRevert(address,uint256,bytes4,bytes)",
-    "mockFunction(address,address,bytes)",
-];
-const MORE: [&str; 6] = [
-    "clearMockedCalls()",
-    "recordLogs()",
-    "getRecordedLogs()",
-    "assumeNoRevert()",
-    "assumeNoRevert((address,bool,bytes))",
-    "assumeNoRevert((address,bool,bytes)[])",
-];
 /// Gas that a call with a value gets.
 const STIPEND: u64 = 2300;
 
@@ -130,7 +58,7 @@ pub fn by_selector(signatures: &[&'static str]) -> HashMap<[u8; 4], Code> {
 pub fn parse(data: &[u8]) -> Option<(Code, Vec<Value>)> {
     static CODES: OnceLock<HashMap<[u8; 4], Code>> = OnceLock::new();
     let (selector, values) = data.split_first_chunk::<4>()?;
-    let code = *CODES.get_or_init(|| by_selector(&[&SIGNATURES[..], &MORE[..]].concat())).get(selector)?;
+    let code = *CODES.get_or_init(|| by_selector(&CHEATCODES)).get(selector)?;
     Some((code, decode(code.types, values)?))
 }
 
@@ -145,17 +73,17 @@ fn done(output: Vec<u8>) -> Executed {
 }
 
 impl Cheats {
-    pub fn execute(&mut self, code: Code, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+    pub fn execute(&mut self, code: Code, arguments: Arguments<'_>, context: &Context) -> Executed {
         match code.name {
-            "prank" | "startPrank" => self.prank(code.name == "prank", arguments, facts),
+            "prank" | "startPrank" => self.prank(code.name == "prank", arguments, context),
             "stopPrank" => {
-                let prank = self.pranks.remove(&facts.depth);
+                let prank = self.pranks.remove(&context.depth);
                 let origin = prank.and_then(|prank| prank.origin.map(|_| prank.old_origin));
                 Executed::Done(Done { output: Vec::new(), origin, needs_code: None })
             }
-            "readCallers" => self.read_callers(facts),
+            "readCallers" => self.read_callers(context),
             "expectEmit" | "expectEmitAnonymous" => {
-                self.expect_emit(code.name == "expectEmitAnonymous", arguments, facts)
+                self.expect_emit(code.name == "expectEmitAnonymous", arguments, context)
             }
             "expectCall" | "expectCallMinGas" | "expectDelegateCall" => self.expect_call(code, arguments),
             "expectCreate" | "expectCreate2" => {
@@ -173,9 +101,17 @@ impl Cheats {
                 }
                 _ => Executed::Unknown,
             },
-            "mockCall" | "mockCalls" | "mockCallRevert" => self.mock(code, arguments, facts),
+            "mockCall" | "mockCalls" | "mockCallRevert" => self.mock(code, arguments, context),
             "clearMockedCalls" => {
                 self.mocks.clear();
+                done(Vec::new())
+            }
+            "deleteStateSnapshot" | "deleteSnapshot" => {
+                let number = arguments[0].number().unwrap_or(u64::MAX);
+                done(Words::default().number(self.delete_snapshot(number) as usize).0)
+            }
+            "deleteStateSnapshots" | "deleteSnapshots" => {
+                self.snapshots.clear();
                 done(Vec::new())
             }
             "recordLogs" => {
@@ -186,29 +122,33 @@ impl Cheats {
                 let logs = self.logs.replace(Vec::new()); // as in forge, the recording begins if there is none
                 done(encoded(&logs.unwrap_or_default()))
             }
-            "assumeNoRevert" => self.assume_no_revert(arguments, facts),
-            _ => self.expect_revert(code.name, arguments, facts),
+            "pauseGasMetering" | "resumeGasMetering" | "resetGasMetering" => {
+                self.pauses_gas = code.name == "pauseGasMetering";
+                done(Vec::new())
+            }
+            "assumeNoRevert" => self.assume_no_revert(arguments, context),
+            _ => self.expect_revert(code.name, arguments, context),
         }
     }
 
-    fn prank(&mut self, once: bool, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+    fn prank(&mut self, once: bool, arguments: Arguments<'_>, context: &Context) -> Executed {
         let mut addresses = arguments.iter().filter_map(Value::address);
         let delegates = arguments.iter().any(|value| value.word() == Some(U256::ONE));
         let (sender, origin) = (addresses.next().expect("a sender"), addresses.next());
         if delegates {
-            match facts.has_code {
+            match context.has_code {
                 None => return Executed::Unknown,
                 Some(false) => return Executed::Failed(reason(failure::NO_CODE)),
                 Some(true) => {}
             }
         }
         let prank = Prank { sender, origin, once, delegates, ..Prank::default() };
-        self.begin_prank(prank, facts)
+        self.begin_prank(prank, context)
     }
 
     /// Begin a prank or a broadcast for calls of the caller.
-    pub fn begin_prank(&mut self, prank: Prank, facts: &Facts) -> Executed {
-        if let Some(ongoing) = self.prank_at(facts.depth) {
+    pub fn begin_prank(&mut self, prank: Prank, context: &Context) -> Executed {
+        if let Some(ongoing) = self.prank_at(context.depth) {
             match (ongoing.broadcasts, prank.broadcasts) {
                 (true, true) => return Executed::Failed(reason(failure::SECOND_BROADCAST)),
                 (true, false) => return Executed::Failed(reason(failure::BROADCASTS)),
@@ -222,41 +162,41 @@ impl Cheats {
                 return Executed::Failed(reason(failure::OTHER_PRANK));
             }
         }
-        let Facts { caller, origin: old_origin, depth, .. } = *facts;
+        let Context { caller, origin: old_origin, depth, .. } = *context;
         self.pranks.insert(depth, Prank { caller, old_origin, depth, ..prank });
         done(Vec::new())
     }
 
     /// Write the mode of the next call by the caller, its sender and its origin.
-    fn read_callers(&self, facts: &Facts) -> Executed {
-        let (mode, sender, origin) = match self.prank_at(facts.depth) {
-            None => (0, facts.origin, facts.origin),
+    fn read_callers(&self, context: &Context) -> Executed {
+        let (mode, sender, origin) = match self.prank_at(context.depth) {
+            None => (0, context.origin, context.origin),
             Some(prank) => {
                 let mode = if prank.broadcasts { 1 } else { 3 } + !prank.once as usize;
-                (mode, prank.sender, prank.origin.unwrap_or(facts.origin))
+                (mode, prank.sender, prank.origin.unwrap_or(context.origin))
             }
         };
         done(Words::default().number(mode).address(sender).address(origin).0)
     }
 
-    fn expect_revert(&mut self, name: &str, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+    fn expect_revert(&mut self, name: &str, arguments: Arguments<'_>, context: &Context) -> Executed {
         if self.revert.is_some() {
             return Executed::Failed(reason(failure::SECOND_REVERT));
         }
         self.revert = Some(ExpectedRevert {
-            depth: facts.depth,
+            depth: context.depth,
             reason: arguments.iter().find_map(Value::data).cloned(),
             is_partial: name == "expectPartialRevert",
             reverter: arguments.iter().find_map(Value::address),
             count: arguments.iter().find_map(Value::number).unwrap_or(1),
             of_cheatcode: name == "_expectCheatcodeRevert",
-            deepest: facts.depth,
+            max_depth: context.depth,
             ..ExpectedRevert::default()
         });
         done(Vec::new())
     }
 
-    fn expect_emit(&mut self, is_anonymous: bool, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+    fn expect_emit(&mut self, is_anonymous: bool, arguments: Arguments<'_>, context: &Context) -> Executed {
         let emitter = arguments.iter().find_map(Value::address);
         let words: Vec<u64> = arguments.iter().filter_map(Value::number).collect();
         let given = if is_anonymous { 5 } else { 4 };
@@ -269,7 +209,7 @@ impl Cheats {
             count = words.get(given).copied().unwrap_or(1);
         }
         let expected =
-            ExpectedEmit { depth: facts.depth, checks, emitter, is_anonymous, count, ..ExpectedEmit::default() };
+            ExpectedEmit { depth: context.depth, checks, emitter, is_anonymous, count, ..ExpectedEmit::default() };
         let at = self.emits.iter().position(|known| known.is_found).unwrap_or(self.emits.len());
         self.emits.insert(at, expected);
         done(Vec::new())
@@ -304,12 +244,12 @@ impl Cheats {
             min_gas: limit.filter(|_| is_minimum),
             count: count.unwrap_or(1),
             is_exact: count.is_some(),
-            seen: 0,
+            actual_count: 0,
         });
         done(Vec::new())
     }
 
-    fn mock(&mut self, code: Code, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+    fn mock(&mut self, code: Code, arguments: Arguments<'_>, context: &Context) -> Executed {
         let Some(callee) = arguments[0].address() else { return Executed::Unknown };
         let mut rest = &arguments[1..];
         let value = rest[0].word();
@@ -325,11 +265,11 @@ impl Cheats {
         let mocks = self.mocks.entry(callee).or_default();
         mocks.retain(|known| (&known.data, known.value) != (&data, value));
         mocks.push(Mock { data, value, answers, reverts: code.name == "mockCallRevert" });
-        let needs_code = (with_code && facts.has_code == Some(false)).then_some(callee);
+        let needs_code = (with_code && context.has_code == Some(false)).then_some(callee);
         Executed::Done(Done { output: Vec::new(), origin: None, needs_code })
     }
 
-    fn assume_no_revert(&mut self, arguments: Arguments<'_>, facts: &Facts) -> Executed {
+    fn assume_no_revert(&mut self, arguments: Arguments<'_>, context: &Context) -> Executed {
         if self.assumed.is_some() {
             return Executed::Failed(reason(failure::SECOND_ASSUMPTION));
         }
@@ -346,7 +286,7 @@ impl Cheats {
             given => given,
         };
         let Some(reasons) = given.iter().map(acceptable).collect() else { return Executed::Unknown };
-        self.assumed = Some(Assumed { depth: facts.depth, reasons, reverted_by: None });
+        self.assumed = Some(Assumed { depth: context.depth, reasons, reverted_by: None });
         done(Vec::new())
     }
 }

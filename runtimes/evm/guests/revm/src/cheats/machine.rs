@@ -3,7 +3,7 @@
 //! call; then pranks end, reverts are checked, then logs.
 
 use super::state::*;
-use crate::protocol::{call_scheme, failure};
+use crate::protocol::{CallRequest, call_scheme, failure};
 use revm::primitives::{Address, B256, Bytes, U256, address};
 
 pub const CHEATCODES: Address = address!("7109709ecfa91a80626ff3989d68f67f5b1dd12d");
@@ -20,43 +20,9 @@ pub const ALL_CHECKS: u32 = 0b11111;
 const DATA_CHECK: u32 = 4;
 pub const ALL_DEPTHS: u32 = u32::MAX;
 
-/// A requested call or creation; `gas` is the callee's limit. In a delegate call `caller` is the frame's contract, and
-/// `sender` what the callee sees.
-pub struct Requested {
-    pub kind: u32,
-    pub caller: Address,
-    pub sender: Address,
-    pub target: Address,
-    pub receiver: Address,
-    pub value: U256,
-    pub data: Bytes,
-    pub gas: u64,
-    pub is_static: bool,
-    pub depth: u32,
-}
-
-/// A call, or creation, that has not ended; `sender` makes it.
-pub struct Open {
-    pub kind: u32,
-    pub sender: Address,
-    pub receiver: Address,
-    pub is_static: bool,
-    pub depth: u32,
-}
-
-fn is_creation(kind: u32) -> bool {
-    matches!(kind, call_scheme::CREATE | call_scheme::CREATE2)
-}
-
-impl Open {
+impl CallRequest {
     pub fn creates(&self) -> bool {
-        is_creation(self.kind)
-    }
-}
-
-impl Requested {
-    fn creates(&self) -> bool {
-        is_creation(self.kind)
+        matches!(self.kind, call_scheme::CREATE | call_scheme::CREATE2)
     }
 
     /// The value that mocks and expectations compare: none for a delegate call.
@@ -146,7 +112,7 @@ fn check_reason(
 impl ExpectedRevert {
     /// Compare the end of a call with what is expected.
     fn check(&self, ended: &Ended) -> std::result::Result<(), Reason> {
-        if !self.of_cheatcode && self.deepest <= self.depth {
+        if !self.of_cheatcode && self.max_depth <= self.depth {
             return Err(reason(failure::REVERT_DEPTH));
         }
         if self.count == 0 {
@@ -173,7 +139,7 @@ impl ExpectedRevert {
 }
 
 impl ExpectedEmit {
-    fn meets(&self, log: &Emitted) -> bool {
+    fn matches(&self, log: &Emitted) -> bool {
         let wanted = self.log.as_ref().expect("it is defined");
         let is_checked = |bit: usize| self.checks >> bit & 1 != 0;
         let mut topics = wanted.topics.iter().zip(&log.topics).enumerate();
@@ -182,35 +148,35 @@ impl ExpectedEmit {
             && (!is_checked(DATA_CHECK as usize) || wanted.data == log.data)
     }
 
-    fn meet(&mut self, log: Emitted) {
-        if !self.meets(&log) {
+    fn compare(&mut self, log: Emitted) {
+        if !self.matches(&log) {
             self.other = Some(log);
             return;
         }
-        match self.seen.iter_mut().find(|(emitter, _)| *emitter == log.emitter) {
+        match self.counts.iter_mut().find(|(emitter, _)| *emitter == log.emitter) {
             Some((_, count)) => *count += 1,
-            None => self.seen.push((log.emitter, 1)),
+            None => self.counts.push((log.emitter, 1)),
         }
         if self.emitter.is_some_and(|emitter| emitter != log.emitter) {
             self.other = Some(log);
             return;
         }
-        let seen = if self.emitter.is_some() { self.count_of_emitter() } else { self.seen[0].1 };
-        self.is_found = seen >= self.count;
+        let count = if self.emitter.is_some() { self.count_of_emitter() } else { self.counts[0].1 };
+        self.is_found = count >= self.count;
     }
 
     fn count_of_emitter(&self) -> u64 {
-        self.seen.iter().find(|(emitter, _)| Some(*emitter) == self.emitter).map_or(0, |(_, count)| *count)
+        self.counts.iter().find(|(emitter, _)| Some(*emitter) == self.emitter).map_or(0, |(_, count)| *count)
     }
 
     fn count_of_all(&self) -> u64 {
-        if self.emitter.is_some() { self.count_of_emitter() } else { self.seen.iter().map(|(_, count)| count).sum() }
+        if self.emitter.is_some() { self.count_of_emitter() } else { self.counts.iter().map(|(_, count)| count).sum() }
     }
 }
 
 impl Cheats {
-    /// True if calls at all depths meet something.
-    fn sees_all(&self) -> bool {
+    /// True if calls at all depths are intercepted.
+    fn intercepts_all(&self) -> bool {
         self.assumed.is_some()
             || !(self.emits.is_empty()
                 && self.calls.is_empty()
@@ -220,9 +186,9 @@ impl Cheats {
             || self.logs.is_some()
     }
 
-    /// The largest depth of frames whose calls meet something; 0 for none.
-    pub fn seen_depth(&self) -> u32 {
-        if self.sees_all() {
+    /// The largest depth of frames whose calls are intercepted; 0 for none.
+    pub fn call_depth(&self) -> u32 {
+        if self.intercepts_all() {
             return ALL_DEPTHS;
         }
         let revert = self.revert.as_ref().map_or(0, |revert| {
@@ -232,7 +198,7 @@ impl Cheats {
         self.pranks.values().map(pranked).fold(revert, u32::max)
     }
 
-    /// True if the end of the test's call meets something, beside recordings and mocks.
+    /// True if the end of the test's call is checked.
     pub fn has_expectations(&self) -> bool {
         self.revert.is_some()
             || self.assumed.is_some()
@@ -240,32 +206,53 @@ impl Cheats {
             || !(self.emits.is_empty() && self.calls.is_empty() && self.creates.is_empty())
     }
 
+    /// Note a snapshot, by the number of its copy; return the number that the test has for it.
+    pub fn add_snapshot(&mut self, copy: u32) -> u64 {
+        let number = self.next_snapshot;
+        self.next_snapshot += 1;
+        self.snapshots.push((number, copy));
+        number
+    }
+
+    /// Return the copy of a snapshot.
+    pub fn copy_of(&self, number: u64) -> Option<u32> {
+        let at = self.snapshots.binary_search_by_key(&number, |(known, _)| *known).ok()?;
+        Some(self.snapshots[at].1)
+    }
+
+    /// Delete a snapshot; return whether there was one.
+    pub fn delete_snapshot(&mut self, number: u64) -> bool {
+        let count = self.snapshots.len();
+        self.snapshots.retain(|(known, _)| *known != number);
+        self.snapshots.len() < count
+    }
+
     // --- calls ----------------------------------------------------------------------------------------------------
 
     /// Decide on a call. The sender that it names was loaded by `sender_of`.
-    pub fn call_begins(&mut self, request: &Requested) -> Decision {
+    pub fn call_begins(&mut self, request: &CallRequest, data: &Bytes) -> Decision {
         if let Some(revert) = &mut self.revert {
-            revert.deepest = revert.deepest.max(request.depth + 1);
+            revert.max_depth = revert.max_depth.max(request.depth + 1);
         }
         self.unmet = None;
         let mut decision = Decision::default();
         if !request.creates() {
-            self.count_call(request);
+            self.count_call(request, data);
         }
         self.apply_prank(request, &mut decision);
-        decision.answer = self.mocked(request);
-        decision.code = self.mocked_function(request);
+        decision.answer = self.mocked(request, data);
+        decision.code = self.mocked_function(request, data);
         decision
     }
 
-    fn count_call(&mut self, request: &Requested) {
+    fn count_call(&mut self, request: &CallRequest, data: &Bytes) {
         for expected in self.calls.get_mut(&request.target).into_iter().flatten() {
-            let is_met = request.data.starts_with(&expected.data)
+            let is_met = data.starts_with(&expected.data)
                 && expected.value.is_none_or(|value| Some(value) == request.transfer())
                 && expected.gas.is_none_or(|gas| gas == request.gas)
                 && expected.min_gas.is_none_or(|gas| gas <= request.gas)
                 && (!expected.delegates || request.kind == call_scheme::DELEGATECALL);
-            expected.seen += is_met as u64;
+            expected.actual_count += is_met as u64;
         }
     }
 
@@ -275,7 +262,7 @@ impl Cheats {
     }
 
     /// Return the sender that a prank would give a call.
-    pub fn sender_of(&self, request: &Requested) -> Option<Address> {
+    pub fn sender_of(&self, request: &CallRequest) -> Option<Address> {
         let prank = self.prank_at(request.depth)?;
         let is_here = request.depth == prank.depth;
         if request.kind == call_scheme::DELEGATECALL {
@@ -286,7 +273,7 @@ impl Cheats {
 
     /// Apply a prank. As in forge, a delegate call does not use it up, and one that is first used below its depth is also
     /// kept there.
-    fn apply_prank(&mut self, request: &Requested, decision: &mut Decision) {
+    fn apply_prank(&mut self, request: &CallRequest, decision: &mut Decision) {
         let Some(prank) = self.prank_at(request.depth).cloned() else { return };
         let is_here = request.depth == prank.depth;
         decision.sender = self.sender_of(request);
@@ -304,7 +291,7 @@ impl Cheats {
 
     /// End a prank for one call; return the origin that contracts see from now on. As in forge, a creation that ends one
     /// ends all of them.
-    fn end_prank(&mut self, request: &Open) -> Option<Address> {
+    fn end_prank(&mut self, request: &CallRequest) -> Option<Address> {
         let prank = self.pranks.get(&request.depth).filter(|prank| prank.depth == request.depth)?;
         let (origin, once) = (prank.origin.map(|_| prank.old_origin), prank.once);
         if once && request.creates() {
@@ -316,15 +303,15 @@ impl Cheats {
     }
 
     /// Return the mock of a call: the one with its calldata and value, else that with the longest calldata.
-    pub fn mocked(&self, request: &Requested) -> Option<Answer> {
+    pub fn mocked(&self, request: &CallRequest, data: &Bytes) -> Option<Answer> {
         if request.creates() {
             return None;
         }
         let value = request.transfer();
-        let is_exact = |mock: &Mock| mock.data == request.data && mock.value == value;
+        let is_exact = |mock: &Mock| mock.data == *data && mock.value == value;
         let fits = |(_, mock): &(usize, &Mock)| {
             let has_value = mock.value.is_none_or(|wanted| Some(wanted) == value);
-            request.data.starts_with(&mock.data) && has_value
+            data.starts_with(&mock.data) && has_value
         };
         let rank = |(_, mock): &(usize, &Mock)| (is_exact(mock), mock.data.len(), mock.value.is_some());
         let (number, mock) = self.mocks.get(&request.target)?.iter().enumerate().filter(fits).max_by_key(rank)?;
@@ -342,13 +329,13 @@ impl Cheats {
     }
 
     /// Return the contract that runs instead: matched by the whole calldata, then by the selector.
-    pub fn mocked_function(&self, request: &Requested) -> Option<Address> {
+    pub fn mocked_function(&self, request: &CallRequest, data: &Bytes) -> Option<Address> {
         if request.creates() {
             return None;
         }
         let functions = self.functions.get(&request.target)?;
-        let selector = &request.data[..request.data.len().min(4)];
-        functions.get(&request.data).or_else(|| functions.get(selector)).copied()
+        let selector = &data[..data.len().min(4)];
+        functions.get(data).or_else(|| functions.get(selector)).copied()
     }
 
     /// Note a created contract with its code.
@@ -362,7 +349,7 @@ impl Cheats {
     }
 
     /// Return what the caller gets, and the origin that contracts see from now on.
-    pub fn call_ends(&mut self, request: &Open, ended: &Ended) -> (Result, Option<Address>) {
+    pub fn call_ends(&mut self, request: &CallRequest, ended: &Ended) -> (Result, Option<Address>) {
         if ended.success
             && let Some(failure) = self.failure.take()
         {
@@ -423,9 +410,9 @@ impl Cheats {
     }
 
     fn caught(&mut self, mut expected: ExpectedRevert) {
-        expected.seen += 1;
+        expected.actual_count += 1;
         self.has_caught = true;
-        self.revert = (expected.seen < expected.count).then_some(expected);
+        self.revert = (expected.actual_count < expected.count).then_some(expected);
     }
 
     /// Take the last end as the expected revert: its reason has the same text.
@@ -448,17 +435,17 @@ impl Cheats {
         }
     }
 
-    /// Return what the caller of a cheatcode gets; `had` is whether a revert was expected before it.
-    pub fn cheatcode_ends(&mut self, depth: u32, had: bool, ended: &Ended) -> Result {
+    /// Return what the caller of a cheatcode gets; `expects_revert` is true if a revert was expected before it.
+    pub fn cheatcode_ends(&mut self, depth: u32, expects_revert: bool, ended: &Ended) -> Result {
         if !ended.success {
             self.note_reverter(CHEATCODES);
         }
         let waits = |expected: &ExpectedRevert| expected.of_cheatcode && depth <= expected.depth;
-        if had && self.revert.as_ref().is_some_and(waits) { self.check_revert(ended) } else { Result::Same }
+        if expects_revert && self.revert.as_ref().is_some_and(waits) { self.check_revert(ended) } else { Result::Same }
     }
 
-    /// Keep balances and nonces that a failed call has set, also if it was expected to: forge reverts them with the whole test. After a successful
-    /// call they belong to its caller, whose failure would be the next to revert them.
+    /// Keep balances and nonces that a failed call has set, also if it was expected to: forge reverts them with the whole
+    /// test. After a successful call they belong to its caller, whose failure would be the next to revert them.
     pub fn deals_after(&mut self, depth: u32, success: bool) -> Vec<Deal> {
         let mut again = Vec::new();
         for deal in self.deals.values_mut().filter(|deal| deal.depth > depth) {
@@ -509,7 +496,7 @@ impl Cheats {
                 && !expected.is_found
                 && expected.log.is_some()
                 && expected.emitter.is_none_or(|emitter| emitter == log.emitter)
-                && expected.meets(&log)
+                && expected.matches(&log)
         };
         if emits.iter().any(is_excluded) {
             self.failure = Some(reason(failure::EMITTED));
@@ -535,7 +522,7 @@ impl Cheats {
             }
             return;
         }
-        expected.meet(log);
+        expected.compare(log);
         let expected = emits.remove(at).expect("it is there");
         if expected.is_found { emits.push_back(expected) } else { emits.push_front(expected) }
     }
@@ -546,7 +533,8 @@ impl Cheats {
             return None;
         }
         if let Some(missing) = self.emits.iter().find(|expected| !expected.is_found && expected.count > 0) {
-            let numbers = vec![missing.checks as u64, missing.is_anonymous as u64];
+            let is_match = missing.log.is_some() && missing.other.as_ref().is_some_and(|log| missing.matches(log));
+            let numbers = vec![missing.checks as u64, missing.is_anonymous as u64, is_match as u64];
             let logs = missing.log.iter().chain(&missing.other).cloned().collect();
             let addresses = vec![missing.emitter];
             return Some(Reason { numbers, logs, addresses, ..reason(failure::NOT_EMITTED) });
@@ -573,7 +561,7 @@ impl Cheats {
         }
         if let Some(expected) = self.revert.as_mut().filter(|expected| !expected.of_cheatcode) {
             if self.is_internal {
-                expected.deepest = expected.deepest.max(expected.depth + 1);
+                expected.max_depth = expected.max_depth.max(expected.depth + 1);
             }
             let checked = self.check_revert(ended);
             self.revert = None;
@@ -592,12 +580,12 @@ impl Cheats {
     /// Return the failure of a test at whose end an expectation is not met: calls, then logs, then creations.
     fn unmet_expectation(&mut self) -> Option<Reason> {
         let unmet = |expected: &ExpectedCall| {
-            expected.seen < expected.count || (expected.seen > expected.count && expected.is_exact)
+            expected.actual_count < expected.count || (expected.actual_count > expected.count && expected.is_exact)
         };
         let all = self.calls.iter().flat_map(|(callee, calls)| calls.iter().map(move |call| (callee, call)));
         if let Some((callee, call)) = all.into_iter().find(|(_, call)| unmet(call)) {
             let number = |number: Option<u64>| [number.is_some() as u64, number.unwrap_or_default()];
-            let mut numbers = vec![call.count, call.seen, call.delegates as u64];
+            let mut numbers = vec![call.count, call.actual_count, call.delegates as u64];
             numbers.extend(number(call.gas));
             numbers.extend(number(call.min_gas));
             let value = call.value.map(|value| Bytes::copy_from_slice(&value.to_be_bytes::<32>()));

@@ -1,19 +1,13 @@
 //! What Python asks the cheatcodes of a session: it stores what they have set, and executes those calls itself whose
 //! frames do not run here, such as calls of actors.
 
-use super::codes::{self, Executed, Facts};
-use super::machine::{Decision, Ended, Open, Requested, Result as Outcome};
+use super::codes::{self, Context, Executed};
+use super::machine::{Decision, Ended, Result as Outcome};
 use super::state::*;
-use crate::protocol::{BlockTime, CallOutcome, CheatCall, CheatFacts, CheatStatus, cheat_request, cheat_result};
+use crate::protocol::{BlockTime, CallOutcome, CallRequest, CheatContext, CheatStatus, cheat_request, cheat_result};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
 use revm::primitives::{Address, B256, Bytes};
-
-fn read_request(read: &mut Reader<'_>) -> Requested {
-    let CheatCall { depth, kind, is_static, gas, caller, sender, target, receiver, value, size } = read.get();
-    let data = Bytes::copy_from_slice(read.bytes(size));
-    Requested { kind, caller, sender, target, receiver, value, data, gas, is_static, depth }
-}
 
 fn read_ended(read: &mut Reader<'_>) -> Ended {
     let CallOutcome { success, size, reason_size } = read.get();
@@ -58,9 +52,9 @@ fn save(cheats: &Cheats, output: &mut Vec<u8>) {
     }
 }
 
-fn read_facts(read: &mut Reader<'_>) -> Facts {
-    let CheatFacts { caller, origin, depth, knows_code, has_code } = read.get();
-    Facts { caller, origin, depth, has_code: knows_code.then_some(has_code) }
+fn read_context(read: &mut Reader<'_>) -> Context {
+    let CheatContext { caller, origin, depth, knows_code, has_code } = read.get();
+    Context { caller, origin, depth, has_code: knows_code.then_some(has_code) }
 }
 
 fn write_executed(executed: Executed, output: &mut Vec<u8>) {
@@ -106,29 +100,37 @@ impl Session {
                 save(cheats, output);
                 return 0;
             }
+            cheat_request::ADD_SNAPSHOT => output.put(cheats.add_snapshot(read.get())),
+            cheat_request::SNAPSHOTS => {
+                self.write_snapshots(read.get(), output);
+                return 0;
+            }
+            cheat_request::FORGET_SNAPSHOTS => self.forget_snapshots(read.list()),
             cheat_request::EXECUTE => {
-                let facts = read_facts(&mut read);
+                let context = read_context(&mut read);
                 let executed = match codes::parse(read.0) {
-                    Some((code, arguments)) => cheats.execute(code, &arguments, &facts),
+                    Some((code, arguments)) => self.execute_code(code, &arguments, &context, self.held_gas()),
                     None => Executed::Unknown,
                 };
                 write_executed(executed, output);
             }
             cheat_request::BEGIN_PRANK => {
-                let (prank, facts) = (read.get(), read_facts(&mut read));
-                write_executed(cheats.begin_prank(prank, &facts), output);
+                let (prank, context) = (read.get(), read_context(&mut read));
+                write_executed(cheats.begin_prank(prank, &context), output);
             }
             cheat_request::CHEATCODE_END => {
-                let (depth, had) = (read.get(), read.get());
-                write_outcome(cheats.cheatcode_ends(depth, had, &read_ended(&mut read)), output);
+                let (depth, expects_revert) = (read.get(), read.get());
+                write_outcome(cheats.cheatcode_ends(depth, expects_revert, &read_ended(&mut read)), output);
             }
-            cheat_request::CALL => write_decision(&cheats.call_begins(&read_request(&mut read)), output),
+            cheat_request::CALL => {
+                let (request, data) = (read.get(), Bytes::copy_from_slice(read.0));
+                write_decision(&cheats.call_begins(&request, &data), output);
+            }
             cheat_request::CALL_END => {
-                let request = read_request(&mut read);
+                let request: CallRequest = read.get();
                 let ended = read_ended(&mut read);
-                let Requested { kind, sender, receiver, is_static, depth, .. } = request;
-                let (outcome, origin) = cheats.call_ends(&Open { kind, sender, receiver, is_static, depth }, &ended);
-                let deals = cheats.deals_after(depth, ended.success);
+                let (outcome, origin) = cheats.call_ends(&request, &ended);
+                let deals = cheats.deals_after(request.depth, ended.success);
                 output.put(origin);
                 output.put(deals);
                 write_outcome(outcome, output);
@@ -153,7 +155,7 @@ impl Session {
         }
         let cheats = &self.cheats;
         output.put(CheatStatus {
-            seen_depth: cheats.seen_depth(),
+            call_depth: cheats.call_depth(),
             expects_revert: cheats.revert.is_some(),
             watches_logs: cheats.watches_logs(),
             counts_creations: !cheats.creates.is_empty(),

@@ -9,14 +9,15 @@ pub mod machine;
 pub mod messages;
 pub mod state;
 
-use crate::borders::{requested, scheme_of};
-use crate::protocol::{Exit, call_scheme};
+use crate::borders::{data_of, request_of};
+use crate::protocol::{CallRequest, Exit, call_scheme, mode};
 use crate::record;
 use crate::session::Session;
 use crate::wire::Write;
-use codes::{Done, Executed, Facts};
+use abi::Value;
+use codes::{Code, Context, Done, Executed};
 use console::CONSOLE;
-use machine::{ANY, ANY_ADDRESS, CHEATCODES, Decision, Ended, Open, REJECTED, Requested, Result as Outcome};
+use machine::{ANY, ANY_ADDRESS, CHEATCODES, Decision, Ended, REJECTED, Result as Outcome};
 use revm::context::JournalEntry;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
@@ -24,8 +25,8 @@ use revm::interpreter::{CallScheme, FrameInput, InstructionResult};
 use revm::primitives::{Address, Bytes, U256};
 use state::{Cheats, Reason};
 
-/// Bytes of calldata that the guest stores for one call of a test; the observer bounds more.
-const MAX_STORED: usize = 64 << 20;
+/// Bytes of calldata that the guest stores in a test; the observer bounds more.
+const MAX_STORED: u64 = 64 << 20;
 /// Calldata that is bounded by its gas.
 const SMALL: usize = 1 << 10;
 
@@ -35,7 +36,7 @@ pub struct Running {
     /// What they had set, and the block's number and time, when it began.
     pub before: (Cheats, U256, U256),
     /// Calls that have not ended, each with the number of native actors that wait: their calls are no deeper.
-    open: Vec<(Open, usize)>,
+    open: Vec<(CallRequest, usize)>,
     /// The decision on the call at which it has stopped.
     pub decision: Option<Decision>,
     /// Calls of cheatcodes that have not ended: their depths, and whether a revert was expected before them.
@@ -115,6 +116,7 @@ pub fn set_sender(init: &mut FrameInit, sender: Address) {
 impl Session {
     /// Begin a call of a test.
     pub fn begin_cheats(&mut self) {
+        self.forget_unused();
         let block = &self.evm.ctx.block;
         let before = (self.cheats.clone(), block.number, block.timestamp);
         self.borders.cheats = Running { before, ..Running::default() };
@@ -126,7 +128,35 @@ impl Session {
         let (cheats, number, timestamp) = running.before.clone();
         self.cheats = cheats;
         self.set_time(number, timestamp);
+        self.renew_metering();
         self.borders.cheats.before = running.before;
+    }
+
+    /// True if frames use no gas: metering is paused, and the guest runs them.
+    pub fn pauses_gas(&self) -> bool {
+        self.cheats.pauses_gas && self.running.mode & (mode::CALL | mode::PYTHON_FRAMES) == mode::CALL
+    }
+
+    fn renew_metering(&mut self) {
+        let pauses = self.pauses_gas();
+        let chain = &mut self.evm.ctx.chain;
+        if chain.pauses != pauses {
+            chain.pauses = pauses;
+            chain.paused.clear();
+        }
+    }
+
+    /// Execute a cheatcode whose call has this limit of gas.
+    fn execute_code(&mut self, code: Code, arguments: &[Value], context: &Context, gas: u64) -> Executed {
+        if code.name == "resetGasMetering"
+            && let Ok(own) = self.frame_gas()
+        {
+            own.set_remaining(own.limit().saturating_sub(gas));
+            own.set_refund(0);
+        }
+        let executed = self.cheats.execute(code, arguments, context);
+        self.renew_metering();
+        executed
     }
 
     /// True if cheatcodes have changed what was set when the call began.
@@ -172,28 +202,18 @@ impl Session {
                 if address == CONSOLE {
                     return Ok(if is_plain { self.write_line(init, data) } else { None });
                 }
-                let call = Requested { data, ..self.requested(init) };
-                let had = self.cheats.revert.is_some();
+                let expects_revert = self.cheats.revert.is_some();
                 let running = &mut self.borders.cheats.cheatcodes;
-                if running.last().is_none_or(|(depth, _)| *depth != call.depth) {
-                    running.push((call.depth, had));
+                if running.last().is_none_or(|(depth, _)| *depth != init.depth as u32) {
+                    running.push((init.depth as u32, expects_revert));
                 }
                 if !is_plain || self.borders.stops_at_cheatcodes() {
                     return Ok(None);
                 }
-                self.execute_cheatcode(init, &call, output)
+                self.execute_cheatcode(init, &data, output)
             }
-            _ => self.meet(init, output),
+            _ => self.intercept(init, output),
         }
-    }
-
-    fn requested(&self, init: &FrameInit) -> Requested {
-        let (kind, [sender, target, receiver]);
-        let found = requested(init, &self.evm.ctx);
-        (kind, [sender, target, receiver]) = (found.kind, found.addresses);
-        let caller = if kind == call_scheme::DELEGATECALL { receiver } else { sender };
-        let (value, data, gas, is_static) = (found.value, found.data, found.gas, found.is_static);
-        Requested { kind, caller, sender, target, receiver, value, data, gas, is_static, depth: init.depth as u32 }
     }
 
     /// True if the last call that has not ended is one of a frame at this depth.
@@ -202,35 +222,16 @@ impl Session {
         self.borders.cheats.open.last().is_some_and(|(open, at)| (open.depth, *at) == (depth, waiting))
     }
 
-    fn open(&self, init: &FrameInit) -> Open {
-        let depth = init.depth as u32;
-        match &init.frame_input {
-            FrameInput::Call(call) => {
-                let (kind, sender, receiver) = (scheme_of(call.scheme), call.caller, call.target_address);
-                Open { kind, sender, receiver, is_static: call.is_static, depth }
-            }
-            _ => {
-                let found = requested(init, &self.evm.ctx);
-                Open {
-                    kind: found.kind,
-                    sender: found.addresses[0],
-                    receiver: found.addresses[2],
-                    is_static: false,
-                    depth,
-                }
-            }
-        }
-    }
-
     fn execute_cheatcode(
         &mut self,
         init: &FrameInit,
-        call: &Requested,
+        data: &Bytes,
         output: &mut Vec<u8>,
     ) -> Result<Option<FrameResult>, Exit> {
-        self.borders.stored += call.data.len().saturating_sub(SMALL);
-        let executed = match codes::parse(&call.data) {
-            _ if self.borders.stored > MAX_STORED => Executed::Unknown,
+        let call = request_of(init, &self.evm.ctx);
+        let size = data.len().saturating_sub(SMALL) as u64;
+        let executed = match codes::parse(data) {
+            _ if self.cheats.stored + size > MAX_STORED => Executed::Unknown,
             Some((code, arguments)) => {
                 let mut has_code = None;
                 let account_is_vm = codes::account_of(code, &arguments) == Some(CHEATCODES);
@@ -248,14 +249,16 @@ impl Session {
                     return Ok(None); // the test may fail by it, which Python notes
                 }
                 let (caller, origin) = (call.caller, self.evm.ctx.tx.caller);
-                self.cheats.execute(code, &arguments, &Facts { caller, origin, depth: call.depth, has_code })
+                self.cheats.stored += size;
+                let context = Context { caller, origin, depth: call.depth, has_code };
+                self.execute_code(code, &arguments, &context, call.gas)
             }
-            None => self.execute_on_account(call, output)?,
+            None => self.execute_on_account(data, call.depth, output)?,
         };
         match executed {
             Executed::Unknown => Ok(None),
-            Executed::Failed(reason) => Err(self.fail(&call.data, &reason, output)),
-            Executed::Done(Done { output: data, origin, needs_code }) => {
+            Executed::Failed(reason) => Err(self.fail(data, &reason, output)),
+            Executed::Done(Done { output: result, origin, needs_code }) => {
                 if let Some(origin) = origin {
                     self.evm.ctx.tx.caller = origin;
                 }
@@ -264,10 +267,10 @@ impl Session {
                     self.evm.ctx.journaled_state.inner.set_code(account, code);
                 }
                 let mut ended = Self::without_call(init);
-                let data = Bytes::from(data);
-                let is_rejected = *data == *REJECTED;
+                let result = Bytes::from(result);
+                let is_rejected = *result == *REJECTED;
                 if let FrameResult::Call(outcome) = &mut ended {
-                    outcome.result.output = data;
+                    outcome.result.output = result;
                     if is_rejected {
                         outcome.result.result = InstructionResult::Revert;
                     }
@@ -299,34 +302,34 @@ impl Session {
 
     /// Apply expected calls, pranks and mocks to a call; return its result if a mock answers it. Where the transaction stops
     /// before the call, Python makes it.
-    fn meet(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
+    fn intercept(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
         let depth = init.depth as u32;
         let waiting = self.borders.natives.waiting();
         if self.is_open(depth) {
-            return Ok(None); // it has met it before it stopped
+            return Ok(None); // they were applied before it stopped
         }
-        if depth > self.cheats.seen_depth() {
-            let open = self.open(init);
-            self.borders.cheats.open.push((open, waiting));
+        let request = request_of(init, &self.evm.ctx);
+        if depth > self.cheats.call_depth() {
+            self.borders.cheats.open.push((request, waiting));
             return Ok(None);
         }
-        let request = self.requested(init);
+        let data = data_of(init, &self.evm.ctx);
         let pranked = self.cheats.sender_of(&request);
         let payer = pranked.unwrap_or(request.caller);
-        let pays = self.cheats.mocked(&request).is_some_and(|answer| !answer.pays.is_zero());
-        let needed =
-            [pranked, pays.then_some(payer), pays.then_some(request.target), self.cheats.mocked_function(&request)];
+        let pays = self.cheats.mocked(&request, &data).is_some_and(|answer| !answer.pays.is_zero());
+        let function = self.cheats.mocked_function(&request, &data);
+        let needed = [pranked, pays.then_some(payer), pays.then_some(request.target), function];
         for account in needed.into_iter().flatten() {
             self.load(account, output)?;
         }
-        let decision = self.cheats.call_begins(&request);
+        let decision = self.cheats.call_begins(&request, &data);
         self.borders.cheats.touched.extend(decision.sender);
         if let Some(origin) = decision.origin {
             self.evm.ctx.tx.caller = origin;
         }
         let sender = decision.sender.unwrap_or(request.sender);
-        let open = Open { sender, ..self.open(init) };
-        self.borders.cheats.open.push((open, waiting));
+        let target = request.target;
+        self.borders.cheats.open.push((CallRequest { sender, ..request }, waiting));
         if self.borders.stops_at(init) {
             self.borders.cheats.decision = Some(decision);
             return Ok(None);
@@ -334,14 +337,14 @@ impl Session {
         if let Some(sender) = decision.sender {
             set_sender(init, sender);
         }
-        if let Some(code) = decision.code {
+        if let Some(code) = decision.code.filter(|_| !self.is_isolated(init)) {
             self.set_callee(init, code);
         }
         let Some(answer) = decision.answer else { return Ok(None) };
         let mut ended = Self::without_call(init);
         let FrameResult::Call(outcome) = &mut ended else { unreachable!("a creation has no mock") };
-        if self.pay(payer, request.target, answer.pays) {
-            self.cheats.answered(&request.target, answer.mock);
+        if self.pay(payer, target, answer.pays) {
+            self.cheats.answered(&target, answer.mock);
             outcome.result.output = answer.output;
             if answer.reverts {
                 outcome.result.result = InstructionResult::Revert;
@@ -394,15 +397,21 @@ impl Session {
     }
 
     /// Return the result that the caller gets of a call that has ended. Fails where Python says why the call fails.
-    pub fn end_met(&mut self, mut ended: FrameResult, depth: usize, output: &mut Vec<u8>) -> Result<FrameResult, Exit> {
+    pub fn intercept_end(
+        &mut self,
+        mut ended: FrameResult,
+        depth: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<FrameResult, Exit> {
         if !self.borders.has_cheatcodes() || depth == 0 {
             return Ok(ended);
         }
         let depth = depth as u32;
         let success = ended.instruction_result().is_ok();
-        let (outcome, is_cheatcode) = if let Some((_, had)) = self.borders.cheats.cheatcodes.pop_if(|at| at.0 == depth)
+        let (outcome, is_cheatcode) = if let Some((_, expects_revert)) =
+            self.borders.cheats.cheatcodes.pop_if(|at| at.0 == depth)
         {
-            (self.cheats.cheatcode_ends(depth, had, &ended_of(&ended)), true)
+            (self.cheats.cheatcode_ends(depth, expects_revert, &ended_of(&ended)), true)
         } else if let Some((request, _)) = self.is_open(depth).then(|| self.borders.cheats.open.pop()).flatten() {
             self.take_logs();
             if let FrameResult::Create(created) = &ended
@@ -472,8 +481,8 @@ impl Session {
         self.borders.cheats.taken = 0;
     }
 
-    /// True if the end of the test's call meets nothing: its expectations are met.
-    pub fn is_met(&mut self, last: &FrameResult) -> bool {
+    /// True if the end of the test's call meets all expectations.
+    pub fn meets_expectations(&mut self, last: &FrameResult) -> bool {
         if !self.cheats.has_expectations() {
             return true;
         }

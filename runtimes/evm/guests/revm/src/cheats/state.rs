@@ -1,6 +1,6 @@
 //! What cheatcodes have set, in the form in which Python stores it between the calls of a test.
 
-use crate::wire::{Field, Reader, Write};
+use crate::wire::{Field, Reader, Write, layouts};
 use revm::primitives::{Address, B256, Bytes, U256};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -62,23 +62,7 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
 }
 
-macro_rules! stored {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? })*) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type),* }
-        impl Field for $name {
-            fn read(read: &mut Reader<'_>) -> Self {
-                Self { $($field: Field::read(read)),* }
-            }
-            fn write(&self, output: &mut Vec<u8>) {
-                $(self.$field.write(output);)*
-            }
-        }
-    )* };
-}
-
-stored! {
+layouts! {
     /// Calls from `caller` at `depth` are made as `sender`; nested ones see `origin` too, if it is set.
     Prank {
         caller: Address,
@@ -102,8 +86,9 @@ stored! {
         of_cheatcode: bool,
         reverted_by: Option<Address>,
         /// Largest depth of a frame since then.
-        deepest: u32,
-        seen: u64,
+        max_depth: u32,
+        /// Number of reverts that matched.
+        actual_count: u64,
     }
 
     /// A revert that rejects the inputs of a run.
@@ -126,7 +111,8 @@ stored! {
         is_found: bool,
         /// The last log that did not match.
         other: Option<Emitted>,
-        seen: Vec<(Address, u64)>,
+        /// Number of logs that matched, by emitter.
+        counts: Vec<(Address, u64)>,
     }
 
     /// Expected calls: `count` if it `is_exact`, else at least. `delegates` is true for delegate calls only.
@@ -138,7 +124,7 @@ stored! {
         min_gas: Option<u64>,
         count: u64,
         is_exact: bool,
-        seen: u64,
+        actual_count: u64,
     }
 
     ExpectedCreate { deployer: Address, code: Bytes, second: bool }
@@ -154,6 +140,9 @@ stored! {
 
     /// What cheatcodes have set.
     Cheats {
+        /// Number of the next snapshot, and the copy of each (`snapshots`); these come first, for Python to read.
+        next_snapshot: u64,
+        snapshots: Vec<(u64, u32)>,
         pranks: BTreeMap<u32, Prank>,
         revert: Option<ExpectedRevert>,
         assumed: Option<Assumed>,
@@ -175,5 +164,9 @@ stored! {
         unmet: Option<ExpectedRevert>,
         /// `expectRevert` also matches a revert of the frame that expects it (`allow_internal_expect_revert`).
         is_internal: bool,
+        /// Frames use no gas.
+        pauses_gas: bool,
+        /// Bytes of calldata that cheatcodes have stored.
+        stored: u64,
     }
 }
