@@ -96,6 +96,8 @@ class Guest:
         """True if it cannot hold further regions."""
         self.has_campaign = False
         """True if it holds a campaign, which ends with it."""
+        self.memory_before = 0
+        """Size of its memory when it has last forgotten its state during a campaign."""
         self.is_closed = False
         self.cheats: bytes | None = None
         """Expectations, pranks, mocks and recordings that it holds, if these are known (`Interception`)."""

@@ -53,8 +53,13 @@ def _return(guest: Guest) -> None:
 
 
 def is_worn(guest: Guest) -> bool:
-    """Return True if a guest has so much memory, or so many regions, that it is not used again."""
-    return (guest.memory_bytes > _MAX_MEMORY or guest.is_full) and not guest.has_campaign
+    """Return True if a guest has so much memory, or so many regions, that its state begins anew.
+
+    One with a campaign, which would end with it, forgets its state, and may then grow by as much again.
+    """
+    if guest.has_campaign:
+        return guest.memory_bytes > guest.memory_before + _MAX_MEMORY
+    return guest.memory_bytes > _MAX_MEMORY or guest.is_full
 
 
 @dataclass(eq=False)

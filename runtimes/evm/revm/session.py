@@ -348,7 +348,11 @@ class StateSession:
             if is_worn(guest):
                 machine.state_tree.settle()
                 held.snapshots.write_all()
-                held.release()
+                if guest.has_campaign:
+                    guest.memory_before = guest.memory_bytes
+                    held.leave()
+                else:
+                    held.release()
             elif self._context is machine.context and self._externs is machine.externs and held.is_current:
                 return guest
         return self._begin_block()

@@ -489,6 +489,22 @@ def test_a_large_session_is_written_before_it_is_left(machine: Hypervisor, monke
         assert slot_of(machine, TO, 1) == 7
 
 
+def test_a_large_session_with_a_campaign_forgets_its_state_only(
+    machine: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called(machine, Recorder(refuse), {TO: COUNTS})
+    session = session_of(machine)
+    campaign = Campaign(session.begin(), CampaignPlan("", True, 9, [CampaignTarget(TO, bytes(4))], [SENDER]))
+    campaign.begin([CampaignStep(SENDER, 0, b"\1")], is_replay=True)
+    monkeypatch.setattr("runtimes.evm.revm.held._MAX_MEMORY", 0)
+    assert session.begin() is campaign.guest
+    assert machine.state_tree.held is None
+    called(machine, Recorder(refuse), {})
+    assert slot_of(machine, TO, 1) == 2
+    assert campaign.next() == CampaignStep(SENDER, 0, b"\1")
+    campaign.close()
+
+
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("stop", ["", calling(WATCHED)])
