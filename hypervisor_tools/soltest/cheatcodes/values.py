@@ -87,7 +87,11 @@ def _array_of_words(kind: str, data: bytes) -> list[Any] | None:
     """Return the one value of an array of words in canonical form; None if eth_abi must decide."""
     read = _WORDS.get(kind.removesuffix("[]")) if kind.endswith("[]") else None
     words = [data[at : at + _WORD] for at in range(0, len(data), _WORD)]
-    if read is None or words[:2] != [_WORD.to_bytes(_WORD, "big"), (len(words) - 2).to_bytes(_WORD, "big")]:
+    if (
+        read is None
+        or len(words) < 2
+        or words[:2] != [_WORD.to_bytes(_WORD, "big"), (len(words) - 2).to_bytes(_WORD, "big")]
+    ):
         return None
     values = [read(word) for word in words[2:]]
     write = _writer(kind[:-2]).write

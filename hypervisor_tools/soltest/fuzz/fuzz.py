@@ -44,8 +44,8 @@ _SHRINK_GAS: Final = 4_000_000_000
 """Gas that shrinking a failure may use: some seconds of the fast engine. A limit in time would depend on the load."""
 _SLOW_SHRINK_GAS: Final = 40_000_000
 """The same for the engine `py-evm`."""
-_FILECOIN_SHRINK_GAS: Final = 20_000_000_000
-"""The same under Filecoin's rules, whose gas of a call is a thousand times as much."""
+_FILECOIN_SHRINK_GAS, _SLOW_FILECOIN_SHRINK_GAS = 20_000_000_000, 2_000_000_000
+"""The same under Filecoin's rules, whose gas of a call is a hundred to a thousand times as much."""
 _PROGRESS_SECONDS: Final = 0.5
 
 
@@ -53,8 +53,10 @@ class ShrinkLimit:
     """Limit of the gas that shrinking one failure uses."""
 
     def __init__(self, setting: ExecutorSettings) -> None:
-        fast = _SHRINK_GAS if setting.rules == ETHEREUM else _FILECOIN_SHRINK_GAS
-        self._left = _SLOW_SHRINK_GAS if setting.evm == "py-evm" else fast
+        fast, slow = _SHRINK_GAS, _SLOW_SHRINK_GAS
+        if setting.rules != ETHEREUM:
+            fast, slow = _FILECOIN_SHRINK_GAS, _SLOW_FILECOIN_SHRINK_GAS
+        self._left = slow if setting.evm == "py-evm" else fast
 
     def count(self, gas: int) -> None:
         """Count the gas of calls, at least LEAST_GAS each."""

@@ -10,6 +10,7 @@ with the call sequence that produced it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -375,13 +376,13 @@ class InvariantRun:
         self.stage.executor.restore(self.ready)
         self._holds = True
 
-    def _execute(self, step: CampaignStep) -> RawCallResult | None:
+    def _execute(self, step: CampaignStep, *, is_replay: bool = False) -> RawCallResult | None:
         """Execute the campaign's next call, and those that follow it; return the last outcome if it needs attention.
 
         A rejected one changes neither the state, nor the block, nor what cheatcodes set.
         """
         executor, campaign, corpus = self.stage.executor, self._campaign, self._corpus
-        is_alone = self._is_maximizing or corpus is not None
+        is_alone = corpus is not None or (self._is_maximizing and not is_replay)
         check, always = None if is_alone else self._check_call, not self._holds or bool(step.seconds or step.blocks)
 
         def call() -> RawCallResult | None:
@@ -475,15 +476,13 @@ class InvariantRun:
 
         def reaches(steps: Sequence[CampaignStep]) -> tuple[int, str] | None:
             nonlocal best
-            for number, outcome in enumerate(self._replayed(steps), 1):
-                if outcome is None:
-                    continue
-                limit.count(max(outcome.gas_used, LEAST_GAS))
-                value = self._value() if outcome.success and not self.stage.has_failed() else None
-                if value is not None and value >= best.value:
-                    best = BestSequence(value, tuple(steps[:number]))
-                    return number, ""
-            return None
+            deque(self._replayed(steps), 0)
+            value = None if self.stage.has_failed() else self._value()
+            limit.count(self._campaign.figures.gas + LEAST_GAS)
+            if value is None or value < best.value:
+                return None
+            best = BestSequence(value, tuple(steps))
+            return len(steps), ""
 
         shrink(found.steps, "", reaches, self.settings.shrink_run_limit, with_delays_of, limit.is_over)
         result = self._result(CaseStatus.SUCCESS, None, self._examples(best.steps), len(found.steps))
@@ -518,7 +517,7 @@ class InvariantRun:
         self._begin_sequence()
         self._campaign.begin(steps, is_replay=True)
         while (step := self._campaign.next()) is not None:
-            yield self._execute(step)
+            yield self._execute(step, is_replay=True)
 
     def _examples(self, steps: Sequence[CampaignStep]) -> tuple[CounterExample, ...]:
         return tuple([self.targets[step.target].example(step) for step in steps])

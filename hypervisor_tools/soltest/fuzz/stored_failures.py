@@ -64,17 +64,22 @@ def write_failures(project: Project, suites: Iterable[SuiteResult], left: Collec
     ]  # fmt: skip
     if not failed:
         return
-    try:
-        unknown = {bare_name(signature) for signature in left}
-        kept = [name for name in (failed_names(project) or "").split("|") if name in unknown]
-        names = dict.fromkeys([*(bare_name(test.signature) for _, test in failed), *kept])
-        write_inside(project.root, project.root / project.test_failures, "|".join(names).encode())
-        for suite, test in failed:
-            if test.counterexample and not test.is_replayed and test.kind is not CaseKind.TABLE:
-                file = failure_file(project, test.kind, suite.contract, test.signature)
-                write_inside(project.root, file, json.dumps(_content(test), separators=(",", ":")).encode())
-    except OSError as error:
-        raise InvalidInput(f"failures cannot be written to {project.root / project.cache}: {error.strerror}") from None
+    unknown = {bare_name(signature) for signature in left}
+    kept = [name for name in (failed_names(project) or "").split("|") if name in unknown]
+    names = dict.fromkeys([*(bare_name(test.signature) for _, test in failed), *kept])
+    files = {project.root / project.test_failures: "|".join(names)}
+    for suite, test in failed:
+        if test.counterexample and not test.is_replayed and test.kind is not CaseKind.TABLE:
+            file = failure_file(project, test.kind, suite.contract, test.signature)
+            files[file] = json.dumps(_content(test), separators=(",", ":"))
+    refused = []
+    for file, text in files.items():
+        try:
+            write_inside(project.root, file, text.encode())
+        except OSError as error:
+            refused.append(f"{file}: {error.strerror}")
+    if refused:
+        raise InvalidInput(f"{len(refused)} files of failures cannot be written, such as {refused[0]}")
 
 
 def write_corpus_file(root: Path, path: Path, data: bytes) -> None:

@@ -203,14 +203,16 @@ def _changing(abi: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, Mapping
 
 
 def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
-    """Return the contract with this runtime code."""
-    bare = without_metadata(code)
+    """Return the contract with this runtime code: of several, the one with this metadata."""
+    bare, found = without_metadata(code), []
+    metadata = code[len(bare) :].hex()
     for artifact in stage.artifacts.all():
         if artifact.runtime.object:
             pattern = CodePattern.of(artifact.runtime.object)
             if len(pattern.code) == len(bare) and pattern.begins(bare):
-                return artifact
-    return None
+                found.append(artifact)
+    own = (artifact for artifact in found if artifact.runtime.object.lower().endswith(metadata))
+    return next(own, found[0] if found else None)
 
 
 class TargetFilters:

@@ -124,6 +124,12 @@ def test_words_and_texts_are_decoded_as_by_eth_abi() -> None:
     assert min(ends.values()) > 500
 
 
+@pytest.mark.parametrize("size", [0, 31, 32, 63])
+def test_an_array_without_its_head_is_not_decoded(size: int) -> None:
+    with pytest.raises(CheatcodeFailure):
+        abi_decode(["uint256[]"], b"\0" * size)
+
+
 def test_a_list_of_strings_leaves_single_ones_lenient() -> None:
     cut, many = encode(["string"], ["text" * 20])[:-40], encode(["string[]"], [["text"]])
     expected = [*decode(["string"], cut, strict=False)]

@@ -14,7 +14,15 @@ from hypervisor_tools.soltest.fuzz.invariants import shrink
 from hypervisor_tools.soltest.fuzz.stored_failures import write_failures
 from hypervisor_tools.soltest.project.project import FuzzSettings, InvariantSettings, Project
 from hypervisor_tools.soltest.report.report import json_report
-from tests.hypervisor_tools.soltest.contracts import FAIL, PASS, artifact, call_of_cheatcode, counting_suite
+from tests.hypervisor_tools.soltest.contracts import (
+    FAIL,
+    PASS,
+    artifact,
+    call_of_cheatcode,
+    counting_suite,
+    creation,
+    runtime,
+)
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -307,6 +315,17 @@ def test_senders_that_forge_excludes_call_nothing(run_contracts: Run, targeted: 
     suite = counting_suite(counter, "5f5115") | {"targetSenders()": answers("address[]", targeted)}  # count() is zero
     found = run_contracts({"Suite": suite, "Counter": counter}, symbolic=symbolic)["Suite"]["invariantFew()"]
     assert found.status is CaseStatus.SUCCESS, found.counterexample
+
+
+def test_a_target_is_the_contract_with_its_metadata(run_contracts: Run) -> None:
+    """`A` differs in its metadata only, and is not deployed; forge names `B`."""
+    functions = {"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]}
+    code = {name: runtime(functions) + bytes.fromhex(f"a161{name.encode().hex()}f50004") for name in "AB"}
+    made = {name: artifact(functions, creation(code[name])) | {"deployedBytecode": {"object": code[name].hex()}}
+            for name in "AB"}  # fmt: skip
+    suite = counting_suite(made["B"], "6001") | {"targetArtifacts()": answers("string[]", ["B"])}
+    test = run_contracts({**made, "Suite": suite})["Suite"]["invariantFew()"]
+    assert (test.status, {row.contract.rpartition(":")[2] for row in test.metrics}) == (CaseStatus.SUCCESS, {"B"})
 
 
 def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> None:
