@@ -40,7 +40,7 @@ from hypervisor_tools.soltest.value_text import arguments_text
 from runtimes.evm.revm import LEAST_GAS, Campaign, CampaignPlan, CampaignStep, CampaignTarget
 
 _MAX_SHRINKS: Final = 5000
-_SHRINK_GAS: Final = 4_000_000_000
+_SHRINK_GAS: Final = 20_000_000_000
 """Gas that shrinking a failure may use: some seconds of the fast engine. A limit in time would depend on the load."""
 _SLOW_SHRINK_GAS: Final = 40_000_000
 """The same for the engine `py-evm`."""
