@@ -6,6 +6,7 @@ of other packages by the entry-point group `hypervisor.runtimes`. The order of s
 marker in a built-in actor's module, the format of the code (`CodeTraits.magic`), `wasm`.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class Runtime(Protocol):
         """
 
 
+_log: Final = logging.getLogger(__name__)
 ENTRY_POINT_GROUP = "hypervisor.runtimes"
 NATIVE = "wasm"
 EVM: Final = "evm"
@@ -221,7 +223,12 @@ def runtime_of_code(code: bytes) -> str:
 @lru_cache
 def _formats() -> tuple[tuple[str, bytes], ...]:
     """Return names and formats of other packages' runtimes, in the order of their names."""
-    formats = ((name, traits_of(name).magic) for name in sorted(entry_points_of(group=ENTRY_POINT_GROUP).names))
+    formats = []
+    for name in sorted(entry_points_of(group=ENTRY_POINT_GROUP).names):
+        try:
+            formats.append((name, traits_of(name).magic))
+        except (ImportError, AttributeError) as error:
+            _log.warning("the runtime '%s' of an installed package cannot be loaded: %s", name, error)
     return tuple((name, magic) for name, magic in formats if magic)
 
 

@@ -61,6 +61,7 @@ def grow(
     Example: hypervisor gas grow 0x5fbd... 'put(uint256)' 3 --state chain --svg growth.svg
     """
     from bridge.ethereum.addresses import ZERO_ADDRESS
+    from bridge.ethereum.block import ETHEREUM
     from hypervisor.installation import check_output
     from hypervisor.types import ATTO_PER_FIL
     from hypervisor_tools.cli.folders import open_chain
@@ -72,6 +73,10 @@ def grow(
         raise InvalidInput("missing option --state: pass the folder of a chain with the contract")
     sizes = sorted(set(parsed_numbers(slots, "--slots", MAX_SLOTS)))
     with open_chain(state, evm=evm, read_only=True) as network:
+        if network.machine.context.rules == ETHEREUM:
+            raise InvalidInput(
+                "under Ethereum's rules gas does not depend on the size of the storage: the chain has them"
+            )
         request = call_request(network, address, function, arguments or [], abi, artifacts, value, sender)
         caller = network.accounts[0].address if request.sender == ZERO_ADDRESS else request.sender
         if network.account(caller) is None:  # it is impersonated, and pays for the gas

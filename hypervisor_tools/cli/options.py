@@ -241,7 +241,7 @@ MAX_SLOTS: Final = 10_000_000
 def parsed_numbers(text: str, option: str, highest: int) -> tuple[int, ...]:
     """Return the numbers of an option's list, each once. Raises BadParameter."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) <= highest for part in parts):
+    if not all(part.isdecimal() and len(part) < 20 and int(part) <= highest for part in parts):
         raise typer.BadParameter(f"{option} '{text}' is not a list of numbers from 0 to {highest:,}, such as 0,1,2")
     return tuple(dict.fromkeys(map(int, parts)))
 

@@ -152,6 +152,16 @@ def test_evm_contract_and_actor_delegate_to_each_other(postfix: Any, monkeypatch
         assert storage_of(network.machine, actor.address, 3) == word(5)
 
 
+def test_bytecode_with_the_format_of_another_runtime_stays_bytecode(network: Network) -> None:
+    """0x50 is POP, which halts the empty stack; the runtime does not know the word."""
+    made = network.send(None, 0, deployer(b"POSTFIX frobnicate")).contract_address
+    assert made is not None
+    calls = "0 0 0 0 0 0 CALLDATALOAD GAS CALL"
+    delegates = "0 0 0 0 0 CALLDATALOAD GAS DELEGATECALL"
+    for code in (calls, delegates):
+        assert network.call(deploy(network, f"{code} 7 ADD 0 MSTORE 32 0 RETURN"), word(made)) == word(7)
+
+
 def test_actor_survives_reopening_of_the_folder(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         counter = create(network, COUNTER).address

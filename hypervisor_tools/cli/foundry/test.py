@@ -446,9 +446,11 @@ def run_tests(
         allow_failure=allow_failure, fail_fast=fail_fast, lcov=lcov, kinds=kinds,
         no_match_coverage=no_match_coverage or match.get("no_match_coverage"),
         flame="flamegraph" if flamegraph else "flamechart" if flamechart else None,
-        growth=() if gas_growth is None else parsed_numbers(gas_growth, "--gas-growth", MAX_SLOTS),
+        growth=() if gas_growth is None else tuple(sorted(parsed_numbers(gas_growth, "--gas-growth", MAX_SLOTS))),
         write_tests=write_tests, snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
     )  # fmt: skip
+    if mutation and gas_growth is not None:
+        raise typer.BadParameter("--gas-growth measures one test: pass it without --mutate")
     if mutation:
         raise typer.Exit(run_mutation(project, wanted, options, mutation, reports.form))
     runs = SuiteRuns(project, wanted, options, reports)

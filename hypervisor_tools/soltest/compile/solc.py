@@ -395,7 +395,12 @@ def other_compiler(name: str) -> Solc:
     """Return the compiler that an installed package registers under a name. Raises InvalidInput if there is none."""
     points = entry_points_of(group=COMPILERS_GROUP)
     for point in points.select(name=name):
-        found: Solc = point.load()
+        try:
+            found = point.load()
+        except (ImportError, AttributeError) as error:
+            raise InvalidInput(f"the compiler '{name:.80}' of foundry.toml cannot be loaded: {error}") from None
+        if not isinstance(found, Solc):
+            raise InvalidInput(f"the compiler '{name:.80}' of foundry.toml is a {type(found).__name__}, not a Solc")
         return found
     raise InvalidInput(
         f"foundry.toml names the compiler '{name:.80}', which is not installed: install its package, or name one of:"

@@ -227,11 +227,13 @@ def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
 
 
 def _runtime_of(invocation: EvmInvocation, bytecode: Cid, code: bytes) -> "ContractRuntime":
-    """Return the runtime of another contract's code; exit 16 if contracts cannot run code of this format."""
-    runtime, machine = invocation.runtime, cast(MachineState, invocation.kernel.machine)
-    if runtime.has_format(code):
-        return runtime
-    owner = machine.manifest.code("evm") if runtime_of_code(code) == NATIVE else bytecode
+    """Return the runtime of another contract's code; exit 16 if contracts cannot run code of this format.
+
+    Code that was not installed is EVM bytecode, whatever it begins with.
+    """
+    machine = cast(MachineState, invocation.kernel.machine)
+    is_other = runtime_of_code(code) != NATIVE and machine.has_installed(bytecode)
+    owner = bytecode if is_other else machine.manifest.code("evm")
     name, other = machine.registry.runtime_for(owner, lambda _: code)
     if not isinstance(other, ContractRuntime):
         raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"a contract cannot run code of the runtime '{name}'")
@@ -404,11 +406,6 @@ class ContractRuntime(ABC):
     def code_price(self, rules: EvmRules, code: Code) -> int:
         """Return the price of preparing code for a frame, in milligas: by default per instruction of EVM bytecode."""
         return code.instructions * rules.analysis_price
-
-    def has_format(self, code: bytes) -> bool:
-        """Return True if code has the runtime's format."""
-        magic = self.traits.magic
-        return code.startswith(magic) if magic else runtime_of_code(code) == NATIVE
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of a contract; OutOfGas, Fatal and LongExecution propagate."""
