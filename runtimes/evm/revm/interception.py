@@ -237,9 +237,9 @@ class Interception:
 
     def __init__(self) -> None:
         self._bytes: bytes | None = b""
-        self._snapshots: dict[int, Any] = {}
-        """Snapshots that may be named, by the numbers of their copies."""
         """What is set; None if the guest has newer things."""
+        self._snapshots: dict[int, Any] = {}
+        """Snapshots that may be named, by the numbers of their copies, in a call also of deleted ones."""
         self._guest: Guest | None = None
         self._status: CheatStatus | None = _IDLE
 
@@ -251,7 +251,6 @@ class Interception:
             guest = self._require_guest()
             guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SAVE))
             self._bytes = self._saved(guest.output())
-            self._snapshots = dict(self._bytes.snapshots)
             guest.cheats = self._head + self._bytes
         return self._bytes
 
@@ -305,7 +304,8 @@ class Interception:
             self._guest.cheats = self._head + self._bytes
         elif self._guest is not None:
             self.note_changes()
-            self.save()
+            saved = self.save()
+            self._snapshots = dict(saved.snapshots) if isinstance(saved, SavedCheats) else {}
         self._guest = None
 
     def note_changes(self) -> None:

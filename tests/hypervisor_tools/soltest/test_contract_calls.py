@@ -554,3 +554,36 @@ def test_accounts_of_a_rejected_call_are_named_by_the_next_one() -> None:
     made.create_touched()
     assert sender in made.accounts(before)
     made.close()
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_a_call_that_restores_deals_and_fails_keeps_the_deal(evm: str) -> None:
+    """Source: forge, which undoes deals with the whole test only; the restored state did not know the account."""
+    made, (takes, test, inner) = executor(evm), (address(50), address(51), address(52))
+    restores = (
+        f"{cheatcode('revertToState(uint256)', 0)} POP {cheatcode('deal(address,uint256)', 666, 3)} POP 0 0 REVERT"
+    )
+    codes = {
+        takes: f"{cheatcode('snapshotState()')} POP STOP", inner: restores,
+        test: f"0 0 0 0 0 0x{inner.hex()} GAS CALL POP 666 BALANCE {RETURNS_TOP}",
+    }  # fmt: skip
+    install_alloc(made.machine, {to: AllocAccount(0, 1, assemble(code)) for to, code in codes.items()})
+    made.settle()
+    assert made.call(DEFAULT_SENDER, takes, b"").success
+    assert made.call(DEFAULT_SENDER, test, b"").output == words(3)
+    made.close()
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_snapshots_that_a_rejected_call_has_deleted_come_back(evm: str) -> None:
+    made, (takes, deletes) = executor(evm), (address(50), address(51))
+    take = f"{cheatcode('snapshotState()')} POP"
+    rejects = f"{cheatcode('assume(bool)', 0)} POP RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 REVERT"
+    restore = f"{cheatcode('revertToStateAndDelete(uint256)', 0)} POP {cheatcode('revertToState(uint256)', 1)} POP"
+    codes = {
+        takes: f"{take} {take} {cheatcode('coinbase(address)', 5)} POP STOP", deletes: f"{restore} {rejects}"
+    }  # fmt: skip
+    install_alloc(made.machine, {to: AllocAccount(0, 1, assemble(code)) for to, code in codes.items()})
+    calls = [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (takes, deletes, deletes, takes)]
+    assert played(made, calls, keeps=True)[:-1] == [True, True]
+    made.close()

@@ -120,11 +120,7 @@ impl Borders {
 }
 
 /// The modes that cheatcodes change within a call.
-const WATCH: u32 = mode::SLOT_ACCESSES
-    | mode::ALL_ACCESSES
-    | mode::ISOLATES
-    | mode::SHOWS_PRICE
-    | mode::SHOWS_BASE_FEE;
+const WATCH: u32 = mode::SLOT_ACCESSES | mode::ALL_ACCESSES | mode::ISOLATES | mode::SHOWS_PRICE | mode::SHOWS_BASE_FEE;
 
 /// Return the number of a call's kind.
 pub fn scheme_of(scheme: CallScheme) -> u32 {

@@ -86,12 +86,7 @@ fn holds(name: &str, types: &[&str], values: &[Value]) -> bool {
 
 impl Session {
     /// Execute a cheatcode on an account or the block. Fails if a value is missing; it may then be repeated.
-    pub fn execute_on_account(
-        &mut self,
-        data: &[u8],
-        depth: u32,
-        output: &mut Vec<u8>,
-    ) -> Result<Executed, Exit> {
+    pub fn execute_on_account(&mut self, data: &[u8], depth: u32, output: &mut Vec<u8>) -> Result<Executed, Exit> {
         let Some((code, values)) = parse(data) else { return Ok(Executed::Unknown) };
         let done = |output: Vec<u8>| Ok(Executed::Done(Done { output, origin: None, needs_code: None }));
         if let Some(name) = code.name.strip_prefix("assert") {

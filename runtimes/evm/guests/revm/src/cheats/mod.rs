@@ -408,32 +408,31 @@ impl Session {
         }
         let depth = depth as u32;
         let success = ended.instruction_result().is_ok();
-        let (outcome, is_cheatcode) = if let Some((_, expects_revert)) =
-            self.borders.cheats.cheatcodes.pop_if(|at| at.0 == depth)
-        {
-            (self.cheats.cheatcode_ends(depth, expects_revert, &ended_of(&ended)), true)
-        } else if let Some((request, _)) = self.is_open(depth).then(|| self.borders.cheats.open.pop()).flatten() {
-            self.take_logs();
-            if let FrameResult::Create(created) = &ended
-                && let Some(address) = created.address.filter(|_| created.result.is_ok())
-                && !self.cheats.creates.is_empty()
-            {
-                let info = &self.evm.ctx.journaled_state.inner.state[&address].info;
-                let code = info.code.as_ref().map(|code| code.original_bytes()).unwrap_or_default();
-                self.cheats.created(request.sender, request.kind == call_scheme::CREATE2, &code);
-            }
-            let (outcome, origin) = self.cheats.call_ends(&request, &ended_of(&ended));
-            if let Outcome::Fails(_) = outcome {
-                let waiting = self.borders.natives.waiting();
-                self.borders.cheats.open.push((request, waiting));
-            }
-            if let Some(origin) = origin {
-                self.evm.ctx.tx.caller = origin;
-            }
-            (outcome, false)
-        } else {
-            (Outcome::Same, false)
-        };
+        let (outcome, is_cheatcode) =
+            if let Some((_, expects_revert)) = self.borders.cheats.cheatcodes.pop_if(|at| at.0 == depth) {
+                (self.cheats.cheatcode_ends(depth, expects_revert, &ended_of(&ended)), true)
+            } else if let Some((request, _)) = self.is_open(depth).then(|| self.borders.cheats.open.pop()).flatten() {
+                self.take_logs();
+                if let FrameResult::Create(created) = &ended
+                    && let Some(address) = created.address.filter(|_| created.result.is_ok())
+                    && !self.cheats.creates.is_empty()
+                {
+                    let info = &self.evm.ctx.journaled_state.inner.state[&address].info;
+                    let code = info.code.as_ref().map(|code| code.original_bytes()).unwrap_or_default();
+                    self.cheats.created(request.sender, request.kind == call_scheme::CREATE2, &code);
+                }
+                let (outcome, origin) = self.cheats.call_ends(&request, &ended_of(&ended));
+                if let Outcome::Fails(_) = outcome {
+                    let waiting = self.borders.natives.waiting();
+                    self.borders.cheats.open.push((request, waiting));
+                }
+                if let Some(origin) = origin {
+                    self.evm.ctx.tx.caller = origin;
+                }
+                (outcome, false)
+            } else {
+                (Outcome::Same, false)
+            };
         let failure = match outcome {
             Outcome::Same => None,
             Outcome::Caught => {
@@ -448,6 +447,10 @@ impl Session {
         };
         if !(self.is_open(depth) || is_cheatcode || self.cheats.deals.is_empty()) {
             for deal in self.cheats.deals_after(depth, success) {
+                // The state of a restored snapshot is undone, and may not have the account, which the database knows.
+                if self.load(deal.account, &mut Vec::new()).is_err() {
+                    continue;
+                }
                 if deal.is_nonce {
                     self.set_nonce(deal.account, deal.amount.to());
                 } else {
