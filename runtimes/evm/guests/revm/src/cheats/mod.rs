@@ -447,8 +447,9 @@ impl Session {
         };
         if !(self.is_open(depth) || is_cheatcode || self.cheats.deals.is_empty()) {
             for deal in self.cheats.deals_after(depth, success) {
-                // The state of a restored snapshot is undone, and may not have the account, which the database knows.
-                if self.load(deal.account, &mut Vec::new()).is_err() {
+                // The state before a restored snapshot may lack the account, which the database knows.
+                let is_held = self.evm.ctx.journaled_state.inner.state.contains_key(&deal.account);
+                if !is_held && self.load(deal.account, &mut Vec::new()).is_err() {
                     continue;
                 }
                 if deal.is_nonce {
