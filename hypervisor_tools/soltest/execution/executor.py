@@ -63,7 +63,7 @@ from localnet.state.controls import set_code, set_storage
 from localnet.traces.console_log import CONSOLE
 from runtimes.evm import CodeLimit
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
-from runtimes.evm.forks import Fork, call_gas, floor_gas, fork_named, intrinsic_gas
+from runtimes.evm.forks import Fork, call_gas, fork_named, intrinsic_gas
 from runtimes.evm.revm import (
     MESSAGES,
     NO_CHECK,
@@ -72,7 +72,6 @@ from runtimes.evm.revm import (
     CheatContext,
     Guest,
     ObservedCall,
-    ObservedEnd,
     block_of,
     contract_outcome,
     observe,
@@ -384,7 +383,7 @@ class TestExecutor:
         except InvalidInput as error:
             return _unsupported(str(error))
         limit = self.setting.gas_limit if gas is None else gas
-        intrinsic = _required_gas(call, nonce, run.fork)[0]
+        intrinsic = _intrinsic_gas(call, nonce, run.fork)
         has_failed = is_changed = False
         try:
             with self._stepping((to, data[:4])), run:
@@ -427,13 +426,20 @@ class TestExecutor:
         if commit and not is_rejected:
             self._touched.update(dict.fromkeys(ended.touched))
         may_change = is_changed or has_failed or (commit and may_have_set) or observer.has_written
-        if campaign is not None and not ended.is_counted:
-            last = campaign.next()
-            assert last is not None
-            call = call._replace(data=last.data)  # others may have followed the first one
         holds = ended.holds and not (is_open and may_change) if message and message is not NO_CHECK else None
-        outcome = self._outcome(call, ended._replace(exit_code=code, output=output), run.fork, may_change, nonce)
-        return outcome._replace(holds=holds)
+        success = code == ExitCode.OK
+        return RawCallResult(
+            success,
+            output,
+            ended.charged,
+            tuple([log for _, log in ended.logs]) if success and ended.logs else (),
+            "" if success else MESSAGES.get(code) or f"exit code {code}",
+            touched_words=ended.words,
+            may_change_state=may_change,
+            execution_gas=ended.gas_used,
+            is_counted=ended.is_counted,
+            holds=holds,
+        )
 
     def _is_live(self, function: tuple[EthAddress, bytes]) -> bool:
         """Return True if the tracer gets events when they happen: then the call must not begin again for the kernel."""
@@ -450,27 +456,6 @@ class TestExecutor:
         is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
         with self.machine.traced(StepWatch(self.cheatcodes, tracer) if is_watched else tracer):
             yield
-
-    def _outcome(
-        self, call: ExecutorCall, ended: ObservedEnd, fork: Fork, may_change: bool, nonce: int | None
-    ) -> RawCallResult:
-        """Return the outcome of a call from its end in the session."""
-        intrinsic, floor = _required_gas(call, nonce, fork)
-        used, code = ended.gas_used + intrinsic, ended.exit_code
-        used -= min(used // fork.refund_quotient, ended.refund)
-        success = code == ExitCode.OK
-        return RawCallResult(
-            success,
-            ended.output,
-            max(0, max(used, floor) - intrinsic),
-            tuple([log for _, log in ended.logs]) if success and ended.logs else (),
-            "" if success else MESSAGES.get(code) or f"exit code {code}",
-            "",
-            ended.words,
-            may_change,
-            ended.gas_used,
-            ended.is_counted,
-        )
 
     def _check_message(self, observer: TestObserver, run: ObservedCall, check: ExecutorCall, always: bool) -> bytes:
         """Return the message of a check; empty if it must not be made in the session."""
@@ -710,12 +695,12 @@ def _unsupported(limit: str) -> RawCallResult:
 _filecoin_address: Final = lru_cache(to_filecoin)
 
 
-def _required_gas(call: ExecutorCall, nonce: int | None, fork: Fork) -> tuple[int, int]:
-    """Return the intrinsic gas and the floor of a transaction with a call, or a creation if it has a nonce."""
+def _intrinsic_gas(call: ExecutorCall, nonce: int | None, fork: Fork) -> int:
+    """Return the intrinsic gas of a transaction with a call, or with a creation if it has a nonce."""
     if nonce is None:
-        return call_gas(call.data, fork)
+        return call_gas(call.data, fork)[0]
     creation = Transaction(DYNAMIC_FEE, None, nonce, None, 0, call.data, 0, 0, 0)
-    return intrinsic_gas(creation, fork, call.from_), floor_gas(creation, fork, call.from_)
+    return intrinsic_gas(creation, fork, call.from_)
 
 
 def is_rejected(outcome: RawCallResult) -> bool:

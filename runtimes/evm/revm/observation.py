@@ -70,12 +70,13 @@ class Access(NamedTuple):
 
 
 class ObservedEnd(NamedTuple):
-    """A call's end: exit code, data, gas before refunds, refunds, logs of what succeeded, words of touched slots."""
+    """A call's end: exit code, data, gas before refunds, logs of what succeeded, words of touched slots."""
 
     exit_code: int
     output: bytes
     gas_used: int
-    refund: int
+    charged: int
+    """Gas after refunds, at least the floor of a transaction (EIP-7623), both without the intrinsic gas."""
     logs: tuple[tuple[EthAddress, Log], ...]
     words: bytes
     """32 bytes for each touched slot, in the order of the first accesses."""

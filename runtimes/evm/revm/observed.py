@@ -270,7 +270,7 @@ class ObservedCall(Operations):
         }
         message = self._first_message(value, data, gas, nonce)
         addresses = map(_address_list, (observer.watched, self._random, self._hooked))
-        following = FOLLOWING.pack_values(campaign_gas > 0, campaign_gas, gas_limit)
+        following = FOLLOWING.pack_values(campaign_gas, gas_limit)
         parts = [message, self._interest(), *addresses, check, following]
         self.state, self._campaign = CallState.RUNNING, campaign
         session.held.snapshots.forget_unused(self._guest)
@@ -336,7 +336,7 @@ class ObservedCall(Operations):
         """
         at, events, ends = 0, 0, []
         while at < len(data):
-            events, result, used, refund, size = CALL_RESULT.read(data, at)
+            events, result, used, charged, size = CALL_RESULT.read(data, at)
             at += CALL_RESULT.size
             output, at = data[at : at + size], at + size
             words_at = at + COUNT.size
@@ -352,7 +352,7 @@ class ObservedCall(Operations):
                 touched, at = read_addresses(data, at)
             changed = events & EndEvent.CHANGED != 0
             counted, holds = events & EndEvent.COUNTED != 0, events & EndEvent.HOLDS != 0
-            end = ObservedEnd(STATUS[result], output, used, refund, logs, words, changed, touched, counted, holds)
+            end = ObservedEnd(STATUS[result], output, used, charged, logs, words, changed, touched, counted, holds)
             ends.append((end, seen))
             self.has_cheated |= events & EndEvent.CHEATED != 0
         if self.has_cheated:

@@ -620,7 +620,7 @@ CallEnd = NamedTuple("CallEnd", [
 CALL_END: Final = Layout(CallEnd, "<III20sI")
 
 CallResult = NamedTuple("CallResult", [
-    ("events", int), ("result", int), ("gas_used", int), ("refund", int), ("size", int),
+    ("events", int), ("result", int), ("gas_used", int), ("charged", int), ("size", int),
 ])
 CALL_RESULT: Final = Layout(CallResult, "<IIQQI")
 
@@ -632,8 +632,8 @@ INTEREST: Final = Layout(Interest, "<IIIII")
 Check = NamedTuple("Check", [("always", int), ("size", int)])
 CHECK: Final = Layout(Check, "<II")
 
-Following = NamedTuple("Following", [("gives", int), ("gas", int), ("gas_limit", int)])
-FOLLOWING: Final = Layout(Following, "<IQQ")
+Following = NamedTuple("Following", [("gas", int), ("gas_limit", int)])
+FOLLOWING: Final = Layout(Following, "<QQ")
 
 CampaignSettings = NamedTuple("CampaignSettings", [
     ("seed", bytes), ("keeps", int), ("depth", int), ("max_rejects", int), ("weight", int), ("learns", int),

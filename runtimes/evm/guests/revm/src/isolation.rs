@@ -14,7 +14,7 @@ use revm::context::{Cfg, JournalEntry, JournalInner};
 use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
 use revm::handler::FrameResult;
 use revm::interpreter::interpreter_action::FrameInit;
-use revm::interpreter::{CallScheme, CreateScheme, FrameInput, Gas, InstructionResult};
+use revm::interpreter::{CallScheme, CreateScheme, FrameInput, Gas, InitialAndFloorGas, InstructionResult};
 use revm::primitives::{Address, AddressMap, HashMap, HashSet, U256};
 use revm::state::{TransactionId, TransientStorage};
 
@@ -138,6 +138,22 @@ impl Session {
         self.running.mode & mode::ISOLATES != 0 && init.depth == DEPTH && is_call
     }
 
+    /// Return the gas that the limit of a transaction without lists must cover.
+    pub fn required_gas(&self, data: &[u8], creates: bool, value: U256, is_self_transfer: bool) -> InitialAndFloorGas {
+        let cfg = &self.evm.ctx.cfg;
+        let info = cfg.enable_amsterdam_eip2780.then_some(Eip2780TxInfo { value, is_self_transfer });
+        cfg.gas_params().initial_tx_gas(data, creates, 0, 0, 0, info)
+    }
+
+    /// Return the gas of a free call by a transaction's rules, without its intrinsic gas.
+    pub fn charged_gas(&self, spent: u64, refund: u64) -> u64 {
+        let (tx, prices) = (&self.evm.ctx.tx, self.evm.ctx.cfg.gas_params());
+        let required = self.required_gas(&tx.data, tx.kind.is_create(), U256::ZERO, false);
+        let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
+        let used = spent + intrinsic;
+        (used - refund.min(used / prices.max_refund_quotient())).max(floor).saturating_sub(intrinsic)
+    }
+
     /// Isolate a call that begins, if it is one of the first frame. Return its result if it is not made: it lacks the
     /// transaction's intrinsic gas.
     pub fn isolate(&mut self, init: &mut FrameInit, output: &mut Vec<u8>) -> Result<Option<FrameResult>, Exit> {
@@ -164,12 +180,11 @@ impl Session {
                 return Ok(None);
             }
         }
-        let context = &self.evm.ctx;
-        let prices = context.cfg.gas_params();
         let is_self_transfer =
             matches!(&init.frame_input, FrameInput::Call(call) if call.target_address == call.caller);
-        let info = context.cfg.enable_amsterdam_eip2780.then_some(Eip2780TxInfo { value, is_self_transfer });
-        let required = prices.initial_tx_gas(&data, creates, 0, 0, 0, info);
+        let required = self.required_gas(&data, creates, value, is_self_transfer);
+        let context = &self.evm.ctx;
+        let prices = context.cfg.gas_params();
         let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
         let gas = (limit + ISOLATED_BASE).min(context.block.gas_limit);
         let charges = Charges { limit, intrinsic, floor, quotient: prices.max_refund_quotient() };

@@ -142,10 +142,10 @@ layouts! {
         receiver: Address, value: U256, salt: U256, size: u32,
     }
     CallEnd { depth: u32, result: u32, creates: bool, created: Address, size: u32 }
-    CallResult { events: u32, result: u32, gas_used: u64, refund: u64, size: u32 }
+    CallResult { events: u32, result: u32, gas_used: u64, charged: u64, size: u32 }
     Interest { calls: u32, ends: u32, at_once: bool, goes_on: bool, cheatcodes: bool }
     Check { always: bool, size: u32 }
-    Following { gives: bool, gas: u64, gas_limit: u64 }
+    Following { gas: u64, gas_limit: u64 }
     CampaignSettings {
         seed: B256, keeps: bool, depth: u64, max_rejects: u64, weight: u32, learns: bool, has_storage: bool,
         max_seconds: u64, max_blocks: u64, fails_on_revert: bool, shows_logs: bool,

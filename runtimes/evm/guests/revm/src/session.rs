@@ -942,11 +942,12 @@ impl Session {
         let is_kept = self.running.mode & mode::KEEP != 0;
         let mut output = mem::take(&mut self.batch.results);
         let begin = output.len();
+        let charged = self.charged_gas(last.gas().total_gas_spent(), last.gas().refunded().max(0) as u64);
         output.put(protocol::CallResult {
             events: 0, // set below
             result: result as u32,
             gas_used: last.gas().total_gas_spent(),
-            refund: last.gas().refunded().max(0) as u64,
+            charged,
             size: data.len() as u32,
         });
         output.raw(data);
@@ -977,7 +978,6 @@ impl Session {
             self.undo_cheats();
         }
         let mut events = flag(!touched.is_empty(), end_event::TOUCHED);
-        let gas = self.gas_used(last.gas().total_gas_spent(), last.gas().refunded().max(0) as u64);
         if !self.borders.at_once {
             self.borders.is_stopped = true;
         } else {
@@ -988,7 +988,8 @@ impl Session {
                 self.discard();
             }
             let success = result.is_ok();
-            let outcome = Outcome { success, rejected: is_rejected, gas, output: data, logs: &logs, words: &words };
+            let outcome =
+                Outcome { success, rejected: is_rejected, gas: charged, output: data, logs: &logs, words: &words };
             events |= self.give_outcome(begin, result, &outcome, is_shown, &touched);
         }
         events |= flag(self.batch.has_cheated, end_event::CHEATED);

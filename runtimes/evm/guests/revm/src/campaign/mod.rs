@@ -1,5 +1,5 @@
 //! Campaigns: the calls of a fuzz or invariant test, which are drawn one after the other, and what is learnt from their
-//! outcomes. A campaign makes no calls itself. A session makes its calls as long as nothing is left to Python (`follow`);
+//! outcomes. A campaign makes no calls itself. A session makes its calls as long as nothing is left to Python (`start_next`);
 //! otherwise Python asks for each call (`CampaignRequest`).
 
 mod dictionary;
@@ -15,9 +15,6 @@ use dictionary::Dictionary;
 use draw::{Draw, Parameter};
 use random::Random;
 use revm::context::TxEnv;
-use revm::context_interface::Cfg;
-use revm::context_interface::cfg::gas_params::Eip2780TxInfo;
-use revm::interpreter::InitialAndFloorGas;
 use revm::interpreter::InstructionResult;
 use revm::primitives::{Address, B256, Bytes, HashSet, Log, TxKind, U256};
 use simplify::Shrink;
@@ -49,6 +46,32 @@ pub struct Step {
     success: bool,
 }
 
+impl Step {
+    fn read(read: &mut Reader<'_>) -> Self {
+        let given: protocol::CampaignCall = read.get();
+        Self {
+            sender: given.sender,
+            target: given.target as usize,
+            seconds: given.seconds,
+            blocks: given.blocks,
+            data: Bytes::copy_from_slice(read.bytes(given.size)),
+            success: false,
+        }
+    }
+
+    fn write(&self, output: &mut Vec<u8>) {
+        output.put(protocol::CampaignCall {
+            sender: self.sender,
+            target: self.target as u32,
+            seconds: self.seconds,
+            blocks: self.blocks,
+            success: self.success,
+            size: self.data.len() as u32,
+        });
+        output.raw(&self.data);
+    }
+}
+
 /// A function that is called.
 struct Target {
     address: Address,
@@ -70,9 +93,8 @@ pub struct Outcome<'a> {
 /// The calls that follow one of a batch in a session.
 #[derive(Default)]
 pub struct Following {
-    /// The campaign takes outcomes.
-    gives: bool,
-    /// Gas of the calls that may still follow, and the limit of each, with its intrinsic gas.
+    /// Gas of the calls that may still follow, 0 if the campaign takes no outcomes; the limit of each, with its intrinsic
+    /// gas.
     left: u64,
     gas_limit: u64,
     mode: u32,
@@ -84,7 +106,7 @@ pub struct Following {
 
 impl Following {
     pub fn new(given: protocol::Following, mode: u32) -> Self {
-        Self { gives: given.gives, left: given.gas, gas_limit: given.gas_limit, mode, ..Self::default() }
+        Self { left: given.gas, gas_limit: given.gas_limit, mode, ..Self::default() }
     }
 }
 
@@ -131,7 +153,7 @@ impl Campaign {
             queue: VecDeque::new(),
             is_replay: false,
             current: None,
-            figures: protocol::CampaignFigures { calls: 0, reverts: 0, rejects: 0, gas: 0 },
+            figures: Default::default(),
             steps: Vec::new(),
             gases: Vec::new(),
             touched: HashSet::default(),
@@ -156,7 +178,7 @@ impl Campaign {
         self.is_replay = is_replay;
         self.queue = queue.into();
         self.current = None;
-        self.figures = protocol::CampaignFigures { calls: 0, reverts: 0, rejects: 0, gas: 0 };
+        self.figures = Default::default();
         self.steps.clear();
         self.touched.clear();
         if self.is_replay {
@@ -267,30 +289,6 @@ impl Campaign {
         }
     }
 
-    fn read_step(&self, read: &mut Reader<'_>) -> Step {
-        let given: protocol::CampaignCall = read.get();
-        Step {
-            sender: given.sender,
-            target: given.target as usize,
-            seconds: given.seconds,
-            blocks: given.blocks,
-            data: Bytes::copy_from_slice(read.bytes(given.size)),
-            success: false,
-        }
-    }
-
-    fn write_step(&self, step: &Step, output: &mut Vec<u8>) {
-        output.put(protocol::CampaignCall {
-            sender: step.sender,
-            target: step.target as u32,
-            seconds: step.seconds,
-            blocks: step.blocks,
-            success: step.success,
-            size: step.data.len() as u32,
-        });
-        output.raw(&step.data);
-    }
-
     /// Begin with the target's calldata, or take note of whether the last candidate fails; write the next candidate.
     fn simplify(&mut self, read: &mut Reader<'_>, output: &mut Vec<u8>) {
         let given: protocol::Shrinking = read.get();
@@ -324,8 +322,8 @@ impl Target {
             let decoded = |data| values::decode(std::iter::once(&kind), data)?.pop();
             Parameter { fixtures: fixtures.into_iter().filter_map(decoded).collect(), group, kind }
         });
-        let figures = protocol::TargetFigures { calls: 0, reverts: 0, discards: 0 };
-        Self { address: head.address, selector: head.selector.to_be_bytes(), parameters, figures }
+        let (address, selector) = (head.address, head.selector.to_be_bytes());
+        Self { address, selector, parameters, figures: Default::default() }
     }
 
     fn encode(&self, arguments: &[values::Value]) -> Vec<u8> {
@@ -363,16 +361,15 @@ impl Session {
             request::BEGIN => campaign.senders.iter().for_each(|sender| output.put(*sender)),
             request::SEQUENCE => {
                 let is_replay = read.get();
-                let queue = read.list_of(|read| campaign.read_step(read));
+                let queue = read.list_of(Step::read);
                 campaign.begin_sequence(is_replay, queue);
             }
             request::QUEUE => {
-                let step = campaign.read_step(&mut read);
-                campaign.queue.push_back(step);
+                campaign.queue.push_back(Step::read(&mut read));
             }
             request::NEXT => {
-                if let Some(step) = campaign.next().cloned() {
-                    campaign.write_step(&step, output);
+                if let Some(step) = campaign.next() {
+                    step.write(output);
                 }
             }
             request::TAKE => {
@@ -391,8 +388,7 @@ impl Session {
             }
             request::DRAW => {
                 let target: u32 = read.get();
-                let step = campaign.draw(target as usize);
-                campaign.write_step(&step, output);
+                campaign.draw(target as usize).write(output);
             }
             request::MUTATE => {
                 let target: u32 = read.get();
@@ -402,7 +398,7 @@ impl Session {
             request::SIMPLER => campaign.simplify(&mut read, output),
             request::FIGURES => output.put(campaign.figures.clone()),
             request::TARGETS => campaign.targets.iter().for_each(|target| output.put(target.figures.clone())),
-            request::STEPS => campaign.steps.iter().for_each(|step| campaign.write_step(step, output)),
+            request::STEPS => campaign.steps.iter().for_each(|step| step.write(output)),
             request::GASES => campaign.gases.iter().for_each(|gas| output.put(*gas)),
             request::END => self.campaign = None,
             _ => {}
@@ -417,7 +413,7 @@ impl Session {
         let Some(campaign) = &mut self.campaign else { return false };
         let Some(step) = campaign.next().cloned() else { return false };
         let to = campaign.targets[step.target].address;
-        let intrinsic = self.required_gas(&step.data).initial_total_gas();
+        let intrinsic = self.required_gas(&step.data, false, U256::ZERO, false).initial_total_gas();
         let gas = self.batch.following.gas_limit.saturating_sub(intrinsic);
         if gas == 0 {
             return false;
@@ -463,7 +459,7 @@ impl Session {
         touched: &[Address],
     ) -> u32 {
         let batch = &mut self.batch;
-        let Some(campaign) = self.campaign.as_mut().filter(|_| batch.following.gives && batch.goes_on) else {
+        let Some(campaign) = self.campaign.as_mut().filter(|_| batch.following.left > 0 && batch.goes_on) else {
             batch.goes_on = false;
             return 0;
         };
@@ -487,23 +483,6 @@ impl Session {
         }
         batch.following.droppable = (!is_needed).then_some(begin);
         end_event::COUNTED
-    }
-
-    /// Return the gas of a call by a transaction's rules, without its intrinsic gas.
-    pub fn gas_used(&self, spent: u64, refund: u64) -> u64 {
-        let prices = self.evm.ctx.cfg.gas_params();
-        let required = self.required_gas(&self.evm.ctx.tx.data);
-        let (intrinsic, floor) = (required.initial_total_gas(), required.floor_gas());
-        let used = spent + intrinsic;
-        (used - refund.min(used / prices.max_refund_quotient())).max(floor).saturating_sub(intrinsic)
-    }
-
-    /// Return the gas that the limit of a call of another account without value must cover.
-    fn required_gas(&self, data: &[u8]) -> InitialAndFloorGas {
-        let cfg = &self.evm.ctx.cfg;
-        let info = Eip2780TxInfo { value: U256::ZERO, is_self_transfer: false };
-        let info = cfg.enable_amsterdam_eip2780.then_some(info);
-        cfg.gas_params().initial_tx_gas(data, false, 0, 0, 0, info)
     }
 
     /// True if Python shows logs of the call that has ended.

@@ -9,7 +9,7 @@ use revm::primitives::U256;
 /// After a simplification it goes on at the same position: candidates that passed before rarely fail now, and are tried
 /// again only at the end.
 pub struct Shrink {
-    pub arguments: Vec<Value>,
+    arguments: Vec<Value>,
     candidate: Vec<Value>,
     position: usize,
     is_whole_round: bool,
