@@ -1,4 +1,4 @@
-"""What the kernel's operations need of the message and the machine.
+"""Interfaces of the message and the machine for the kernel's operations.
 
 The identity of a message, as an object for weak references.
 

@@ -17,7 +17,7 @@ from hypervisor.errors import InvalidInput
 
 
 class Right(IntEnum):
-    """What a client may do: read, send and sign transactions, or control the node."""
+    """Permission of a client: to read, to send and sign transactions, or to control the node."""
 
     READ = 1
     WRITE = 2

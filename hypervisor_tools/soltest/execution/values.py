@@ -1,4 +1,4 @@
-"""What the random inputs of fuzz and invariant tests are drawn from: types of parameters, and a dictionary.
+"""Sources of the random inputs of fuzz and invariant tests: types of parameters, and a dictionary.
 
 The dictionary of a test has values that conditions are likely to compare its inputs with: number and string literals of
 the sources, the state after `setUp` (addresses, slots, pushed words), and the runs (return data, events and storage

@@ -124,17 +124,13 @@ class FuzzRun:
         stage.executor.restore(self.ready)
         parameters = parameter_messages(self.test.entry, self.dictionary.enum_size, fixtures)
         plan = CampaignPlan(
-            self._name, keeps=False, depth=settings.runs,
+            seed_of(self.stage, self.test, self.seed), keeps=False, depth=settings.runs,
             targets=(CampaignTarget(stage.address, self._selector, parameters),), senders=(stage.sender,),
             dictionary=self.dictionary.message(), max_rejects=settings.max_test_rejects,
             weight=settings.dictionary_weight, learns=settings.learns, has_storage=self.dictionary.takes_storage,
         )  # fmt: skip
         with opened_campaign(stage.executor, plan) as self._campaign:
             return self._run()
-
-    @property
-    def _name(self) -> str:
-        return f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
 
     def _run(self) -> TestResult:
         campaign, deadline = self._campaign, Deadline(self.settings.timeout)
@@ -147,7 +143,7 @@ class FuzzRun:
         broken = self._begin_corpus(deadline)
         if broken is not None:
             return broken
-        rng = Random(self._name)  # noqa: S311  # repeatable
+        rng = Random(seed_of(self.stage, self.test, self.seed))  # noqa: S311  # repeatable
         while campaign.figures.calls < self.settings.runs and not deadline.is_over():
             if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
@@ -330,6 +326,11 @@ class FuzzRun:
             edges=None if self._corpus is None else self._corpus.figures(), first_stipend=self.first_stipend,
             notices=() if self.corpus_folder is None else self.corpus_folder.notices,
         )  # fmt: skip
+
+
+def seed_of(stage: SuiteStage, test: TestFunction, seed: int) -> str:
+    """Return the seed of one test, from that of the run."""
+    return f"{seed}:{stage.artifact.file}:{stage.artifact.name}:{test.signature}"
 
 
 @contextmanager

@@ -45,7 +45,7 @@ from hypervisor_tools.soltest.fuzz.corpus import (
     mutate_sequence,
 )
 from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures
-from hypervisor_tools.soltest.fuzz.fuzz import Deadline, ShrinkLimit, opened_campaign, take_outcome
+from hypervisor_tools.soltest.fuzz.fuzz import Deadline, ShrinkLimit, opened_campaign, seed_of, take_outcome
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
 from hypervisor_tools.soltest.fuzz.targets import FuzzTarget, NoTargets, TargetFilters, find_targets
 from hypervisor_tools.soltest.project.project import InvariantSettings
@@ -185,7 +185,7 @@ class InvariantRun:
         ended = self.begin()
         if ended is not None:
             return ended
-        self._rng = Random(self._name)  # noqa: S311  # repeatable
+        self._rng = Random(seed_of(self.stage, self.test, self.seed))  # noqa: S311  # repeatable
         with self._opened() as self._campaign:
             for sender in () if self.senders else self._campaign.senders:  # an account costs as much as a call
                 self.stage.executor.touch(sender)
@@ -207,7 +207,8 @@ class InvariantRun:
             for target in self.targets
         ]  # fmt: skip
         plan = CampaignPlan(
-            self._name, keeps=True, depth=settings.depth, targets=targets, senders=self.senders,
+            seed_of(stage, self.test, self.seed), keeps=True, depth=settings.depth, targets=targets,
+            senders=self.senders,
             dictionary=self.dictionary.message(), max_rejects=settings.max_assume_rejects,
             weight=settings.dictionary_weight, has_storage=self.dictionary.takes_storage,
             max_seconds=settings.max_time_delay, max_blocks=settings.max_block_delay,
@@ -216,10 +217,6 @@ class InvariantRun:
         )  # fmt: skip
         with opened_campaign(executor, plan) as campaign:
             yield campaign
-
-    @property
-    def _name(self) -> str:
-        return f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
 
     def _run(self) -> TestResult:
         again = self._failure_of(self._steps_of(self.stored))

@@ -97,7 +97,7 @@ _FLAT: Final[DivisionPrices] = (0, 0), (0, 0), (0, 0)
 
 
 class OperandPrices(NamedTuple):
-    """What the operands of EXP and of divisions add to the static gas of these opcodes, in frames of our engines."""
+    """Gas that the operands of EXP and of divisions add to that of these opcodes, in frames of our engines."""
 
     exponent: tuple[int, int, int]
     """Prices of an exponent's bytes, its bits, and its bits that are one."""

@@ -68,7 +68,7 @@ class CampaignTarget(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CampaignPlan:
-    """What a campaign calls, and how it draws.
+    """Targets and settings of a campaign.
 
     A fuzz test's calls are not kept: each begins in the same state. `depth` is the number of calls of a sequence.
     Without `senders` they are random.

@@ -53,7 +53,7 @@ def _return(guest: Guest) -> None:
 
 
 def is_worn(guest: Guest) -> bool:
-    """Return True if a guest has so much memory, or so many regions, that its state begins anew.
+    """Return True if a guest has too much memory, or too many regions, for another transaction.
 
     One with a campaign, which would end with it, forgets its state, and may then grow by as much again.
     """

@@ -109,7 +109,7 @@ class Deal(NamedTuple):
 
 
 class CheatContext(NamedTuple):
-    """Where a cheatcode is called: caller, origin, depth of the frame, whether the account it names has code."""
+    """Context of a cheatcode: caller, origin, depth of the frame, whether the account it names has code."""
 
     caller: EthAddress
     origin: EthAddress
@@ -131,7 +131,7 @@ class Executed(NamedTuple):
 
 
 Replacement = int | FailureReason | None
-"""What a caller gets instead of a call's result: `CheatResult.CAUGHT` or `REJECTED`, or the reason of a failure."""
+"""A replacement of a call's result: `CheatResult.CAUGHT` or `REJECTED`, or the reason of a failure."""
 
 _TRUE: Final = COUNT.pack_values(1)
 _FALSE: Final = COUNT.pack_values(0)
@@ -224,7 +224,7 @@ class MessageReader:
 
 
 class SavedCheats(bytes):
-    """What is set, as the guest writes it, with the snapshots that it names by the numbers of their copies."""
+    """Settings of cheatcodes, as the guest writes them, with the snapshots that they name by numbers of copies."""
 
     snapshots: Mapping[int, Any] = MappingProxyType({})
 
@@ -237,7 +237,7 @@ class Interception:
 
     def __init__(self) -> None:
         self._bytes: bytes | None = b""
-        """What is set; None if the guest has newer things."""
+        """Settings of cheatcodes; None if the guest has newer ones."""
         self._snapshots: dict[int, Any] = {}
         """Snapshots that may be named, by the numbers of their copies, in a call also of deleted ones."""
         self._guest: Guest | None = None

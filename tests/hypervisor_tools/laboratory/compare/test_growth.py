@@ -10,6 +10,7 @@ import pytest
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from hypervisor_tools.laboratory.compare.growth import MAPPING, GrowthPoint, growth_svg, measure_growth
 from localnet import Network
+from localnet.ledger.records import TransactionReceipt
 from localnet.state.controls import state_with_storage
 from store.cid import Cid
 from tests.command import run
@@ -54,11 +55,11 @@ def test_storage_written_at_once_has_root_and_gas_of_storage_filled_by_transacti
         network.set_code(ADDRESS, ADD)
         call = partial(network.send, ADDRESS, data=keys(2_000, 2_003))
 
-        def observed() -> object:
+        def observed() -> TransactionReceipt:
             roots.append(storage_root(network))
             return call()
 
-        points = list(measure_growth(network, ADDRESS, sizes, observed))  # type: ignore[arg-type]
+        points = list(measure_growth(network, ADDRESS, sizes, observed))
         filled, base_fee = 0, network.base_fee
         for point, root in zip(points, roots, strict=True):
             while filled < point.slots:
