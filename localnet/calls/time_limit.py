@@ -1,12 +1,13 @@
 """Time limit of a re-execution, and its cancellation when a request waits for the network.
 
 A tracer checks both at each event. Engines charge gas in batches, so loops produce events too. The limit is in
-processor time of the process, all threads together, so that other programs do not shorten it. Waiting counts only
-against a second limit in wall time, ten times as long.
+processor time of the threads that execute, so that neither other programs nor a compiler in the background shorten it.
+Waiting counts only against a second limit in wall time, ten times as long.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,27 +47,33 @@ class TimeLimit:
     def __init__(self, seconds: float, should_yield: Callable[[], bool] = _never) -> None:
         """Create a limit. If `should_yield` returns True, the work stops, to restart later."""
         self.seconds = seconds
-        self._rest = seconds
-        self._start_clocks()
+        self._rest, self._wall_rest = seconds, _WALL * seconds
+        self._wall = time.monotonic()
+        self._processor: dict[int, float] = {}
         self._should_yield = should_yield
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count the time inside the block."""
-        self._start_clocks()
+        """Count the time inside the block, and not the time before it."""
+        self._wall = time.monotonic()
+        self._processor.clear()
         try:
             yield
         finally:
-            self._rest = min(self._end - time.process_time(), (self._wall_end - time.monotonic()) / _WALL)
+            self._count()
 
-    def _start_clocks(self) -> None:
-        self._end = time.process_time() + self._rest
-        self._wall_end = time.monotonic() + _WALL * self._rest
+    def _count(self) -> None:
+        """Count the time since the last look, and the processor time since the last look on this thread."""
+        wall, processor, thread = time.monotonic(), time.thread_time(), threading.get_ident()
+        self._wall_rest -= wall - self._wall
+        self._rest -= processor - self._processor.get(thread, processor)
+        self._wall, self._processor[thread] = wall, processor
 
     @property
     def is_over(self) -> bool:
         """Return True if the time limit is exceeded."""
-        return time.process_time() > self._end or time.monotonic() > self._wall_end
+        self._count()
+        return self._rest < 0 or self._wall_rest < 0
 
     def check(self) -> None:
         """Raise OutOfTime if the time limit is exceeded, Preempted if the work must yield."""

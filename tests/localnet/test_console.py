@@ -352,7 +352,7 @@ def test_an_explanation_ends_when_its_time_is_over(
             listener.call_completed(network.machine, network.head, request, overrides, 0.0)
         capsys.readouterr()
         monkeypatch.setattr(
-            time_limit, "time", SimpleNamespace(monotonic=time.monotonic, process_time=lambda: next(looks) / 10)
+            time_limit, "time", SimpleNamespace(monotonic=time.monotonic, thread_time=lambda: next(looks) / 10)
         )
         for explain in background.work:
             explain()
