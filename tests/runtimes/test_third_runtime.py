@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,11 @@ from runtimes.evm import CallInputs, CallKind
 from store.blocks.memory import RemoteUnavailable
 from store.blockstore import put_object
 from store.cid import Cid
+from store.codec import encode
 from store.keccak import keccak
 from tests.localnet.explorer.conftest import Visitor
 from tests.runtimes.evm.assembler import assemble, deployer
-from tests.runtimes.postfix import COUNTER, RUNTIME, USE, installed_postfix
+from tests.runtimes.postfix import COUNTER, NATIVE_RUNTIME, RUNTIME, USE, installed_postfix
 
 CALLS_BACK = b"POSTFIX 0 input caller call return"
 REVERTS = b"POSTFIX 7 revert"
@@ -92,6 +93,20 @@ def test_runtime_of_the_page_is_short_and_its_example_prints_the_documented_numb
     exec(compile(USE, "docs/extending.md", "exec"), {})
     (said,) = re.findall(r"# prints (\d+)", USE)
     assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_native_runtime_of_the_page_adds_the_number_in_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
+    (tmp_path / "native_sum.py").write_text(NATIVE_RUNTIME, encoding="utf-8")
+    points = EntryPoints((EntryPoint("sum", "native_sum:SumRuntime", registry.ENTRY_POINT_GROUP),))
+    monkeypatch.setattr(registry, "entry_points_of", lambda group: points.select(group=group))
+    registry._formats.cache_clear()
+    actor = network.actors.create(network.actors.install(b"SUM 7"), cbor=b"")
+    actor.send(2, cbor=b"")
+    assert (actor.call(2, cbor=b""), code_of(network.machine, actor.address)) == (encode(14), b"")
+    with pytest.raises(InvalidModule, match="b'x' is not a number"):
+        network.actors.install(b"SUM x")
 
 
 def test_evm_contract_calls_an_actor_that_calls_it_back(network: Network) -> None:
