@@ -37,11 +37,11 @@ from runtimes.evm.revm.protocol import (
     COUNT,
     LEAST_GAS,
     AccessKind,
+    ChainTime,
     CheatResult,
     Failure,
     Interest,
     Mode,
-    SnapshotTime,
     ValueType,
 )
 from runtimes.evm.revm.results import MESSAGES
@@ -64,6 +64,7 @@ __all__ = [
     "CampaignStep",
     "CampaignTarget",
     "CannotObserve",
+    "ChainTime",
     "CheatContext",
     "CheatResult",
     "ContractCache",
@@ -84,7 +85,6 @@ __all__ = [
     "Prank",
     "Replacement",
     "Snapshot",
-    "SnapshotTime",
     "StateSession",
     "TransactionResult",
     "ValueType",

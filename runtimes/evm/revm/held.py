@@ -22,13 +22,14 @@ from runtimes.evm.revm.accounts import Accounts, ContractCache, ContractStates
 from runtimes.evm.revm.guest import MAX_REUSED_MEMORY, Guest, GuestFailure, list_message
 from runtimes.evm.revm.observation import CannotObserve
 from runtimes.evm.revm.protocol import (
+    CHAIN_TIME,
     COUNT,
     HELD_ACCOUNT,
     SLOT_REQUEST,
     SNAPSHOT_TIME,
+    ChainTime,
     CheatRequest,
     Command,
-    SnapshotTime,
 )
 from runtimes.evm.revm.transactions import block_of
 
@@ -103,11 +104,12 @@ class Snapshots:
             weakref.finalize(each, self._dropped.append, number)
         return taken
 
-    def note_taken(self, guest: Guest) -> list[tuple[Snapshot, SnapshotTime]]:
-        """Return the snapshots that cheatcodes have taken since the last time, with the block's number and time."""
+    def note_taken(self, guest: Guest) -> list[tuple[Snapshot, ChainTime]]:
+        """Return the snapshots that cheatcodes have taken since the last time, and when they have taken them."""
         data = self._ask(guest, self.last)
-        times = [*SNAPSHOT_TIME.read_all(data, 0, len(data) // SNAPSHOT_TIME.size)]
-        return [*zip(self.note(*(time.copy for time in times)), times, strict=True)] if times else []
+        found = [*SNAPSHOT_TIME.read_all(data, 0, len(data) // SNAPSHOT_TIME.size)]
+        times = [CHAIN_TIME.read(each.time) for each in found]
+        return [*zip(self.note(*(each.copy for each in found)), times, strict=True)] if found else []
 
     def begin(self, guest: Guest) -> None:
         """Begin with another guest."""

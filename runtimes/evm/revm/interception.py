@@ -19,6 +19,7 @@ from runtimes.evm.revm.observation import InterceptedCall
 from runtimes.evm.revm.protocol import (
     CALL_OUTCOME,
     CALL_REQUEST,
+    CHAIN_TIME,
     CHEAT_CONTEXT,
     CHEAT_STATUS,
     COUNT,
@@ -26,6 +27,7 @@ from runtimes.evm.revm.protocol import (
     SNAPSHOT_HEAD,
     SNAPSHOT_NUMBER,
     CallScheme,
+    ChainTime,
     CheatRequest,
     CheatResult,
     CheatStatus,
@@ -277,12 +279,11 @@ class Interception:
         saved.snapshots = {copy: self._snapshots[copy] for copy in _copies(content).values()}
         return saved
 
-    def before(self, guest: Guest) -> tuple[SavedCheats, int, int]:
-        """Return what was set, and the block's number and time, before the call that the guest runs or has run last."""
+    def before(self, guest: Guest) -> tuple[SavedCheats, ChainTime]:
+        """Return what was set, and the chain's time, before the call that the guest runs or has run last."""
         guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.BEFORE))
-        found = MessageReader(guest.output())
-        number, timestamp = found.word(), found.word()
-        return self._saved(found.rest()), number, timestamp
+        found = guest.output()
+        return self._saved(found[CHAIN_TIME.size :]), CHAIN_TIME.read(found)
 
     @contextmanager
     def hidden(self) -> Iterator[None]:

@@ -48,11 +48,11 @@ from runtimes.evm.revm.native import KERNEL, NativeCalls
 from runtimes.evm.revm.observation import CannotObserve, InterceptedCall, ObservedEnd
 from runtimes.evm.revm.operations import Operations
 from runtimes.evm.revm.protocol import (
-    BLOCK_TIME,
     BORDER_ANSWER,
     CALL_END,
     CALL_REQUEST,
     CALL_RESULT,
+    CHAIN_TIME,
     CHECK,
     CONTRACT_CALL,
     COUNT,
@@ -71,6 +71,7 @@ from runtimes.evm.revm.protocol import (
     SAME_LOGS,
     Answer,
     CallScheme,
+    ChainTime,
     Command,
     EndEvent,
     EnterFlag,
@@ -78,7 +79,6 @@ from runtimes.evm.revm.protocol import (
     Interest,
     Mode,
     Operation,
-    SnapshotTime,
 )
 from runtimes.evm.revm.session import StateSession, fits
 
@@ -151,8 +151,8 @@ class CallObserver(Protocol):
     def failed(self, run: ObservedCall, cheatcode: bytes, reason: FailureReason) -> SubcallOutcome:
         """Return what the caller gets of a cheatcode, by its selector, or of a call that fails for a reason."""
 
-    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
-        """Take a snapshot that a cheatcode has taken in the guest, with the block's number and time."""
+    def snapshot_taken(self, taken: Snapshot, time: ChainTime) -> None:
+        """Take a snapshot that a cheatcode has taken in the guest."""
 
     def call_end(self, run: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:
         """Take the end of a call by a frame at `depth` that was not entered."""
@@ -413,12 +413,11 @@ class ObservedCall(Operations):
                 self._observer.snapshot_taken(taken, time)
 
     def _sync_time(self) -> None:
-        """Give the machine the block's number and time, if cheatcodes have set them in the guest."""
+        """Give the machine the chain ID, and the block's number and time, if cheatcodes have set them in the guest."""
         if self._times != self._guest.times:
             self._guest.call(Command.TIME)
-            number, timestamp = (int.from_bytes(word, "big") for word in BLOCK_TIME.read(self._guest.output()))
             self._times = self._guest.times
-            self._session.set_time(number, timestamp)
+            self._session.set_time(CHAIN_TIME.read(self._guest.output()))
             if self._native is not None:
                 self._native.renew_block()
 
@@ -468,8 +467,8 @@ class ObservedCall(Operations):
             step = None if is_counted or self._campaign is None else self._campaign.next()
             if step is not None and self._campaign is not None:
                 self.origin, self.to = step.sender, self._campaign.plan.targets[step.target].address
-            saved, *time = self._observer.interception.before(self._guest)
-            self._session.set_time(*time)
+            saved, time = self._observer.interception.before(self._guest)
+            self._session.set_time(time)
             self._observer.begin_call(self.to, bool(self._mode & Mode.KEEP), saved)
             self._observer.interception.note_changes()
             self._times = -1  # the machine has the time before this call

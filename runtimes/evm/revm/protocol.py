@@ -72,7 +72,7 @@ class Command:
     ADD_REGION: Final = 18  # `Region`; list of u32
     CHEATS: Final = 19  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
     CAMPAIGN: Final = 20
-    TIME: Final = 21  # `BlockTime`: the block's number and time as cheatcodes have set them
+    TIME: Final = 21  # `ChainTime`: chain ID, and the block's number and time, as cheatcodes have set them
     READ_SNAPSHOT: Final = 22
 
 
@@ -170,7 +170,7 @@ class CheatRequest:
 
     LOAD: Final = 0  # `Count` 1 if own reverts are matched; what is set, as `SAVE` gives it
     SAVE: Final = 1  # : what is set; nothing for the default
-    BEFORE: Final = 2  # : `BlockTime`, and what was set, before the call that runs or was the last one
+    BEFORE: Final = 2  # : `ChainTime`, and what was set, before the call that runs or was the last one
     EXECUTE: Final = 3  # `CheatContext`, calldata: `CheatResult`
     BEGIN_PRANK: Final = 4  # a prank, `CheatContext`: `CheatResult`
     CHEATCODE_END: Final = 5  # depth, whether a revert was expected before it, `CallOutcome`: `CheatResult`
@@ -713,11 +713,11 @@ CheatStatus = NamedTuple("CheatStatus", [
 ])
 CHEAT_STATUS: Final = Layout(CheatStatus, "<IIIII")
 
-BlockTime = NamedTuple("BlockTime", [("number", bytes), ("timestamp", bytes)])
-BLOCK_TIME: Final = Layout(BlockTime, "<32s32s")
+ChainTime = NamedTuple("ChainTime", [("chain_id", int), ("number", bytes), ("timestamp", bytes)])
+CHAIN_TIME: Final = Layout(ChainTime, "<Q32s32s")
 
-SnapshotTime = NamedTuple("SnapshotTime", [("copy", int), ("number", bytes), ("timestamp", bytes)])
-SNAPSHOT_TIME: Final = Layout(SnapshotTime, "<I32s32s")
+SnapshotTime = NamedTuple("SnapshotTime", [("copy", int), ("time", bytes)])
+SNAPSHOT_TIME: Final = Layout(SnapshotTime, "<I72s")
 
 SnapshotHead = NamedTuple("SnapshotHead", [("next", int), ("count", int)])
 SNAPSHOT_HEAD: Final = Layout(SnapshotHead, "<QI")

@@ -41,7 +41,17 @@ from runtimes.evm.revm.guest import (
 from runtimes.evm.revm.guest_rules import account_spec, fork_message
 from runtimes.evm.revm.held import HeldState, is_worn
 from runtimes.evm.revm.native import NativeCalls
-from runtimes.evm.revm.protocol import BLOCK_VALUES, COUNT, JUMP_CODE, NO_LIMIT, RULES, Command, Exit, Mode
+from runtimes.evm.revm.protocol import (
+    BLOCK_VALUES,
+    COUNT,
+    JUMP_CODE,
+    NO_LIMIT,
+    RULES,
+    ChainTime,
+    Command,
+    Exit,
+    Mode,
+)
 from runtimes.evm.revm.recording import Recording
 from runtimes.evm.revm.requests import NeedsKernel, Requests, SessionBlock
 from runtimes.evm.revm.results import refusal_of, result_of
@@ -408,12 +418,15 @@ class StateSession:
         self.block = self.requests.block = self.block._replace(block=block)
         return True
 
-    def set_time(self, number: int, timestamp: int) -> None:
-        """Give the machine the block's number and time that the guest has."""
-        context = self.machine.context
-        if (context.epoch, context.timestamp) != (number, timestamp):
-            self.machine.advance(epoch=ChainEpoch(number), timestamp=timestamp)
+    def set_time(self, time: ChainTime) -> None:
+        """Give the machine the chain ID, and the block's number and time, that the guest has."""
+        context, chain_id = self.machine.context, time.chain_id
+        number, timestamp = (int.from_bytes(word, "big") for word in (time.number, time.timestamp))
+        if (context.chain_id, context.epoch, context.timestamp) != (chain_id, number, timestamp):
+            self.machine.advance(epoch=ChainEpoch(number), timestamp=timestamp, chain_id=chain_id)
             self._context = self.machine.context
+            if self._rules is not None:
+                self._rules = self._rules[0], chain_id, *self._rules[2:]
 
     def forget_block(self) -> None:
         """Tell the guest the machine's block again before the next transaction."""

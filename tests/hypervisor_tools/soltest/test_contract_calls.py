@@ -472,6 +472,7 @@ def random_step(rng: Random, depth: int) -> str:
         f"{cheatcode('stopPrank()')} POP",
         f"{cheatcode('warp(uint256)', value)} POP",
         f"{cheatcode('fee(uint256)', value)} POP",
+        f"{cheatcode('chainId(uint256)', value)} POP {cheatcode('getChainId()')} POP CHAINID CALLER SSTORE",
         f"{cheatcode('deleteStateSnapshot(uint256)', 1)} POP",
         f"0x{user:040x} BALANCE 9 SSTORE",
     ]

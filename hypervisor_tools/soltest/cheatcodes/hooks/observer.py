@@ -27,6 +27,7 @@ from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.revm import (
     ALL_DEPTHS,
     CannotObserve,
+    ChainTime,
     Decision,
     FailureReason,
     InterceptedCall,
@@ -35,7 +36,6 @@ from runtimes.evm.revm import (
     Mode,
     ObservedCall,
     Snapshot,
-    SnapshotTime,
 )
 
 if TYPE_CHECKING:
@@ -152,11 +152,13 @@ class TestObserver:
         take_accesses(self._cheats.state, run)
         undo_reverted(self._cheats, run)
 
-    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+    def snapshot_taken(self, taken: Snapshot, time: ChainTime) -> None:
         cheats = self._cheats
         number, timestamp = (int.from_bytes(word, "big") for word in (time.number, time.timestamp))
-        context = replace(cheats.machine.context, epoch=ChainEpoch(number), timestamp=timestamp)
-        cheats.interception.snapshot_taken(time.copy, StateSnapshot(taken, context, cheats.state.block))
+        now = cheats.machine.context
+        assert taken.copy is not None, "the guest has a copy"
+        context = replace(now, epoch=ChainEpoch(number), timestamp=timestamp, chain_id=time.chain_id)
+        cheats.interception.snapshot_taken(taken.copy, StateSnapshot(taken, context, cheats.state.block))
 
     def log(self, emitter: EthAddress, log: Log) -> None:
         if emitter == CONSOLE_ADDRESS and not log.topics:  # the guest has answered its call

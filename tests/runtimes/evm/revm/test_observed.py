@@ -25,7 +25,7 @@ from runtimes.evm.revm.observation import (
     ObservedEnd,
 )
 from runtimes.evm.revm.observed import NO_CHECK, ObservedCall, observe
-from runtimes.evm.revm.protocol import ISOLATED_BASE, Interest, Mode, SnapshotTime
+from runtimes.evm.revm.protocol import ISOLATED_BASE, ChainTime, Interest, Mode
 from runtimes.evm.revm.session import session_of
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.machines import create, word
@@ -90,7 +90,7 @@ class Recorder:
     def accessed(self, run: ObservedCall) -> bytes | None:
         raise AssertionError("there is none")
 
-    def snapshot_taken(self, taken: Snapshot, time: SnapshotTime) -> None:
+    def snapshot_taken(self, taken: Snapshot, time: ChainTime) -> None:
         raise AssertionError("no cheatcode takes one")
 
     def call_end(self, _: ObservedCall, depth: int, outcome: SubcallOutcome) -> None:

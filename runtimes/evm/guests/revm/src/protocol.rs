@@ -174,8 +174,8 @@ layouts! {
     CheatContext { caller: Address, origin: Address, depth: u32, knows_code: bool, has_code: bool }
     CallOutcome { success: bool, size: u32, reason_size: u32 }
     CheatStatus { call_depth: u32, expects_revert: bool, watches_logs: bool, counts_creations: bool, has_caught: bool }
-    BlockTime { number: U256, timestamp: U256 }
-    SnapshotTime { copy: u32, number: U256, timestamp: U256 }
+    ChainTime { chain_id: u64, number: U256, timestamp: U256 }
+    SnapshotTime { copy: u32, time: ChainTime }
     SnapshotHead { next: u64, count: u32 }
     SnapshotNumber { number: u64, copy: u32 }
     RecordedAccess { kind: u32, account: Address, first: U256, second: U256, third: U256, fourth: U256 }

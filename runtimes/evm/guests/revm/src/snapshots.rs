@@ -4,7 +4,7 @@
 //! To restore one is an exchange: the journal below suspended frames stays, and their failure restores what was held.
 
 use crate::exchange::Held;
-use crate::protocol::{self, Exit, SnapshotTime, mode};
+use crate::protocol::{self, ChainTime, Exit, SnapshotTime, mode};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
 use revm::primitives::U256;
@@ -22,8 +22,7 @@ pub struct Snapshot {
     id: TransactionId,
     /// Number of times that Python had set the environment, and number of the state tree.
     environment: (u32, u32),
-    /// The block's number and time.
-    time: (U256, U256),
+    time: ChainTime,
 }
 
 impl Session {
@@ -33,9 +32,8 @@ impl Session {
 
     /// Take a snapshot; return the number of its copy, or None if all copies would take too much memory.
     pub fn take_snapshot(&mut self) -> Option<u32> {
-        let environment = self.environment();
-        let (block, journal) = (&self.evm.ctx.block, &mut self.evm.ctx.journaled_state);
-        let time = (block.number, block.timestamp);
+        let (environment, time) = (self.environment(), self.time());
+        let journal = &mut self.evm.ctx.journaled_state;
         journal.database.is_kept = true;
         let inner = &journal.inner;
         let held = Held {
@@ -64,7 +62,7 @@ impl Session {
         Some(removed)
     }
 
-    /// Restore a snapshot with the block's number and time; return false if there is no copy for it, the kernel takes part,
+    /// Restore a snapshot with its chain ID, number and time; return false if there is no copy for it, the kernel takes part,
     /// or Python has set other values of the block or the transaction. Fails as `load` does; it may then be repeated.
     pub fn revert_to(&mut self, number: u32, output: &mut Vec<u8>) -> Result<bool, Exit> {
         let environment = self.environment();
@@ -72,10 +70,10 @@ impl Session {
         if self.running.mode & mode::HAS_KERNEL != 0 || snapshot.environment != environment {
             return Ok(false);
         }
-        let (block, timestamp) = snapshot.time;
+        let time = snapshot.time.clone();
         self.restore_snapshot(number);
         self.load_open(output)?;
-        self.set_time(block, timestamp);
+        self.set_time(time);
         Ok(true)
     }
 
@@ -117,8 +115,7 @@ impl Session {
     pub fn write_snapshots(&mut self, last: u32, output: &mut Vec<u8>) {
         self.last_snapshot = self.last_snapshot.max(last);
         for copy in mem::take(&mut self.own_snapshots) {
-            let (number, timestamp) = self.snapshots[&copy].time;
-            output.put(SnapshotTime { copy, number, timestamp });
+            output.put(SnapshotTime { copy, time: self.snapshots[&copy].time.clone() });
         }
     }
 

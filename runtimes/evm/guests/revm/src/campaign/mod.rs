@@ -442,9 +442,10 @@ impl Session {
     pub fn delay(&mut self) {
         let (blocks, seconds) = self.batch.following.delay;
         if (blocks, seconds) != (0, 0) {
-            let block = &self.evm.ctx.block;
+            let mut time = self.time();
             let later = |value: U256, delay: u64| value.max(value.saturating_add(U256::from(delay)).min(MAX_TIME));
-            self.set_time(later(block.number, blocks), later(block.timestamp, seconds));
+            (time.number, time.timestamp) = (later(time.number, blocks), later(time.timestamp, seconds));
+            self.set_time(time);
         }
     }
 

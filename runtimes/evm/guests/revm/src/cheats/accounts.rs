@@ -3,17 +3,19 @@
 use super::abi::{Value, Words, decode};
 use super::codes::{Code, Done, Executed, by_selector};
 use super::machine::{CHEATCODES, REJECTED};
-use crate::protocol::{Exit, mode};
+use crate::protocol::{ChainTime, Exit, mode};
 use crate::session::{Session, bytecode};
 use revm::primitives::{Address, HashMap, U256};
 use std::sync::OnceLock;
 
-const SIGNATURES: [&str; 18] = [
+const SIGNATURES: [&str; 20] = [
     "assume(bool)",
+    "chainId(uint256)",
     "deal(address,uint256)",
     "etch(address,bytes)",
     "getBlockNumber()",
     "getBlockTimestamp()",
+    "getChainId()",
     "getNonce(address)",
     "load(address,bytes32)",
     "revertTo(uint256)",
@@ -100,13 +102,13 @@ impl Session {
         if let Some(name) = code.name.strip_prefix("assert") {
             return if holds(name, code.types, &values) { done(Vec::new()) } else { Ok(Executed::Unknown) };
         }
-        let block = &self.evm.ctx.block;
-        let (number, timestamp) = (block.number, block.timestamp);
+        let time = self.time();
         let word = |index: usize| values.get(index).and_then(Value::word).unwrap_or_default();
         match code.name {
             "assume" => return done(if word(0).is_zero() { REJECTED.to_vec() } else { Vec::new() }),
-            "getBlockNumber" => return done(Words::default().word(number).0),
-            "getBlockTimestamp" => return done(Words::default().word(timestamp).0),
+            "getBlockNumber" => return done(Words::default().word(time.number).0),
+            "getBlockTimestamp" => return done(Words::default().word(time.timestamp).0),
+            "getChainId" => return done(Words::default().word(U256::from(time.chain_id)).0),
             "snapshot" | "snapshotState" => {
                 if self.running.mode & mode::HAS_KERNEL != 0 {
                     return Ok(Executed::Unknown);
@@ -128,8 +130,12 @@ impl Session {
                 }
                 return done(Words::default().number(copy.is_some() as usize).0);
             }
-            "roll" => self.set_time(word(0), timestamp),
-            "warp" => self.set_time(number, word(0)),
+            "chainId" => match values[0].number() {
+                Some(chain_id) => self.set_time(ChainTime { chain_id, ..time }),
+                None => return Ok(Executed::Unknown),
+            },
+            "roll" => self.set_time(ChainTime { number: word(0), ..time }),
+            "warp" => self.set_time(ChainTime { timestamp: word(0), ..time }),
             _ => {
                 let account = values[0].address().expect("an address");
                 let writes = matches!(code.name, "etch" | "store");

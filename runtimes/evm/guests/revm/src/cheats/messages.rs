@@ -4,7 +4,7 @@
 use super::codes::{self, Context, Executed};
 use super::machine::{Decision, Ended, Result as Outcome};
 use super::state::*;
-use crate::protocol::{BlockTime, CallOutcome, CallRequest, CheatContext, CheatStatus, cheat_request, cheat_result};
+use crate::protocol::{CallOutcome, CallRequest, CheatContext, CheatStatus, cheat_request, cheat_result};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
 use revm::primitives::{Address, B256, Bytes};
@@ -71,10 +71,9 @@ fn write_executed(executed: Executed, output: &mut Vec<u8>) {
 }
 
 impl Session {
-    /// Write the block's number and time.
+    /// Write the chain ID, and the block's number and time.
     pub fn write_time(&self, output: &mut Vec<u8>) -> u32 {
-        let block = &self.evm.ctx.block;
-        output.put(BlockTime { number: block.number, timestamp: block.timestamp });
+        output.put(self.time());
         0
     }
 
@@ -95,8 +94,8 @@ impl Session {
                 return 0;
             }
             cheat_request::BEFORE => {
-                let (cheats, number, timestamp) = &self.borders.cheats.before;
-                output.put(BlockTime { number: *number, timestamp: *timestamp });
+                let (cheats, time) = &self.borders.cheats.before;
+                output.put(time.clone());
                 save(cheats, output);
                 return 0;
             }

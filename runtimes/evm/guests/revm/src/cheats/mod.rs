@@ -10,7 +10,7 @@ pub mod messages;
 pub mod state;
 
 use crate::borders::{data_of, request_of};
-use crate::protocol::{CallRequest, Exit, call_scheme, mode};
+use crate::protocol::{CallRequest, ChainTime, Exit, call_scheme, mode};
 use crate::record;
 use crate::session::Session;
 use crate::wire::Write;
@@ -33,8 +33,8 @@ const SMALL: usize = 1 << 10;
 /// Cheatcodes in the call of a test that is running.
 #[derive(Default)]
 pub struct Running {
-    /// What they had set, and the block's number and time, when it began.
-    pub before: (Cheats, U256, U256),
+    /// What they had set, and the chain ID and the block's number and time, when it began.
+    pub before: (Cheats, ChainTime),
     /// Calls that have not ended, each with the number of native actors that wait: their calls are no deeper.
     open: Vec<(CallRequest, usize)>,
     /// The decision on the call at which it has stopped.
@@ -117,17 +117,16 @@ impl Session {
     /// Begin a call of a test.
     pub fn begin_cheats(&mut self) {
         self.forget_unused();
-        let block = &self.evm.ctx.block;
-        let before = (self.cheats.clone(), block.number, block.timestamp);
+        let before = (self.cheats.clone(), self.time());
         self.borders.cheats = Running { before, ..Running::default() };
     }
 
     /// Undo what cheatcodes have set since the call began, which begins again or is rejected.
     pub fn undo_cheats(&mut self) {
         let running = std::mem::take(&mut self.borders.cheats);
-        let (cheats, number, timestamp) = running.before.clone();
+        let (cheats, time) = running.before.clone();
         self.cheats = cheats;
-        self.set_time(number, timestamp);
+        self.set_time(time);
         self.renew_metering();
         self.borders.cheats.before = running.before;
     }
@@ -164,22 +163,28 @@ impl Session {
         self.cheats != self.borders.cheats.before.0
     }
 
-    /// True if the block's number or time is another one than when the call began.
+    /// True if the chain ID, or the block's number or time, is another one than when the call began.
     pub fn has_changed_time(&self) -> bool {
-        let (block, (_, number, timestamp)) = (&self.evm.ctx.block, &self.borders.cheats.before);
-        (block.number, block.timestamp) != (*number, *timestamp)
+        self.time() != self.borders.cheats.before.1
     }
 
-    /// Set the block's number and time that contracts see.
-    pub fn set_time(&mut self, number: U256, timestamp: U256) {
-        let ctx = &mut self.evm.ctx;
-        if (ctx.block.number, ctx.block.timestamp) == (number, timestamp) {
+    /// Return the chain ID, and the block's number and time, that contracts see.
+    pub fn time(&self) -> ChainTime {
+        let ctx = &self.evm.ctx;
+        ChainTime { chain_id: ctx.cfg.chain_id, number: ctx.block.number, timestamp: ctx.block.timestamp }
+    }
+
+    /// Set the chain ID, and the block's number and time, that contracts see.
+    pub fn set_time(&mut self, time: ChainTime) {
+        if self.time() == time {
             return;
         }
-        if ctx.block.number != number {
+        let ctx = &mut self.evm.ctx;
+        if ctx.block.number != time.number {
             ctx.journaled_state.database.forget_hashes();
         }
-        (ctx.block.number, ctx.block.timestamp) = (number, timestamp);
+        ctx.cfg.chain_id = time.chain_id;
+        (ctx.block.number, ctx.block.timestamp) = (time.number, time.timestamp);
         self.times += 1;
     }
 
