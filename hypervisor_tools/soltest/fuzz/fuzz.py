@@ -31,7 +31,7 @@ from hypervisor_tools.soltest.execution.stage import SuiteStage
 from hypervisor_tools.soltest.execution.values import Dictionary, parameter_messages, types
 from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
 from hypervisor_tools.soltest.fuzz.coverage import Coverage, coverage_plan
-from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures
+from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures, unused_fixtures
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
 from hypervisor_tools.soltest.project.project import FuzzSettings
 from hypervisor_tools.soltest.trace.frames import FrameTracer, acts_as, frames_by_end, is_reverted_call
@@ -112,6 +112,7 @@ class FuzzRun:
     _campaign: Campaign = field(init=False)
     _selector: bytes = b""
     _types: tuple[str, ...] = ()
+    _notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._selector, self._types = selector(self.test.signature), tuple(types(self.test.entry["inputs"]))
@@ -120,6 +121,7 @@ class FuzzRun:
         """Execute runs until all are done or one fails."""
         stage, settings = self.stage, self.settings
         fixtures = find_fixtures(stage)
+        self._notices = unused_fixtures(fixtures, [self.test.entry])
         stage.executor.restore(self.ready)
         parameters = parameter_messages(self.test.entry, self.dictionary.enum_size, fixtures)
         plan = CampaignPlan(
@@ -329,7 +331,7 @@ class FuzzRun:
             seed=self.seed, counterexample=example,
             last_run=(CounterExample(self.last, ""),) if last and not example else (),
             edges=campaign.coverage if self.settings.show_edge_coverage else None, first_stipend=self.first_stipend,
-            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
+            notices=(*self._notices, *(() if self.corpus_folder is None else self.corpus_folder.notices)),
         )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ from hypervisor_tools.soltest.execution.stage import SuiteStage, is_failed_asser
 from hypervisor_tools.soltest.execution.values import Dictionary, parameter_messages
 from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
 from hypervisor_tools.soltest.fuzz.coverage import Coverage, coverage_plan
-from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures
+from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures, unused_fixtures
 from hypervisor_tools.soltest.fuzz.fuzz import Deadline, ShrinkLimit, opened_campaign, seed_of, take_outcome
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
 from hypervisor_tools.soltest.fuzz.targets import FuzzTarget, NoTargets, TargetFilters, find_targets
@@ -163,6 +163,7 @@ class InvariantRun:
     _deadline: Deadline = field(default_factory=Deadline)
     _campaign: Campaign = field(init=False)
     _coverage: Coverage | None = None
+    _notices: tuple[str, ...] = ()
     _best: BestSequence[CampaignStep] | None = None
     _is_maximizing: bool = False
     _check_call: ExecutorCall | None = None
@@ -189,6 +190,7 @@ class InvariantRun:
         stage, settings = self.stage, self.settings
         executor = stage.executor
         fixtures = find_fixtures(stage)
+        self._notices = unused_fixtures(fixtures, [target.entry for target in self.targets])
         executor.restore(self.ready)
         targets = [
             CampaignTarget(
@@ -475,7 +477,7 @@ class InvariantRun:
         return TestResult(
             self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
             reverts=self.reverts, seed=self.seed,
-            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
+            notices=(*self._notices, *(() if self.corpus_folder is None else self.corpus_folder.notices)),
         )  # fmt: skip
 
     def _result(

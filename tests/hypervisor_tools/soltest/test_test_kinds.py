@@ -74,6 +74,15 @@ def test_a_table_test_without_a_table_fails_in_forges_words(run_contracts: Run, 
     assert (result.status, result.reason, result.kind) == (CaseStatus.FAILURE, reason, CaseKind.UNIT)
 
 
+def test_fixtures_of_another_type_than_the_parameter_get_a_notice(run_contracts: Run) -> None:
+    fixtures = {"fixtureA0": ("uint256[]", [1]), "fixtureOther": ("uint256[]", [1])}
+    tests = {"testFuzzOne(address)": PASS, "testFuzzTwo(uint256)": PASS}
+    found = run_contracts({"Fuzz": table_suite(fixtures, tests)})["Fuzz"]
+    (notice,) = found["testFuzzOne(address)"].notices
+    assert notice == "the fixtures of a0 are not used: their type is uint256, the parameter's address"
+    assert not found["testFuzzTwo(uint256)"].notices
+
+
 def test_table_test_first_parameter_needs_nonempty_fixture(run_contracts: Run) -> None:
     found = run_contracts({
         "None": table_suite({}, {"table(uint256)": PASS}),

@@ -316,6 +316,8 @@ def test_fixtures_of_a_parameter_are_drawn_by_its_name_and_type() -> None:
         ("uint256", 2**255 + 12345, lambda x: x > 1000, 1001),
         ("int256", -(2**200), lambda x: x < -7, -8),
         ("uint256", 2**256 - 1, lambda _: True, 0),
+        ("uint256", 2**255 + 0x1234, lambda x: x % 2**16 == 0x1234, 0x1234),
+        ("int64", -(2**62) - 0x1234, lambda x: -x % 2**16 == 0x1234, -0x1234),
         ("bytes", b"\x01\x02\x03" * 9, lambda x: len(x) > 4, bytes(5)),
         ("uint256[]", [5, 900, 3, 77], lambda x: sum(x) > 10, [11]),
         ("int256", -(2**255), lambda x: x == -(2**255), -(2**255)),
