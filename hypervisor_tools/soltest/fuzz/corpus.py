@@ -8,6 +8,8 @@ A file, `<corpus_dir>/<contract>/<test>/worker0/corpus/<uuid>-<seconds>.json`, i
 a sequence for an invariant test. With `corpus_gzip`, files above 4 KiB are compressed and end with `.gz`. The folders
 of all workers are read, sorted by file name; names are derived from the content. Files with other names are ignored;
 damaged ones are skipped with a notice.
+
+`<corpus_dir>/<contract>/<test>/optimization_best.json` has the best sequence of a maximizing test, and its value.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ _MAX_PATH: Final = 4096
 """Maximum number of characters of a path in a notice."""
 _COMPRESSED: Final = 4 << 10
 """Size in bytes above which a file is compressed, as in forge."""
+_BEST: Final = "optimization_best.json"
 _FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,20}\.json(?:\.gz)?", re.IGNORECASE)
 
 
@@ -89,14 +92,24 @@ class CorpusFolder:
             if found is not None and file.is_file() and not file.is_symlink():
                 files.setdefault(found[1].lower(), file)
         for name in sorted(files)[:_MAX_FILES]:
-            try:
-                calls = _calls(files[name])
-            except InvalidInput as defect:
-                self._damaged.append((files[name], str(defect)))
-                continue
-            self._names.add(name)
-            self._current = files[name]
-            yield calls
+            calls = self._read(files[name], _calls)
+            if calls is not None:
+                self._names.add(name)
+                self._current = files[name]
+                yield calls
+
+    def read_best(self) -> tuple[StoredCall, ...]:
+        """Return the best sequence of a maximizing test; empty if none is stored."""
+        file = None if self._folder is None else self._folder / _BEST
+        return () if file is None or not file.is_file() else self._read(file, _best_calls) or ()
+
+    def _read(self, file: Path, calls: Callable[[object], tuple[StoredCall, ...]]) -> tuple[StoredCall, ...] | None:
+        """Return the calls of a file; None for a damaged one, which gets a notice."""
+        try:
+            return calls(_parsed(file))
+        except InvalidInput as defect:
+            self._damaged.append((file, str(defect)))
+            return None
 
     def drop(self) -> None:
         """Report the file that `read` yielded last as superfluous: it reached nothing new."""
@@ -113,20 +126,38 @@ class CorpusFolder:
         self._names.add(name)
         is_long = self._compresses and len(content) > _COMPRESSED
         path = self._folder / "worker0" / "corpus" / f"{name}-{int(time())}.json{'.gz' if is_long else ''}"
-        data = gzip.compress(content, mtime=0) if is_long else content
+        self._write_file(path, gzip.compress(content, mtime=0) if is_long else content)
+
+    def write_best(self, value: int, calls: Sequence[StoredCall]) -> None:
+        """Write the best sequence of a maximizing test, and its value. Raises InvalidInput if it cannot be written."""
+        if self._folder is not None:
+            best = {"best_value": str(value), "best_sequence": [_row(call) for call in calls]}
+            self._write_file(self._folder / _BEST, json.dumps(best, separators=(",", ":")).encode())
+
+    def _write_file(self, path: Path, data: bytes) -> None:
         if self._store is None:
             write_corpus_file(self._root, path, data)
         else:
             self._store(path.relative_to(self._root), data)
 
 
-def _calls(file: Path) -> tuple[StoredCall, ...]:
-    """Return the calls of a file. Raises InvalidInput with its defect."""
-    content = _content(file)
+def _parsed(file: Path) -> object:
+    """Return the content of a file. Raises InvalidInput with its defect."""
     try:
-        rows = parse_json(content)
+        return parse_json(_content(file))
     except ValueError:
         raise InvalidInput("it is not valid JSON") from None
+
+
+def _best_calls(best: object) -> tuple[StoredCall, ...]:
+    """Return the calls of a best sequence. Raises InvalidInput with its defect."""
+    if not isinstance(best, dict):
+        raise InvalidInput("it is not an object")
+    return _calls(best.get("best_sequence"))
+
+
+def _calls(rows: object) -> tuple[StoredCall, ...]:
+    """Return the calls of a list. Raises InvalidInput with its defect."""
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise InvalidInput("it is not a list of calls")
     found = []

@@ -101,12 +101,15 @@ class Coverage:
         """The tracer of the next call's jumps for `TestExecutor.call_next`; None if they are not recorded."""
         return self._tracer.around if self._campaign.records_jumps else None
 
-    def take(self, outcome: RawCallResult) -> None:
-        """Note what the campaign's next call has reached; its outcome is not counted yet."""
+    def take(self, outcome: RawCallResult, *, is_best: bool = False) -> None:
+        """Note what the campaign's next call has reached; its outcome is not counted yet.
+
+        With `is_best` it belongs to the corpus anyway: a maximizing test returns its largest value after it.
+        """
         jumps, before = self._tracer.take(), self._growths
         self._growths = 0 if self._actors is None else self._actors.growths
         if self._campaign.records_jumps and not is_rejected(outcome):
-            self._campaign.cover(self._growths != before, jumps)
+            self._campaign.cover(is_best or self._growths != before, jumps)
 
 
 def coverage_plan(executor: TestExecutor, settings: CorpusSettings) -> dict[str, Any]:

@@ -271,6 +271,8 @@ class InvariantRun:
         if folder is None or not settings.collects_edges:
             return None
         self._coverage = Coverage(self.stage.executor, self._campaign, settings)
+        if self._is_maximizing:
+            self._replay_best(self._steps_of(folder.read_best())[: settings.depth])
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
@@ -316,8 +318,6 @@ class InvariantRun:
                 if campaign.figures.rejects > limit:
                     return [], f"`vm.assume` rejected too many inputs ({limit} allowed)"
                 continue
-            if self._is_maximizing and outcome.success:
-                self._record_best()
             why = self._end_reason(outcome)
         why = why or self._check_after_invariant()
         self._write_inputs()
@@ -330,12 +330,14 @@ class InvariantRun:
         if self._coverage is None or self.corpus_folder is None:
             return
         for steps in self._campaign.end_sequence():
-            self.corpus_folder.write([
-                StoredCall(
-                    step.sender, self.targets[step.target].address, step.data, BlockDelay(step.seconds, step.blocks)
-                )
-                for step in steps
-            ])  # fmt: skip
+            self.corpus_folder.write(self._stored_calls(steps))
+
+    def _stored_calls(self, steps: Sequence[CampaignStep]) -> list[StoredCall]:
+        addresses = [target.address for target in self.targets]
+        return [
+            StoredCall(step.sender, addresses[step.target], step.data, BlockDelay(step.seconds, step.blocks))
+            for step in steps
+        ]
 
     def _begin_sequence(self) -> None:
         """Restore the state after `setUp`, in which the invariant holds."""
@@ -360,9 +362,13 @@ class InvariantRun:
         elif not is_rejected(outcome):
             self._holds = self._holds and not outcome.may_change_state
         if not outcome.is_counted:
+            value = self._value() if is_alone and outcome.success else None
+            is_best = value is not None and (self._best is None or value > self._best.value)
             if coverage is not None:
-                coverage.take(outcome)
+                coverage.take(outcome, is_best=is_best)
             take_outcome(campaign, outcome)
+            if value is not None and is_best:
+                self._best = BestSequence(value, [step for step in campaign.steps if step.success])
             return outcome
         return outcome if is_rejected(outcome) else None
 
@@ -414,11 +420,12 @@ class InvariantRun:
         finally:
             self.stage.executor.drop(here)
 
-    def _record_best(self) -> None:
-        """Remember the sequence if a maximizing test now returns its largest value."""
-        value = self._value()
-        if value is not None and (self._best is None or value > self._best.value):
-            self._best = BestSequence(value, [step for step in self._campaign.steps if step.success])
+    def _replay_best(self, steps: Sequence[CampaignStep]) -> None:
+        """Begin with the best sequence of an earlier run, and add it to the corpus."""
+        if steps:
+            deque(self._replayed(steps, is_covered=True), 0)
+            value = None if self.stage.has_failed() else self._value()
+            self._best = None if value is None else BestSequence(value, steps)
 
     def _maximum(self, found: BestSequence[CampaignStep]) -> TestResult:
         """Return the result of a maximizing test, with its best sequence shortened."""
@@ -435,6 +442,8 @@ class InvariantRun:
             return len(steps), ""
 
         shrink(found.steps, "", reaches, self.settings.shrink_run_limit, with_delays_of, limit.is_over)
+        if self.corpus_folder is not None:
+            self.corpus_folder.write_best(best.value, self._stored_calls(best.steps))
         result = self._result(CaseStatus.SUCCESS, None, self._examples(best.steps), len(found.steps))
         return replace(result, best=best.value)
 
