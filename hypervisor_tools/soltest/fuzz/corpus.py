@@ -143,8 +143,9 @@ class CorpusFolder:
 
 def _parsed(file: Path) -> object:
     """Return the content of a file. Raises InvalidInput with its defect."""
+    content = _content(file)
     try:
-        return parse_json(_content(file))
+        return parse_json(content)
     except ValueError:
         raise InvalidInput("it is not valid JSON") from None
 
