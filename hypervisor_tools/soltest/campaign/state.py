@@ -119,7 +119,7 @@ class CampaignFolder:
 
     def inputs(self) -> int:
         """Return the number of inputs in the corpus."""
-        return sum(1 for _ in (self.folder / CORPUS).rglob("*.json*"))
+        return sum(1 for _ in (self.folder / CORPUS).rglob("*-*.json*"))
 
     def load(self) -> CampaignState | None:
         """Return the state, or None for a new campaign. Raises InvalidInput for a damaged one."""

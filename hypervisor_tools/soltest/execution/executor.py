@@ -8,7 +8,7 @@ invalidates later ones. Counterexamples of symbolic tests run here too, so this 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -42,6 +42,7 @@ from hypervisor.messages.events import StampedEvent
 from hypervisor.messages.message import Message
 from hypervisor.precompiles import Precompile
 from hypervisor.state.state_tree import ActorState, TreeMark
+from hypervisor.tracing import Tracer
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from hypervisor.versions.overlay import Overlay
 from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME, UNSUPPORTED
@@ -105,6 +106,10 @@ class RawCallResult(NamedTuple):
     """True if the campaign has taken the outcome."""
     holds: bool | None = None
     """True if the check of the calls has succeeded in the state after it; None if it was not given to the session."""
+
+
+Wrapper = Callable[[Tracer | None], Tracer]
+"""Returns a tracer that forwards to another one."""
 
 
 class ExecutorCall(NamedTuple):
@@ -334,7 +339,7 @@ class TestExecutor:
 
     def call_next(
         self, campaign: Campaign, *, commit: bool, check: ExecutorCall | None = None, always: bool = True,
-        alone: bool = False,
+        alone: bool = False, jumps: Wrapper | None = None,
     ) -> RawCallResult | None:  # fmt: skip
         """Make the campaign's next call. Unless `alone`, others may follow it in the session; return the last outcome.
 
@@ -344,6 +349,8 @@ class TestExecutor:
         only if a call may have changed something since it has last succeeded. If it fails, it ends the calls.
 
         With `commit`, a rejected call (`vm.assume`) has no effect; without it, restore a snapshot as after `call`.
+
+        `jumps` returns a tracer that records the jumps of a call whose frames the guest of the session does not run.
         """
         step = campaign.next()
         assert step is not None
@@ -352,11 +359,13 @@ class TestExecutor:
         if self.is_ethereum:
             return self._call_in_session(
                 call, commit=commit, check=check, always=always, campaign=campaign,
-                campaign_gas=0 if alone else self._batch_gas, delay=delay,
+                campaign_gas=0 if alone else self._batch_gas, delay=delay, jumps=jumps,
             )  # fmt: skip
         here = self.snapshot() if commit else None
         apply_delay(self.machine, delay)
-        outcome = self.call(*call)
+        tracer = self.machine.tracer
+        with self.machine.traced(tracer if jumps is None else jumps(tracer)):
+            outcome = self.call(*call)
         if here is not None and is_rejected(outcome):
             self.drop(here)
         elif here is not None:
@@ -367,6 +376,7 @@ class TestExecutor:
         self, call: ExecutorCall, value: int = 0, gas: int | None = None, commit: bool = True,
         check: ExecutorCall | None = None, always: bool = True, nonce: int | None = None,
         campaign: Campaign | None = None, campaign_gas: int = 0, delay: BlockDelay = NO_DELAY,
+        jumps: Wrapper | None = None,
     ) -> RawCallResult | None:  # fmt: skip
         """Make a call in the machine's state session; it fails if it cannot run there.
 
@@ -386,7 +396,7 @@ class TestExecutor:
         intrinsic = _intrinsic_gas(call, nonce, run.fork)
         has_failed = is_changed = False
         try:
-            with self._stepping((to, data[:4])), run:
+            with self._stepping((to, data[:4]), jumps), run:
                 message = NO_CHECK if check is None or has_kernel else self._check_message(observer, run, check, always)
                 if has_kernel or not (message and observer.is_idle and self.machine.tracer is None):
                     campaign_gas = 0
@@ -416,7 +426,9 @@ class TestExecutor:
                 observer.discard()
                 return _unsupported(str(limit))
             observer.undo()
-            return self._call_in_session(call, value, gas, commit, nonce=nonce, delay=delay)
+            return self._call_in_session(
+                call, value, gas, commit, nonce=nonce, campaign=campaign, delay=delay, jumps=jumps
+            )
         may_have_set = observer.may_have_set or run.has_cheated
         if is_rejected:
             observer.discard()
@@ -450,10 +462,13 @@ class TestExecutor:
         return is_watched or not session_of(self.machine).runs_in_guest or not tracer.takes_record
 
     @contextmanager
-    def _stepping(self, function: tuple[EthAddress, bytes]) -> Iterator[None]:
-        """Watch the instructions of a call if it needs that."""
+    def _stepping(self, function: tuple[EthAddress, bytes], jumps: Wrapper | None) -> Iterator[None]:
+        """Watch the instructions of a call if it needs that, and trace its jumps if Python runs its frames."""
         tracer = self.machine.tracer
         is_watched = function in self._stepwise or self.cheatcodes.state.watches_steps
+        has_record = session_of(self.machine).runs_in_guest and (tracer is None or tracer.takes_record)
+        if jumps is not None and (is_watched or not has_record):
+            tracer = jumps(tracer)
         with self.machine.traced(StepWatch(self.cheatcodes, tracer) if is_watched else tracer):
             yield
 

@@ -6,6 +6,7 @@ are read before every fuzz, invariant and table test, in the state after `setUp`
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -37,6 +38,19 @@ def find_fixtures(stage: SuiteStage) -> dict[str, list[bytes]]:
         for name, fixture in found.items()
         if fixture.values
     }
+
+
+def unused_fixtures(fixtures: Mapping[str, object], functions: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return a notice for each fixture, by `parameter_key`, whose type no parameter with its name has."""
+    types: dict[str, set[str]] = {}
+    for entry in (entry for function in functions for entry in function["inputs"]):
+        types.setdefault(fixture_name(str(entry.get("name", ""))), set()).add(type_of(entry))
+    named = (key.split(":", 1) for key in fixtures)
+    return tuple([
+        f"the fixtures of {name} are not used: their type is {kind}, the parameter's {', '.join(sorted(types[name]))}"
+        for name, kind in named
+        if kind not in types.get(name, {kind})
+    ])  # fmt: skip
 
 
 def fixtures_by_name(stage: SuiteStage, limit: int = MAX_ROWS) -> dict[str, Fixture]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
-from random import Random
 from time import monotonic
 from typing import Final, TypeGuard
 
@@ -31,8 +29,9 @@ from hypervisor_tools.soltest.execution.executor import (
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, CounterExample, TestResult
 from hypervisor_tools.soltest.execution.stage import SuiteStage
 from hypervisor_tools.soltest.execution.values import Dictionary, parameter_messages, types
-from hypervisor_tools.soltest.fuzz.corpus import INPUT_MUTATION_SHARE, Corpus, CorpusFolder, CorpusInput
-from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures
+from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
+from hypervisor_tools.soltest.fuzz.coverage import Coverage, coverage_plan
+from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures, unused_fixtures
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
 from hypervisor_tools.soltest.project.project import FuzzSettings
 from hypervisor_tools.soltest.trace.frames import FrameTracer, acts_as, frames_by_end, is_reverted_call
@@ -107,12 +106,13 @@ class FuzzRun:
     """Calldata of the latest counted run."""
     first_stipend: int = 0
     """Intrinsic gas of the first run."""
-    _corpus: Corpus[bytes] | None = None
+    _coverage: Coverage | None = None
     _is_ready: bool = False
     """True if the current state is known to be that after `setUp`."""
     _campaign: Campaign = field(init=False)
     _selector: bytes = b""
     _types: tuple[str, ...] = ()
+    _notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._selector, self._types = selector(self.test.signature), tuple(types(self.test.entry["inputs"]))
@@ -121,6 +121,7 @@ class FuzzRun:
         """Execute runs until all are done or one fails."""
         stage, settings = self.stage, self.settings
         fixtures = find_fixtures(stage)
+        self._notices = unused_fixtures(fixtures, [self.test.entry])
         stage.executor.restore(self.ready)
         parameters = parameter_messages(self.test.entry, self.dictionary.enum_size, fixtures)
         plan = CampaignPlan(
@@ -128,9 +129,14 @@ class FuzzRun:
             targets=(CampaignTarget(stage.address, self._selector, parameters),), senders=(stage.sender,),
             dictionary=self.dictionary.message(), max_rejects=settings.max_test_rejects,
             weight=settings.dictionary_weight, learns=settings.learns, has_storage=self.dictionary.takes_storage,
+            **coverage_plan(stage.executor, settings),
         )  # fmt: skip
         with opened_campaign(stage.executor, plan) as self._campaign:
-            return self._run()
+            if settings.collects_edges:
+                self._coverage = Coverage(stage.executor, self._campaign, settings)
+            result = self._run()
+            self._write_inputs()
+            return result
 
     def _run(self) -> TestResult:
         campaign, deadline = self._campaign, Deadline(self.settings.timeout)
@@ -140,31 +146,25 @@ class FuzzRun:
             ended = self._run_next(alone=True) if self.settings.runs else None
             if ended is not None:
                 return ended
-        broken = self._begin_corpus(deadline)
+        broken = self._run_corpus(deadline)
         if broken is not None:
             return broken
-        rng = Random(seed_of(self.stage, self.test, self.seed))  # noqa: S311  # repeatable
         while campaign.figures.calls < self.settings.runs and not deadline.is_over():
             if deadline.is_progress_due():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
-            of = None if self._corpus is None else self._corpus.choose(rng)
-            if self._corpus is not None and of is not None:
-                campaign.queue(self._step(campaign.mutate(0, of.input, self._corpus.other(rng))))
-            ended = self._run_next(of)
+            ended = self._run_next()
+            self._write_inputs()
             if ended is not None:
                 return ended
         return self._result(CaseStatus.SUCCESS, None)
 
-    def _run_next(self, of: CorpusInput[bytes] | None = None, *, alone: bool = False) -> TestResult | None:
-        """Execute the next run and, unless `alone`, others in the session; return the result if the test ends.
-
-        The first may be a mutation `of` an input of the corpus.
-        """
-        corpus, campaign = self._corpus, self._campaign
+    def _run_next(self, *, alone: bool = False) -> TestResult | None:
+        """Execute the next run and, unless `alone`, others in the session; return the result if the test ends."""
+        campaign = self._campaign
         data = self._next_data()
         if not self.first_stipend:
             self.first_stipend = self.stage.executor.intrinsic_gas(data)
-        outcome = self._call(alone) if corpus is None else corpus.trace(None, lambda: self._called(data))
+        outcome = self._call(alone)
         if outcome is None:
             return None
         if outcome.is_counted:
@@ -172,11 +172,8 @@ class FuzzRun:
         if campaign.is_lost:  # it has failed in one of the runs
             return self._result(*self.stage.verdict(outcome), outcome.gas_used)
         data = self._next_data()
-        if corpus is not None and not is_rejected(outcome):
-            if corpus.reached_new_edges():
-                corpus.add(data, of)
-        elif corpus is not None:
-            corpus.discard_edges()
+        if self._coverage is not None:
+            self._coverage.take(outcome)
         if is_rejected(outcome):
             take_outcome(campaign, outcome)
             return self._rejected()
@@ -201,34 +198,43 @@ class FuzzRun:
             return None
         return self._result(CaseStatus.FAILURE, f"`vm.assume` rejected too many inputs ({limit} allowed)")
 
-    def _begin_corpus(self, deadline: Deadline) -> TestResult | None:
+    def _write_inputs(self) -> None:
+        """Write the inputs that have reached something new."""
+        if self._coverage is not None and self.corpus_folder is not None and not self._campaign.is_lost:
+            for (step,) in self._campaign.end_sequence():
+                self.corpus_folder.write([self._stored_call(step.data)])
+
+    def _stored_call(self, data: bytes) -> StoredCall:
+        return StoredCall(self.stage.sender, self.stage.address, data)
+
+    def _run_corpus(self, deadline: Deadline) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if one of its inputs fails."""
-        settings = self.settings
-        folder = self.corpus_folder
-        if folder is None or not settings.collects_edges:
+        folder, coverage, campaign = self.corpus_folder, self._coverage, self._campaign
+        if folder is None or coverage is None:
             return None
-
-        def write(data: bytes) -> None:
-            folder.write([StoredCall(self.stage.sender, self.stage.address, data)])
-
-        corpus = self._corpus = Corpus.of(settings, self.stage.executor, INPUT_MUTATION_SHARE, write)
         stored = ((calls[0].calldata if len(calls) == 1 else None, True) for calls in folder.read())
         for data, is_stored in chain(stored, ((data, False) for data in self.found)):
             if not self._is_input(data):
                 continue
             if deadline.is_over():
                 break
-            outcome = corpus.trace(None, partial(self._called, data))
+            campaign.begin([self._step(data)], is_replay=True, is_covered=True)
+            outcome = self._call(alone=True)
+            assert outcome is not None
+            if campaign.is_lost:
+                return self._result(*self.stage.verdict(outcome), outcome.gas_used)
+            coverage.take(outcome)
             if is_rejected(outcome):
-                corpus.discard_edges()
                 continue
-            if corpus.reached_new_edges():
-                corpus.add(data, written=not is_stored)
-            elif is_stored:
+            has_new = campaign.figures.reached > 0
+            if has_new and not is_stored:
+                folder.write([self._stored_call(data)])
+            elif is_stored and not has_new:
                 folder.drop()
             status, reason = self._verdict(data, outcome)
             if status is CaseStatus.FAILURE:
                 return self._failure(data, outcome, reason)
+        campaign.begin()
         return None
 
     def _is_input(self, data: bytes | None) -> TypeGuard[bytes]:
@@ -248,7 +254,8 @@ class FuzzRun:
         """Execute the next run, or runs."""
         self._restore()
         alone = alone or self.test.should_fail
-        outcome = self.stage.executor.call_next(self._campaign, commit=False, alone=alone)
+        jumps = None if self._coverage is None else self._coverage.jumps
+        outcome = self.stage.executor.call_next(self._campaign, commit=False, alone=alone, jumps=jumps)
         self._is_ready = outcome is not None and not outcome.may_change_state
         return outcome
 
@@ -323,8 +330,8 @@ class FuzzRun:
             self.test.signature, CaseKind.FUZZ, status, reason, gas, gases, figures.calls, rejects=figures.rejects,
             seed=self.seed, counterexample=example,
             last_run=(CounterExample(self.last, ""),) if last and not example else (),
-            edges=None if self._corpus is None else self._corpus.figures(), first_stipend=self.first_stipend,
-            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
+            edges=campaign.coverage if self.settings.show_edge_coverage else None, first_stipend=self.first_stipend,
+            notices=(*self._notices, *(() if self.corpus_folder is None else self.corpus_folder.notices)),
         )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import add
-from random import Random
 from typing import Final, Generic, TypeVar
 
 from bridge.ethereum.addresses import EthAddress
@@ -37,14 +36,9 @@ from hypervisor_tools.soltest.execution.results import (
 )
 from hypervisor_tools.soltest.execution.stage import SuiteStage, is_failed_assertion
 from hypervisor_tools.soltest.execution.values import Dictionary, parameter_messages
-from hypervisor_tools.soltest.fuzz.corpus import (
-    SEQUENCE_MUTATION_SHARE,
-    Corpus,
-    CorpusFolder,
-    CorpusInput,
-    mutate_sequence,
-)
-from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures
+from hypervisor_tools.soltest.fuzz.corpus import CorpusFolder
+from hypervisor_tools.soltest.fuzz.coverage import Coverage, coverage_plan
+from hypervisor_tools.soltest.fuzz.fixtures import find_fixtures, unused_fixtures
 from hypervisor_tools.soltest.fuzz.fuzz import Deadline, ShrinkLimit, opened_campaign, seed_of, take_outcome
 from hypervisor_tools.soltest.fuzz.stored_failures import StoredCall
 from hypervisor_tools.soltest.fuzz.targets import FuzzTarget, NoTargets, TargetFilters, find_targets
@@ -168,9 +162,8 @@ class InvariantRun:
     excluded: frozenset[EthAddress] = frozenset()
     _deadline: Deadline = field(default_factory=Deadline)
     _campaign: Campaign = field(init=False)
-    _rng: Random = field(init=False)
-    """Chooses inputs of the corpus."""
-    _corpus: Corpus[tuple[CampaignStep, ...]] | None = None
+    _coverage: Coverage | None = None
+    _notices: tuple[str, ...] = ()
     _best: BestSequence[CampaignStep] | None = None
     _is_maximizing: bool = False
     _check_call: ExecutorCall | None = None
@@ -185,7 +178,6 @@ class InvariantRun:
         ended = self.begin()
         if ended is not None:
             return ended
-        self._rng = Random(seed_of(self.stage, self.test, self.seed))  # noqa: S311  # repeatable
         with self._opened() as self._campaign:
             for sender in () if self.senders else self._campaign.senders:  # an account costs as much as a call
                 self.stage.executor.touch(sender)
@@ -198,6 +190,7 @@ class InvariantRun:
         stage, settings = self.stage, self.settings
         executor = stage.executor
         fixtures = find_fixtures(stage)
+        self._notices = unused_fixtures(fixtures, [target.entry for target in self.targets])
         executor.restore(self.ready)
         targets = [
             CampaignTarget(
@@ -213,7 +206,7 @@ class InvariantRun:
             weight=settings.dictionary_weight, has_storage=self.dictionary.takes_storage,
             max_seconds=settings.max_time_delay, max_blocks=settings.max_block_delay,
             fails_on_revert=settings.fail_on_revert, excluded=self.excluded,
-            shows_logs=executor.cheatcodes.settings.shows_logs, shown=log_topics(),
+            shows_logs=executor.cheatcodes.settings.shows_logs, shown=log_topics(), **coverage_plan(executor, settings),
         )  # fmt: skip
         with opened_campaign(executor, plan) as campaign:
             yield campaign
@@ -223,7 +216,7 @@ class InvariantRun:
         if again is not None:
             return replace(again, runs=1, calls=1, reverts=1, is_replayed=True)  # forge's figures
         self._deadline = Deadline(self.settings.timeout)
-        begun = self._begin_corpus()
+        begun = self._replay_corpus()
         if begun is not None:
             return begun
         while self.runs < self.settings.runs and not self._deadline.is_over():
@@ -272,32 +265,22 @@ class InvariantRun:
         count, why = found
         return self._result(CaseStatus.FAILURE, why, self._examples(steps[:count]), len(steps))
 
-    def _begin_corpus(self) -> TestResult | None:
+    def _replay_corpus(self) -> TestResult | None:
         """Run the corpus, which does not count as runs; return a result if a sequence fails."""
-        settings, stage = self.settings, self.stage
-        folder = self.corpus_folder
+        settings, folder = self.settings, self.corpus_folder
         if folder is None or not settings.collects_edges:
             return None
-
-        def write(steps: tuple[CampaignStep, ...]) -> None:
-            folder.write([
-                StoredCall(
-                    step.sender, self.targets[step.target].address, step.data, BlockDelay(step.seconds, step.blocks)
-                )
-                for step in steps
-            ])  # fmt: skip
-
-        corpus = self._corpus = Corpus.of(settings, stage.executor, SEQUENCE_MUTATION_SHARE, write)
+        self._coverage = Coverage(self.stage.executor, self._campaign, settings)
+        if self._is_maximizing:
+            self._replay_best(self._steps_of(folder.read_best())[: settings.depth])
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:
                 continue
             if self._deadline.is_over():
                 break
-            failure = self._replay(steps)
-            if corpus.reached_new_edges():
-                corpus.add(tuple(steps), written=False)
-            else:
+            failure = self._replay(steps, is_covered=True)
+            if not self._campaign.figures.reached:
                 folder.drop()
             if failure is not None:
                 return self._failure(steps[: failure[0]], failure[1])
@@ -320,14 +303,9 @@ class InvariantRun:
 
     def _sequence(self) -> tuple[list[CampaignStep], str] | None:
         """Execute a sequence; return its calls and the reason if it fails."""
-        corpus, campaign = self._corpus, self._campaign
-        of = None if corpus is None else corpus.choose(self._rng)
+        campaign = self._campaign
         self._begin_sequence()
-        if corpus is None or of is None:
-            campaign.begin()
-        else:
-            campaign.begin(self._mutate(corpus, of))
-        newest: tuple[CampaignStep, ...] = ()
+        campaign.begin()
         why = None
         while why is None and not self._deadline.is_over() and (step := campaign.next()) is not None:
             if self._deadline.is_progress_due():
@@ -336,37 +314,30 @@ class InvariantRun:
             if outcome is None:
                 continue
             if is_rejected(outcome):
-                if corpus is not None:
-                    corpus.discard_edges()
                 limit = self.settings.max_assume_rejects
                 if campaign.figures.rejects > limit:
                     return [], f"`vm.assume` rejected too many inputs ({limit} allowed)"
                 continue
-            if corpus is not None and corpus.reached_new_edges():
-                *before, last = campaign.steps
-                newest = (*(each for each in before if each.success), last)
-            if self._is_maximizing and outcome.success:
-                self._record_best()
             why = self._end_reason(outcome)
         why = why or self._check_after_invariant()
-        if newest and corpus is not None:
-            corpus.add(newest, of)
+        self._write_inputs()
         steps = campaign.steps
         self._last = [step for step in steps if step.success]
         return None if why is None else (steps, why)
 
-    def _mutate(
-        self, corpus: Corpus[tuple[CampaignStep, ...]], of: CorpusInput[tuple[CampaignStep, ...]]
-    ) -> list[CampaignStep]:
-        """Return a mutated sequence of the corpus."""
-        campaign = self._campaign
+    def _write_inputs(self) -> None:
+        """Write the sequence if it has reached something new."""
+        if self._coverage is None or self.corpus_folder is None:
+            return
+        for steps in self._campaign.end_sequence():
+            self.corpus_folder.write(self._stored_calls(steps))
 
-        def change(step: CampaignStep) -> CampaignStep:
-            if not self.targets[step.target].types:
-                return campaign.draw(self._rng.randrange(len(self.targets)))
-            return step._replace(data=campaign.mutate(step.target, step.data, campaign.draw(step.target).data))
-
-        return mutate_sequence(self._rng, of.input, corpus.other(self._rng), change, self.settings.depth)
+    def _stored_calls(self, steps: Sequence[CampaignStep]) -> list[StoredCall]:
+        addresses = [target.address for target in self.targets]
+        return [
+            StoredCall(step.sender, addresses[step.target], step.data, BlockDelay(step.seconds, step.blocks))
+            for step in steps
+        ]
 
     def _begin_sequence(self) -> None:
         """Restore the state after `setUp`, in which the invariant holds."""
@@ -378,19 +349,11 @@ class InvariantRun:
 
         A rejected one changes neither the state, nor the block, nor what cheatcodes set.
         """
-        executor, campaign, corpus = self.stage.executor, self._campaign, self._corpus
-        is_alone = corpus is not None or (self._is_maximizing and not is_replay)
+        executor, campaign, coverage = self.stage.executor, self._campaign, self._coverage
+        is_alone = self._is_maximizing and not is_replay
         check, always = None if is_alone else self._check_call, not self._holds or bool(step.seconds or step.blocks)
-
-        def call() -> RawCallResult | None:
-            return executor.call_next(campaign, commit=True, check=check, always=always, alone=is_alone)
-
-        def call_alone() -> RawCallResult:
-            outcome = call()
-            assert outcome is not None
-            return outcome
-
-        outcome = call() if corpus is None else self._traced(corpus, step, call_alone)
+        jumps = None if coverage is None else coverage.jumps
+        outcome = executor.call_next(campaign, commit=True, check=check, always=always, alone=is_alone, jumps=jumps)
         if outcome is None:
             self._holds = False
             return None
@@ -399,19 +362,15 @@ class InvariantRun:
         elif not is_rejected(outcome):
             self._holds = self._holds and not outcome.may_change_state
         if not outcome.is_counted:
+            value = self._value() if is_alone and outcome.success else None
+            is_best = value is not None and (self._best is None or value > self._best.value)
+            if coverage is not None:
+                coverage.take(outcome, is_best=is_best)
             take_outcome(campaign, outcome)
+            if value is not None and is_best:
+                self._best = BestSequence(value, [step for step in campaign.steps if step.success])
             return outcome
         return outcome if is_rejected(outcome) else None
-
-    def _traced(
-        self, corpus: Corpus[tuple[CampaignStep, ...]], step: CampaignStep, call: Callable[[], RawCallResult]
-    ) -> RawCallResult:
-        """Execute a step's call, and record its edges for the corpus."""
-        executor, target = self.stage.executor, self.targets[step.target]
-        here = executor.snapshot()
-        outcome = corpus.trace((target.address, target.selector), call, lambda: executor.restore(here))
-        executor.commit_snapshot()
-        return outcome
 
     def _end_reason(self, outcome: RawCallResult) -> str | None:
         """Return the reason to end the sequence, or None to continue."""
@@ -461,11 +420,12 @@ class InvariantRun:
         finally:
             self.stage.executor.drop(here)
 
-    def _record_best(self) -> None:
-        """Remember the sequence if a maximizing test now returns its largest value."""
-        value = self._value()
-        if value is not None and (self._best is None or value > self._best.value):
-            self._best = BestSequence(value, [step for step in self._campaign.steps if step.success])
+    def _replay_best(self, steps: Sequence[CampaignStep]) -> None:
+        """Begin with the best sequence of an earlier run, and add it to the corpus."""
+        if steps:
+            deque(self._replayed(steps, is_covered=True), 0)
+            value = None if self.stage.has_failed() else self._value()
+            self._best = None if value is None else BestSequence(value, steps)
 
     def _maximum(self, found: BestSequence[CampaignStep]) -> TestResult:
         """Return the result of a maximizing test, with its best sequence shortened."""
@@ -482,6 +442,8 @@ class InvariantRun:
             return len(steps), ""
 
         shrink(found.steps, "", reaches, self.settings.shrink_run_limit, with_delays_of, limit.is_over)
+        if self.corpus_folder is not None:
+            self.corpus_folder.write_best(best.value, self._stored_calls(best.steps))
         result = self._result(CaseStatus.SUCCESS, None, self._examples(best.steps), len(found.steps))
         return replace(result, best=best.value)
 
@@ -498,9 +460,9 @@ class InvariantRun:
         best, why = shrink(steps, reason, fails, tries, with_delays_of, limit.is_over)
         return self._result(CaseStatus.FAILURE, why, self._examples(best), len(steps))
 
-    def _replay(self, steps: Sequence[CampaignStep]) -> tuple[int, str] | None:
+    def _replay(self, steps: Sequence[CampaignStep], *, is_covered: bool = False) -> tuple[int, str] | None:
         """Replay a sequence; return the number of steps until it fails and the reason, or None."""
-        for outcome in self._replayed(steps):
+        for outcome in self._replayed(steps, is_covered):
             if self._campaign.figures.rejects:
                 return None
             why = None if outcome is None else self._end_reason(outcome)
@@ -509,10 +471,10 @@ class InvariantRun:
         why = self._check_after_invariant()
         return None if why is None else (len(steps), why)
 
-    def _replayed(self, steps: Sequence[CampaignStep]) -> Iterator[RawCallResult | None]:
+    def _replayed(self, steps: Sequence[CampaignStep], is_covered: bool = False) -> Iterator[RawCallResult | None]:
         """Replay a sequence, and yield the outcomes of `_execute`."""
         self._begin_sequence()
-        self._campaign.begin(steps, is_replay=True)
+        self._campaign.begin(steps, is_replay=True, is_covered=is_covered)
         while (step := self._campaign.next()) is not None:
             yield self._execute(step, is_replay=True)
 
@@ -524,7 +486,7 @@ class InvariantRun:
         return TestResult(
             self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
             reverts=self.reverts, seed=self.seed,
-            notices=() if self.corpus_folder is None else self.corpus_folder.notices,
+            notices=(*self._notices, *(() if self.corpus_folder is None else self.corpus_folder.notices)),
         )  # fmt: skip
 
     def _result(
@@ -538,9 +500,10 @@ class InvariantRun:
         """Return a result; `last` are the calls of its last sequence, by default the latest ones of a success."""
         if last is None:
             last = self._last if status is CaseStatus.SUCCESS else ()
+        edges = self._campaign.coverage if self.settings.show_edge_coverage else None
         return replace(
             self._ended(status, reason), counterexample=example, shrunk_from=steps, metrics=self._table(),
-            last_run=self._examples(last), edges=None if self._corpus is None else self._corpus.figures(),
+            last_run=self._examples(last), edges=edges,
         )  # fmt: skip
 
     def _table(self) -> tuple[CallMetrics, ...]:

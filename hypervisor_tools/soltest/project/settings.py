@@ -89,6 +89,11 @@ class Table:
             self._refuse(name, "a number from 0 on")
         return int(value) if value <= top else self._refuse(name, f"at most 2^{top.bit_length()} - 1")
 
+    def percentage(self, name: str, default: int) -> int:
+        """Return an integer from 0 to 100."""
+        value = self.number(name, default)
+        return value if value <= 100 else int(self._refuse(name, "a percentage of at most 100"))
+
     def number_or_none(self, name: str, top: int = U32) -> int | None:
         """Return an integer, or None if the key is not set."""
         return self.number(name, 0, top) if name in self else None

@@ -7,10 +7,11 @@ A session makes its calls in the guest, one after the other (`ObservedCall.run`)
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
@@ -23,16 +24,21 @@ from runtimes.evm.revm.protocol import (
     CAMPAIGN_SETTINGS,
     CAMPAIGN_TARGET,
     COUNT,
+    COVERAGE_FIGURES,
     LOG_HEAD,
+    REACHED,
     SHRINKING,
     TARGET_FIGURES,
     CampaignFigures,
     CampaignRequest,
     Command,
+    CoverageFigures,
     TargetFigures,
 )
 
 _NO_EMITTER = EthAddress(bytes(20))
+_MAX_CODES: Final = 1 << 10
+"""Codes whose contracts are remembered; those of others are looked up again."""
 
 
 class CampaignStep(NamedTuple):
@@ -93,13 +99,19 @@ class CampaignPlan:
     shows_logs: bool = True
     """True if all logs of kept calls are shown, otherwise those with the topics in `shown`, or with none."""
     shown: Iterable[bytes] = ()
+    contract_of: Callable[[bytes], Hashable | None] | None = None
+    """Returns the contract of a code, None if it is unknown; without it, what calls reach is not recorded."""
+    max_inputs: int = 0
+    """Maximum number of inputs in the corpus."""
+    min_mutations: int = 0
+    """Mutations that reach nothing new, after which an input is the first to leave the corpus."""
 
     def encode(self) -> bytes:
         """Return its message."""
         settings = CAMPAIGN_SETTINGS.pack_values(
             sha256(self.seed.encode()).digest(), self.keeps, min(self.depth, (1 << 64) - 1), self.max_rejects,
             self.weight, self.learns, self.has_storage, self.max_seconds, self.max_blocks,
-            self.fails_on_revert, self.shows_logs,
+            self.fails_on_revert, self.shows_logs, self.max_inputs, min(self.min_mutations, (1 << 32) - 1),
         )  # fmt: skip
         targets = (target.encode() for target in self.targets)
         lists = map(list_message, (targets, self.senders, sorted(self.excluded), self.shown))
@@ -112,6 +124,10 @@ class Campaign:
     def __init__(self, guest: Guest, plan: CampaignPlan) -> None:
         self.guest, self.plan = guest, plan
         guest.has_campaign = True
+        self.records_jumps = False
+        """True if what the sequence's calls reach is recorded."""
+        self.number_of = lru_cache(_MAX_CODES)(self._number_of)
+        self._contracts: dict[Hashable, int] = {}
         found = self._ask(CampaignRequest.BEGIN, plan.encode())
         self.senders = [EthAddress(found[at : at + 20]) for at in range(0, len(found), 20)]
         """The senders of its calls: random ones if the plan names none."""
@@ -136,13 +152,23 @@ class Campaign:
             raise Fatal(f"the EVM engine failed while it drew inputs: {failure}") from failure
         return self.guest.output()
 
+    def _number_of(self, code: bytes) -> int:
+        """Return the number of a code's contract, 0 for all code that is unknown."""
+        contract = None if self.plan.contract_of is None else self.plan.contract_of(code)
+        return 0 if contract is None else self._contracts.setdefault(contract, len(self._contracts) + 1)
+
     # --- calls ----------------------------------------------------------------------------------------------------
 
-    def begin(self, queue: Iterable[CampaignStep] = (), *, is_replay: bool = False) -> None:
+    def begin(
+        self, queue: Iterable[CampaignStep] = (), *, is_replay: bool = False, is_covered: bool | None = None
+    ) -> None:
         """Begin a sequence with the calls of a queue, or perhaps of an earlier sequence; then others are drawn.
 
-        Calls that are replayed are neither counted nor learnt from, and no others are drawn.
+        Calls that are replayed are neither counted nor learnt from, and no others are drawn. What they reach is noted
+        only if the replay `is_covered`.
         """
+        is_covered = not is_replay if is_covered is None else is_covered
+        self.records_jumps = is_covered and self.plan.contract_of is not None
         self._ask(
             CampaignRequest.SEQUENCE, COUNT.pack_values(is_replay) + list_message(step.encode() for step in queue)
         )
@@ -170,16 +196,27 @@ class Campaign:
             b"".join((head, output, list_message(listed), COUNT.pack_values(len(words) // 32), words)),
         )
 
+    def cover(self, has_new: bool, jumps: array[int] | None = None) -> None:
+        """Note what the next call has reached, which has ended and was not rejected: recorded jumps, or the given ones.
+
+        `has_new` is true if it has reached something new besides. Not needed if the campaign has taken its outcome.
+        """
+        listed = b"" if jumps is None else COUNT.pack_values(len(jumps)) + jumps.tobytes()
+        self._ask(CampaignRequest.COVER, REACHED.pack(has_new=has_new, has_jumps=jumps is not None) + listed)
+
     # --- inputs ---------------------------------------------------------------------------------------------------
 
-    def draw(self, target: int) -> CampaignStep:
-        """Return a random call of a target."""
-        return next(_steps(self._ask(CampaignRequest.DRAW, COUNT.pack_values(target))))
-
-    def mutate(self, target: int, data: bytes, other: bytes) -> bytes:
-        """Return calldata of a target with one or two arguments changed, or copied from other calldata."""
-        message = COUNT.pack_values(target) + data_message(data) + data_message(other)
-        return self._ask(CampaignRequest.MUTATE, message)
+    def end_sequence(self) -> list[list[CampaignStep]]:
+        """End the sequence, and return the new inputs of the corpus since the last time, except replayed ones."""
+        found, at, inputs = self._ask(CampaignRequest.INPUTS), 0, []
+        while at < len(found):
+            count, at = COUNT.read(found, at).count, at + COUNT.size
+            steps = []
+            for _ in range(count):
+                step, at = _step(found, at)
+                steps.append(step)
+            inputs.append(steps)
+        return inputs
 
     def simpler(self, target: int, data: bytes) -> bytes:
         """Return the first simpler calldata of a failing call; empty if there is none."""
@@ -194,8 +231,16 @@ class Campaign:
 
     @property
     def figures(self) -> CampaignFigures:
-        """Numbers of the sequence's calls, of reverted and of rejected ones; gas of all, at least LEAST_GAS each."""
+        """Numbers of the sequence's calls, of reverted and of rejected ones; gas of all, at least LEAST_GAS each.
+
+        `reached` is the number of calls since `begin` that have reached something new.
+        """
         return CAMPAIGN_FIGURES.read(self._ask(CampaignRequest.FIGURES))
+
+    @property
+    def coverage(self) -> CoverageFigures:
+        """Numbers of edges, of edges with each class of executions, and of inputs in the corpus."""
+        return COVERAGE_FIGURES.read(self._ask(CampaignRequest.COVERAGE))
 
     @property
     def targets(self) -> list[TargetFigures]:
@@ -217,7 +262,13 @@ class Campaign:
 def _steps(data: bytes) -> Iterator[CampaignStep]:
     at = 0
     while at < len(data):
-        sender, target, seconds, blocks, success, size = CAMPAIGN_CALL.unpack_from(data, at)
-        begin = at + CAMPAIGN_CALL.size
-        at = begin + size
-        yield CampaignStep(EthAddress(sender), target, data[begin:at], seconds, blocks, bool(success))
+        step, at = _step(data, at)
+        yield step
+
+
+def _step(data: bytes, at: int) -> tuple[CampaignStep, int]:
+    """Return a call at a position of a message, and the position after it."""
+    sender, target, seconds, blocks, success, size = CAMPAIGN_CALL.unpack_from(data, at)
+    begin = at + CAMPAIGN_CALL.size
+    end = begin + size
+    return CampaignStep(EthAddress(sender), target, data[begin:end], seconds, blocks, bool(success)), end

@@ -54,6 +54,7 @@ from runtimes.evm.revm.protocol import (
     CALL_RESULT,
     CHAIN_TIME,
     CHECK,
+    CONTRACT_ANSWER,
     CONTRACT_CALL,
     COUNT,
     CREATION,
@@ -90,6 +91,7 @@ NO_CHECK: Final = CHECK.pack(always=False, size=0)
 
 _SUPPLIED: Final = frozenset((
     Exit.DONE, Exit.ACCOUNT, Exit.SLOT, Exit.CODE, Exit.BLOCK_HASH, Exit.PRECOMPILE, Exit.PAUSE,
+    Exit.CONTRACT,
 ))  # fmt: skip
 """Exits that concern only the session."""
 
@@ -254,7 +256,7 @@ class ObservedCall(Operations):
         that of the last one; None if that is to be made again. `gas_limit` limits each, with its intrinsic gas.
         """
         session, observer = self._session, self._observer
-        jumps = Mode.RECORD_JUMPS if session.records_jumps else 0
+        jumps = Mode.RECORD_JUMPS if campaign is not None and campaign.records_jumps else 0
         self._mode = session.begin_run(self._guest, Mode.CALL | Mode.UNDOABLE | (Mode.KEEP if keep else 0) | jumps)
         self._mode |= Mode.HAS_KERNEL if self._has_kernel else 0
         self._watch = self._first_watch = observer.watch
@@ -267,6 +269,7 @@ class ObservedCall(Operations):
             Exit.ACCESSED: self._answer_access,
             Exit.RANDOM: self._draw,
             Exit.LEAVE: self._leave,
+            Exit.CONTRACT: self._answer_contract,
         }
         message = self._first_message(value, data, gas, nonce)
         addresses = map(_address_list, (observer.watched, self._random, self._hooked))
@@ -427,6 +430,10 @@ class ObservedCall(Operations):
         at = self._take_logs(request, 0)
         outcome = self._observer.failed(self, request[at : at + 4], MessageReader(request, at + 4).reason())
         return self._answer(outcome, None)
+
+    def _answer_contract(self, code: bytes) -> bytes:
+        number = 0 if self._campaign is None else self._campaign.number_of(code)
+        return CONTRACT_ANSWER.pack_values(Answer.CONTRACT, number)
 
     def _answer_end(self, request: bytes) -> bytes:
         self._observer.call_end(self, *self._read_end(request))

@@ -67,13 +67,12 @@ class Command:
     PEEK: Final = 13  # return 1, with the word, for a slot that is held
     OPERATE: Final = 14  # execute operations
     TAKE_RECORD: Final = 15  # output the part of the record since the last time
-    TAKE_JUMPS: Final = 16  # output the jumps since the last time
-    TAKE_ENDS: Final = 17  # output the ends of the calls before the running one
-    ADD_REGION: Final = 18  # `Region`; list of u32
-    CHEATS: Final = 19  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
-    CAMPAIGN: Final = 20
-    TIME: Final = 21  # `ChainTime`: chain ID, and the block's number and time, as cheatcodes have set them
-    READ_SNAPSHOT: Final = 22
+    TAKE_ENDS: Final = 16  # output the ends of the calls before the running one
+    ADD_REGION: Final = 17  # `Region`; list of u32
+    CHEATS: Final = 18  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
+    CAMPAIGN: Final = 19
+    TIME: Final = 20  # `ChainTime`: chain ID, and the block's number and time, as cheatcodes have set them
+    READ_SNAPSHOT: Final = 21
 
 
 class Exit:
@@ -98,6 +97,7 @@ class Exit:
     RANDOM: Final = 16  # a slot with a random word is about to be accessed: `RandomRequest`
     ACCESSED: Final = 17  # a slot with a hook was accessed
     FAILED: Final = 18
+    CONTRACT: Final = 19  # a code that is about to run, whose contract is asked for
 
 
 class Answer:
@@ -117,6 +117,7 @@ class Answer:
     ENTER: Final = 11  # `BorderAnswer`, then `Enter`: make the call
     RESULT: Final = 12  # `BorderAnswer`, then `Result`: go on with this result
     PASS: Final = 13  # `BorderAnswer`: go on with the result that the call has had
+    CONTRACT: Final = 14  # `ContractAnswer`: the number of the code's contract
 
 
 class Operation:
@@ -197,14 +198,15 @@ class CampaignRequest:
     QUEUE: Final = 2  # a call, which is made before others are drawn
     NEXT: Final = 3  # : the next call, the same until its outcome is taken; nothing at the end of the sequence
     TAKE: Final = 4  # `CampaignOutcome`, output, list of logs, list of words
-    DRAW: Final = 5  # number of a target: a random call
-    MUTATE: Final = 6  # number of a target, two data of calldata: the first one, changed
-    SIMPLER: Final = 7  # `Shrinking`, data of calldata if it begins: simpler calldata; nothing at the end
-    FIGURES: Final = 8  # : `CampaignFigures`
-    TARGETS: Final = 9  # : `TargetFigures` for each
-    STEPS: Final = 10  # : the calls of the sequence that were not rejected; of a fuzz test, the last one
-    GASES: Final = 11  # : gas (u64) of each run of a fuzz test
-    END: Final = 12  # forget the campaign
+    COVER: Final = 5
+    SIMPLER: Final = 6  # `Shrinking`, data of calldata if it begins: simpler calldata; nothing at the end
+    FIGURES: Final = 7  # : `CampaignFigures`
+    TARGETS: Final = 8  # : `TargetFigures` for each
+    STEPS: Final = 9  # : the calls of the sequence that were not rejected; of a fuzz test, the last one
+    GASES: Final = 10  # : gas (u64) of each run of a fuzz test
+    INPUTS: Final = 11  # : the corpus's new inputs, a list of calls each; the sequence ends
+    COVERAGE: Final = 12  # : `CoverageFigures`
+    END: Final = 13  # forget the campaign
 
 
 class ValueType:
@@ -638,8 +640,9 @@ FOLLOWING: Final = Layout(Following, "<QQ")
 CampaignSettings = NamedTuple("CampaignSettings", [
     ("seed", bytes), ("keeps", int), ("depth", int), ("max_rejects", int), ("weight", int), ("learns", int),
     ("has_storage", int), ("max_seconds", int), ("max_blocks", int), ("fails_on_revert", int), ("shows_logs", int),
+    ("max_inputs", int), ("min_mutations", int),
 ])
-CAMPAIGN_SETTINGS: Final = Layout(CampaignSettings, "<32sIQQIIIQQII")
+CAMPAIGN_SETTINGS: Final = Layout(CampaignSettings, "<32sIQQIIIQQIIII")
 
 CampaignTarget = NamedTuple("CampaignTarget", [("address", EthAddress), ("selector", int)])
 CAMPAIGN_TARGET: Final = Layout(CampaignTarget, "<20sI")
@@ -652,8 +655,19 @@ CAMPAIGN_CALL: Final = Layout(CampaignCall, "<20sIQQII")
 CampaignOutcome = NamedTuple("CampaignOutcome", [("success", int), ("rejected", int), ("gas", int), ("size", int)])
 CAMPAIGN_OUTCOME: Final = Layout(CampaignOutcome, "<IIQI")
 
-CampaignFigures = NamedTuple("CampaignFigures", [("calls", int), ("reverts", int), ("rejects", int), ("gas", int)])
-CAMPAIGN_FIGURES: Final = Layout(CampaignFigures, "<QQQQ")
+CampaignFigures = NamedTuple("CampaignFigures", [
+    ("calls", int), ("reverts", int), ("rejects", int), ("gas", int), ("reached", int),
+])
+CAMPAIGN_FIGURES: Final = Layout(CampaignFigures, "<QQQQQ")
+
+Reached = NamedTuple("Reached", [("has_new", int), ("has_jumps", int)])
+REACHED: Final = Layout(Reached, "<II")
+
+CoverageFigures = NamedTuple("CoverageFigures", [("edges", int), ("features", int), ("inputs", int)])
+COVERAGE_FIGURES: Final = Layout(CoverageFigures, "<QQQ")
+
+ContractAnswer = NamedTuple("ContractAnswer", [("answer", int), ("number", int)])
+CONTRACT_ANSWER: Final = Layout(ContractAnswer, "<II")
 
 TargetFigures = NamedTuple("TargetFigures", [("calls", int), ("reverts", int), ("discards", int)])
 TARGET_FIGURES: Final = Layout(TargetFigures, "<QQQ")
@@ -783,9 +797,6 @@ WARM_ACCOUNT: Final = Layout(WarmAccount, "<20sII")
 
 WarmSlot = NamedTuple("WarmSlot", [("slot", bytes), ("is_changed", int), ("original", bytes)])
 WARM_SLOT: Final = Layout(WarmSlot, "<32sI32s")
-
-JumpCode = NamedTuple("JumpCode", [("number", int), ("size", int)])
-JUMP_CODE: Final = Layout(JumpCode, "<II")
 
 FrameStop = NamedTuple("FrameStop", [("reason", int), ("depth", int), ("gas", int), ("refund", int)])
 FRAME_STOP: Final = Layout(FrameStop, "<IIQq")

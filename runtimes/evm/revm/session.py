@@ -41,17 +41,7 @@ from runtimes.evm.revm.guest import (
 from runtimes.evm.revm.guest_rules import account_spec, fork_message
 from runtimes.evm.revm.held import HeldState, is_worn
 from runtimes.evm.revm.native import NativeCalls
-from runtimes.evm.revm.protocol import (
-    BLOCK_VALUES,
-    COUNT,
-    JUMP_CODE,
-    NO_LIMIT,
-    RULES,
-    ChainTime,
-    Command,
-    Exit,
-    Mode,
-)
+from runtimes.evm.revm.protocol import BLOCK_VALUES, NO_LIMIT, RULES, ChainTime, Command, Exit, Mode
 from runtimes.evm.revm.recording import Recording
 from runtimes.evm.revm.requests import NeedsKernel, Requests, SessionBlock
 from runtimes.evm.revm.results import refusal_of, result_of
@@ -78,7 +68,6 @@ RECORD_SIZE: Final = 1 << 20
 """Bytes of a transaction's record after which the tracer gets them."""
 _MAX_U64: Final = (1 << 64) - 1
 _FEE_BITS: Final = 128
-_MAX_JUMPED: Final = 1024
 
 _Rules = tuple[Fork, int, int | None, frozenset[str] | None]
 
@@ -125,10 +114,6 @@ class StateSession:
         """Accesses of the newest transaction that was kept with `Mode.ACCESS_LIST` (`executor.AccessRecorder`)."""
         self.blob_base_fee: int | None = None
         """Blob base fee that contracts see instead of the block's."""
-        self.records_jumps = False
-        """True if the jumps of calls with an observer are recorded (`take_jumps`)."""
-        self.jumped: dict[int, bytes] = {}
-        """The newest codes that have jumped, by number."""
         self._rules: _Rules | None = None
         """Origin of the guest's rules."""
         self._context: MachineContext | None = None
@@ -314,24 +299,6 @@ class StateSession:
         frames = PythonFrames(self.requests, self._engines.frame_engine)
         self.requests.answers[Exit.FRAME] = frames.answer
         return Mode.PYTHON_FRAMES
-
-    def take_jumps(self) -> bytes:
-        """Return the executed jump destinations since the last time, of code that is not init code.
-
-        A 64-bit integer each: the code's number (upper 32 bits), the program counter (lower 32).
-        """
-        guest = self.held.guest
-        if guest is None:
-            return b""
-        guest.call(Command.TAKE_JUMPS)
-        data, at = guest.output(), COUNT.size
-        for _ in range(COUNT.read(data).count):
-            number, size = JUMP_CODE.read(data, at)
-            at += JUMP_CODE.size
-            self.jumped[number], at = data[at : at + size], at + size
-            if len(self.jumped) > _MAX_JUMPED:
-                del self.jumped[next(iter(self.jumped))]
-        return data[at:]
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:

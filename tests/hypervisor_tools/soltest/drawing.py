@@ -25,32 +25,36 @@ class Drawing:
 
     def __init__(
         self, inputs: Inputs, seed: object = 0, words: Iterable[int] = (), *, dictionary: Dictionary | None = None,
-        fixtures: dict[str, list[bytes]] | None = None, weight: int = 40,
+        fixtures: dict[str, list[bytes]] | None = None, weight: int = 40, corpus: Sequence[Sequence[Any]] = (),
     ) -> None:  # fmt: skip
         known = dictionary or Dictionary(packed_words(words))
+        self.dictionary = known
         self._types = types(inputs)
         target = CampaignTarget(
             TARGET, SELECTOR, parameter_messages({"name": "f", "inputs": inputs}, known.enum_size, fixtures or {})
         )
         plan = CampaignPlan(
             str(seed), keeps=False, depth=1 << 40, targets=[target], senders=[TARGET], dictionary=known.message(),
-            weight=weight, has_storage=known.takes_storage,
+            weight=weight, has_storage=known.takes_storage, contract_of=lambda _: None, max_inputs=len(corpus),
         )  # fmt: skip
         self.campaign = Campaign(Guest(), plan)
+        for arguments in corpus:
+            data = SELECTOR + encode(self._types, arguments)
+            self.campaign.begin([CampaignStep(TARGET, 0, data)], is_replay=True, is_covered=True)
+            assert self.campaign.next()
+            self.campaign.cover(has_new=True)
         self.campaign.begin()
 
     def calldata(self) -> bytes:
         """Return random calldata without its selector."""
-        return self.campaign.draw(0).data[4:]
+        step = self.campaign.next()
+        assert step
+        self.campaign.take(success=False, rejected=True, gas=0, output=b"", logs=(), words=b"")
+        return step.data[4:]
 
     def arguments(self) -> tuple[Any, ...]:
         """Return random values."""
         return decode(self._types, self.calldata())
-
-    def mutate(self, arguments: Sequence[Any], other: Sequence[Any]) -> tuple[Any, ...]:
-        """Return values that are changed, or copied from others."""
-        both = [SELECTOR + encode(self._types, values) for values in (arguments, other)]
-        return decode(self._types, self.campaign.mutate(0, *both)[4:])
 
     def shrunk(self, arguments: Sequence[Any], fails: Callable[..., object]) -> tuple[tuple[Any, ...], int]:
         """Return the simplest values that still fail, and the number of tries."""

@@ -3,6 +3,7 @@
 `make soltests` runs the same kinds, compiled from Solidity, by both (tests/soltests/projects/kinds).
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,15 @@ def test_a_table_test_without_a_table_fails_in_forges_words(run_contracts: Run, 
         fixtures["fixtureA1"] = ("uint256[]", [2, 3])
     result = run_contracts({"Table": table_suite(fixtures, {test: PASS})})["Table"][test]
     assert (result.status, result.reason, result.kind) == (CaseStatus.FAILURE, reason, CaseKind.UNIT)
+
+
+def test_fixtures_of_another_type_than_the_parameter_get_a_notice(run_contracts: Run) -> None:
+    fixtures = {"fixtureA0": ("uint256[]", [1]), "fixtureOther": ("uint256[]", [1])}
+    tests = {"testFuzzOne(address)": PASS, "testFuzzTwo(uint256)": PASS}
+    found = run_contracts({"Fuzz": table_suite(fixtures, tests)})["Fuzz"]
+    (notice,) = found["testFuzzOne(address)"].notices
+    assert notice == "the fixtures of a0 are not used: their type is uint256, the parameter's address"
+    assert not found["testFuzzTwo(uint256)"].notices
 
 
 def test_table_test_first_parameter_needs_nonempty_fixture(run_contracts: Run) -> None:
@@ -182,6 +192,15 @@ def test_an_invariant_that_returns_a_number_is_maximized(run_contracts: Run, tmp
     assert test.best == 3 * len(test.counterexample) > 0
     assert {step.signature for step in test.counterexample} == {"up()"}
     assert test.figures() == f"(best: {test.best}, runs: 4, calls: 48)"
+    # with a corpus, a run begins with the best sequence of the one before, in forge's file
+    found = []
+    for runs in (4, 0):
+        project = Project(tmp_path, invariant=InvariantSettings(runs=runs, depth=12, corpus_dir="corpus"))
+        found += [run_contracts({"Suite": made, "Counter": counter}, project=project)["Suite"]["invariantFew()"]]
+    stored = json.loads((tmp_path / "corpus" / "Suite" / "invariantFew" / "optimization_best.json").read_text("utf-8"))
+    assert (stored["best_value"], len(stored["best_sequence"])) == (str(found[0].best), len(found[0].counterexample))
+    assert set(stored["best_sequence"][0]) == {"sender", "target", "calldata"}
+    assert found[1].best == found[0].best
 
 
 def _returns_count() -> list[str]:

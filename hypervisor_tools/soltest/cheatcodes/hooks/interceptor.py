@@ -171,8 +171,6 @@ class Cheatcodes:
         """True if the machine itself is a fork, under Filecoin's rules: number 0 of every test."""
         self.outside: set[str] = set()
         """Names of called cheatcodes that may have effects outside the machine."""
-        self.outside_calls = 0
-        """Number of their calls."""
         self._outcomes: list[tuple[bytes, SubcallOutcome]] = []
         self._repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
         self._next_repeated: deque[tuple[bytes, SubcallOutcome]] = deque()
@@ -339,7 +337,6 @@ class Cheatcodes:
                 check_access(context)
             if entry.name in _OUTSIDE:
                 self.outside.add(entry.name)
-                self.outside_calls += 1
             if entry.name.startswith(_STORING):
                 check_size(self.state.stored_bytes + len(data), "the input that the test stores", MAX_STORED)
                 self.state.stored_bytes += len(data)

@@ -257,7 +257,7 @@ def test_enum_values_are_in_range(tmp_path: Path) -> None:
     ]  # fmt: skip
     drawing = Drawing(inputs, 5, dictionary=Dictionary(packed_words([200]), enum_size=sizes), weight=100)
     found = [drawing.arguments() for _ in range(100)]
-    found += [drawing.mutate(found[at], found[0]) for at in range(100)]
+    found += [Drawing(inputs, at, corpus=found[:9], dictionary=drawing.dictionary).arguments() for at in range(100)]
     assert {one for _, one, _, _ in found} == {0, 1, 2}
     assert {item for _, _, row, _ in found for pair in row for item in pair} == {0, 1}
     assert {part for _, _, _, part in found} == {(0,)}
@@ -316,6 +316,8 @@ def test_fixtures_of_a_parameter_are_drawn_by_its_name_and_type() -> None:
         ("uint256", 2**255 + 12345, lambda x: x > 1000, 1001),
         ("int256", -(2**200), lambda x: x < -7, -8),
         ("uint256", 2**256 - 1, lambda _: True, 0),
+        ("uint256", 2**255 + 0x1234, lambda x: x % 2**16 == 0x1234, 0x1234),
+        ("int64", -(2**62) - 0x1234, lambda x: -x % 2**16 == 0x1234, -0x1234),
         ("bytes", b"\x01\x02\x03" * 9, lambda x: len(x) > 4, bytes(5)),
         ("uint256[]", [5, 900, 3, 77], lambda x: sum(x) > 10, [11]),
         ("int256", -(2**255), lambda x: x == -(2**255), -(2**255)),

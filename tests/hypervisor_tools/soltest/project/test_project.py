@@ -89,6 +89,7 @@ local = "http://127.0.0.1:8545"
         ("[profile.default]\nsrc = 7", "src is 7, expected a string"),
         ("[profile.default]\nlibs = 'lib'", "libs is 'lib', expected a list of strings"),
         ("[profile.default.fuzz]\nruns = 'many'", "fuzz.runs is 'many', expected a number"),
+        ("[profile.default.fuzz]\ndictionary_weight = 101", "fuzz.dictionary_weight is 101, expected a percentage"),
         ("[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected prefix=target"),
         ("[profile.default]\nremappings = ['a=']", "'a=' is not a remapping: expected prefix=target"),
         ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "a row of fs_permissions has no access"),

@@ -387,9 +387,11 @@ def sequence(
         install_alloc(machine, {address: AllocAccount(10, 1, assemble(code)) for address, code in codes.items()})
     session = session_of(machine)
     targets = [TO, OTHER]
-    plan = CampaignPlan("", keep, 9, [CampaignTarget(target, bytes(4)) for target in targets], [SENDER])
+    plan = CampaignPlan(
+        "", keep, 1 + len(following), [CampaignTarget(target, bytes(4)) for target in targets], [SENDER]
+    )
     campaign = Campaign(session.begin(), plan)
-    campaign.begin([CampaignStep(SENDER, targets.index(to), b"") for to in (TO, *following)], is_replay=True)
+    campaign.begin([CampaignStep(SENDER, targets.index(to), b"") for to in (TO, *following)])
     assert campaign.next() == CampaignStep(SENDER, 0, b"")
     with observe(session, recorder, SENDER, TO) as run:
         check = run.check(SENDER, TO, b"\1", GAS, always=False) if is_checked else NO_CHECK

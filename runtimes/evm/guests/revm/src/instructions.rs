@@ -399,9 +399,6 @@ fn run_paused(frame: &mut Frame, depth: usize, table: &Instructions, context: &m
 
 /// Run a frame until it ends, makes a call, or stops (None).
 pub fn run(frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx) -> Option<InterpreterAction> {
-    if context.chain.jumps.is_recording {
-        context.chain.jumps.enter(&frame.bytecode);
-    }
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
     } else if !(context.chain.jumps.is_recording || context.chain.accesses.has_all || context.chain.is_stepwise())

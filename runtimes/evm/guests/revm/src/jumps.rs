@@ -1,52 +1,55 @@
-//! The log of executed jump destinations, for coverage-guided fuzzing.
+//! The log of a call's jump destinations, for campaigns that are guided by coverage.
 
-use crate::protocol;
-use crate::wire::Write;
 use revm::interpreter::interpreter::ExtBytecode;
-use revm::primitives::{Bytes, HashSet};
+use revm::primitives::{B256, HashMap};
 
 /// Length of the log; further jumps are not recorded.
 const MAX_JUMPS: usize = 1 << 17;
+/// Codes whose contracts are remembered; those of further ones are asked for again.
+const MAX_CODES: usize = 1 << 16;
 
 #[derive(Default)]
 pub struct JumpLog {
     pub is_recording: bool,
-    /// The number of the code in execution; None if its jumps are not recorded.
-    code: Option<u32>,
-    log: Vec<u64>,
-    /// Codes whose bytes Python has, and those that it has not.
-    known: HashSet<u32>,
-    codes: Vec<(u32, Bytes)>,
+    /// The executed jump destinations: the number of the contract (upper 32 bits), and the program counter.
+    pub log: Vec<u64>,
+    /// The code in execution, and the number of its contract; None if its jumps are not recorded.
+    code: B256,
+    contract: Option<u32>,
+    /// Numbers of contracts by hash of code, as Python has given them.
+    contracts: HashMap<B256, u32>,
 }
 
 impl JumpLog {
-    /// A frame begins or goes on. Init code has no hash, and is not recorded: it differs in each call.
-    pub fn enter(&mut self, code: &ExtBytecode) {
-        self.code = code.hash().map(|hash| u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]));
-        if let Some(number) = self.code
-            && self.known.insert(number)
-        {
-            self.codes.push((number, code.original_bytes()));
+    /// A call begins, perhaps again.
+    pub fn begin(&mut self) {
+        if self.is_recording {
+            self.log.clear();
         }
+    }
+
+    /// A frame begins or goes on. Return false if its contract is not known. Init code has no hash, and is not recorded: it
+    /// differs in each call.
+    pub fn enter(&mut self, code: &ExtBytecode) -> bool {
+        let hash = code.hash();
+        self.code = hash.unwrap_or_default();
+        self.contract = self.contracts.get(&self.code).copied();
+        hash.is_none() || self.contract.is_some()
+    }
+
+    /// Set the contract of the code that was last entered.
+    pub fn set_contract(&mut self, number: u32) {
+        if self.contracts.len() == MAX_CODES {
+            self.contracts.clear();
+        }
+        self.contracts.insert(self.code, number);
     }
 
     pub fn add(&mut self, position: usize) {
-        if let Some(code) = self.code
+        if let Some(contract) = self.contract
             && self.log.len() < MAX_JUMPS
         {
-            self.log.push((code as u64) << 32 | position as u64);
-        }
-    }
-
-    /// Write the codes that Python lacks, then the log, which begins anew.
-    pub fn take(&mut self, output: &mut Vec<u8>) {
-        output.put(self.codes.len() as u32);
-        for (number, code) in self.codes.drain(..) {
-            output.put(protocol::JumpCode { number, size: code.len() as u32 });
-            output.raw(&code);
-        }
-        for jump in self.log.drain(..) {
-            output.put(jump);
+            self.log.push((contract as u64) << 32 | position as u64);
         }
     }
 }

@@ -92,7 +92,6 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::OPERATE => session.operate(input, &mut guest.output).map_or_else(|exit| exit as u32, |()| 0),
         command::TAKE_RECORD => session.record(&mut guest.output),
         command::PEEK => session.peek(input, &mut guest.output),
-        command::TAKE_JUMPS => session.take_jumps(&mut guest.output),
         command::TAKE_ENDS => session.results(&mut guest.output),
         command::ADD_REGION => session.add_region(input),
         command::CHEATS => session.ask_cheats(input, &mut guest.output),

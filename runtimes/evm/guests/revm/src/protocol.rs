@@ -44,15 +44,15 @@ pub const CHEATCODES: [&str; 75] = [
 
 numbers! { Command command:
     MAILBOX, RESERVE, RULES, BLOCK, TRANSACT, ANSWER, ABANDON, KEEP, UNDO, DRAIN, DRAINED, RESET, READ, PEEK, OPERATE,
-    TAKE_RECORD, TAKE_JUMPS, TAKE_ENDS, ADD_REGION, CHEATS, CAMPAIGN, TIME, READ_SNAPSHOT,
+    TAKE_RECORD, TAKE_ENDS, ADD_REGION, CHEATS, CAMPAIGN, TIME, READ_SNAPSHOT,
 }
 numbers! { Exit exit:
     DONE, INVALID, LEAVE, ACCOUNT, SLOT, CODE, BLOCK_HASH, PRECOMPILE, PAUSE, RECORD_IS_LARGE, FRAME, NATIVE,
-    NATIVE_END, CALL, ENTERED_END, CALL_END, RANDOM, ACCESSED, FAILED,
+    NATIVE_END, CALL, ENTERED_END, CALL_END, RANDOM, ACCESSED, FAILED, CONTRACT,
 }
 numbers! { Answer answer:
     ACCOUNT, SLOT, CODE, BLOCK_HASH, PRECOMPILE, PAUSE, CONTINUE, FRAME_EXECUTE, FRAME_END, NATIVE_RESULT,
-    NATIVE_ENTER, ENTER, RESULT, PASS,
+    NATIVE_ENTER, ENTER, RESULT, PASS, CONTRACT,
 }
 numbers! { Operation operation:
     ACCOUNT, CODE, SET_BALANCE, SET_NONCE, SET_CODE, LOAD, STORE, TOUCH, LOOK_UP, IS_WARM, COOL, MAKE_COLD, SET_ORIGIN,
@@ -65,7 +65,7 @@ numbers! { CheatRequest cheat_request:
     PRANKS, DEAL, STATUS, ADD_SNAPSHOT, SNAPSHOTS, FORGET_SNAPSHOTS,
 }
 numbers! { CampaignRequest campaign_request:
-    BEGIN, SEQUENCE, QUEUE, NEXT, TAKE, DRAW, MUTATE, SIMPLER, FIGURES, TARGETS, STEPS, GASES, END,
+    BEGIN, SEQUENCE, QUEUE, NEXT, TAKE, COVER, SIMPLER, FIGURES, TARGETS, STEPS, GASES, INPUTS, COVERAGE, END,
 }
 numbers! { ValueType value_type:
     UINT, INT, BOOL, ADDRESS, ENUM, FUNCTION, FIXED_BYTES, BYTES, STRING, ARRAY, FIXED_ARRAY, TUPLE,
@@ -150,12 +150,15 @@ layouts! {
     Following { gas: u64, gas_limit: u64 }
     CampaignSettings {
         seed: B256, keeps: bool, depth: u64, max_rejects: u64, weight: u32, learns: bool, has_storage: bool,
-        max_seconds: u64, max_blocks: u64, fails_on_revert: bool, shows_logs: bool,
+        max_seconds: u64, max_blocks: u64, fails_on_revert: bool, shows_logs: bool, max_inputs: u32, min_mutations: u32,
     }
     CampaignTarget { address: Address, selector: u32 }
     CampaignCall { sender: Address, target: u32, seconds: u64, blocks: u64, success: bool, size: u32 }
     CampaignOutcome { success: bool, rejected: bool, gas: u64, size: u32 }
-    CampaignFigures { calls: u64, reverts: u64, rejects: u64, gas: u64 }
+    CampaignFigures { calls: u64, reverts: u64, rejects: u64, gas: u64, reached: u64 }
+    Reached { has_new: bool, has_jumps: bool }
+    CoverageFigures { edges: u64, features: u64, inputs: u64 }
+    ContractAnswer { answer: u32, number: u32 }
     TargetFigures { calls: u64, reverts: u64, discards: u64 }
     Shrinking { begins: bool, fails: bool, target: u32 }
     BorderAnswer { answer: u32, size: u32 }
@@ -196,7 +199,6 @@ layouts! {
     TransientWord { address: Address, slot: U256, word: U256 }
     WarmAccount { address: Address, flags: u32, slots: u32 }
     WarmSlot { slot: U256, is_changed: bool, original: U256 }
-    JumpCode { number: u32, size: u32 }
     FrameStop { reason: u32, depth: u32, gas: u64, refund: i64 }
     FrameStart { is_static: bool, caller: Address, address: Address, value: U256, size: u32 }
     FrameWord { word: U256, size: u32 }

@@ -197,9 +197,7 @@ impl Session {
         self.own_snapshots.clear();
         self.copied = 0;
         self.sent.clear();
-        let chain = &mut self.evm.ctx.chain;
-        chain.jumps = Default::default();
-        chain.heat_left = 0; // it begins anew, so that what a session does depends on nothing before it
+        self.evm.ctx.chain.heat_left = 0; // it begins anew, so that what a session does depends on nothing before it
         0
     }
 
@@ -389,6 +387,10 @@ impl Session {
             }
             answer::PAUSE if self.evm.ctx.chain.steps_left == 0 => self.evm.ctx.chain.steps_left = self.steps,
             answer::PAUSE | answer::CONTINUE => {}
+            answer::CONTRACT => {
+                let given: protocol::ContractAnswer = read.get();
+                self.evm.ctx.chain.jumps.set_contract(given.number);
+            }
             answer::NATIVE_RESULT => self.end_native(&mut read),
             answer::NATIVE_ENTER => {
                 if let Err(exit) = self.enter(&mut read, output) {
@@ -411,12 +413,6 @@ impl Session {
         // The value was missing for the observer.
         let unfinished = mem::take(&mut self.borders.unfinished);
         if unfinished.is_empty() { Exit::DONE } else { self.answer(&unfinished, output) }
-    }
-
-    /// Write the executed jump destinations since the last time.
-    pub fn take_jumps(&mut self, output: &mut Vec<u8>) -> u32 {
-        self.evm.ctx.chain.jumps.take(output);
-        0
     }
 
     /// Give up the transaction in execution, without effect; return the number of those that can be undone.
@@ -534,6 +530,7 @@ impl Session {
         if let Some(record) = &mut evm.ctx.chain.record {
             record.clear();
         }
+        evm.ctx.chain.jumps.begin();
         if running.mode & mode::NONCE != 0 {
             let (caller, nonce) = (evm.ctx.tx.caller, evm.ctx.tx.nonce);
             evm.ctx.journaled_state.load_account_mut(caller).map_err(EVMError::Database)?.data.set_nonce(nonce);
@@ -731,6 +728,11 @@ impl Session {
         }
         let evm = &mut self.evm;
         let frame = evm.frame_stack.get();
+        let (jumps, code) = (&mut evm.ctx.chain.jumps, &frame.interpreter.bytecode);
+        if jumps.is_recording && !jumps.enter(code) {
+            output.raw(code.original_byte_slice());
+            return Err(Exit::CONTRACT);
+        }
         let action = instructions::run(&mut frame.interpreter, frame.depth, &evm.instruction, &mut evm.ctx);
         if action.is_some() || evm.ctx.journaled_state.database.missing.is_none() && evm.ctx.chain.is_record_large() {
             return Ok(action);

@@ -2,15 +2,20 @@
 //! outcomes. A campaign makes no calls itself. A session makes its calls as long as nothing is left to Python (`start_next`);
 //! otherwise Python asks for each call (`CampaignRequest`).
 
+mod corpus;
+mod coverage;
 mod dictionary;
 mod draw;
 mod random;
 mod simplify;
 mod values;
 
-use crate::protocol::{self, campaign_request as request, end_event};
+use crate::jumps::JumpLog;
+use crate::protocol::{self, campaign_request as request, end_event, mode};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
+use corpus::Corpus;
+use coverage::Coverage;
 use dictionary::Dictionary;
 use draw::{Draw, Parameter};
 use random::Random;
@@ -19,6 +24,7 @@ use revm::interpreter::InstructionResult;
 use revm::primitives::{Address, B256, Bytes, HashSet, Log, TxKind, U256};
 use simplify::Shrink;
 use std::collections::VecDeque;
+use std::mem;
 use values::Kind;
 
 /// Share of sequences that begin with calls of an earlier one.
@@ -32,6 +38,8 @@ const MAX_SENDERS: usize = 64;
 const NEW_SENDER_SHARE: f64 = 0.05;
 /// Runs of a fuzz test whose gas is remembered.
 const MAX_GASES: usize = 1 << 20;
+/// Repetitions of a call in a mutated sequence.
+const MAX_REPEATS: usize = 8;
 /// Greatest number and time of a block that delays lead to.
 const MAX_TIME: U256 = U256::from_limbs([u64::MAX, 0, 0, 0]);
 
@@ -136,6 +144,12 @@ pub struct Campaign {
     /// What successful calls have written: the target, and the sizes in bits of the words of slots.
     seen: HashSet<(usize, [u64; 5])>,
     shrink: Option<(usize, Shrink)>,
+    coverage: Coverage,
+    corpus: Corpus,
+    /// The current call has reached something new.
+    is_new: bool,
+    /// The sequence's successful calls up to the last one that has.
+    newest: Vec<Step>,
 }
 
 impl Campaign {
@@ -143,6 +157,7 @@ impl Campaign {
         let settings: protocol::CampaignSettings = read.get();
         let mut found = Self {
             random: Random::new(settings.seed),
+            corpus: Corpus::new(settings.max_inputs, settings.min_mutations),
             settings,
             dictionary: Dictionary::read(read),
             targets: read.list_of(Target::read),
@@ -160,6 +175,9 @@ impl Campaign {
             prefixes: Vec::new(),
             seen: HashSet::default(),
             shrink: None,
+            coverage: Coverage::default(),
+            is_new: false,
+            newest: Vec::new(),
         };
         found.has_new_senders = found.senders.is_empty();
         while found.senders.len() < MAX_SENDERS && found.has_new_senders {
@@ -173,20 +191,49 @@ impl Campaign {
         Draw::new(&mut self.random, &self.dictionary, self.settings.weight).sender()
     }
 
-    /// Begin a sequence: replay the calls of the queue, or draw calls, of which the first may be those of an earlier one.
+    /// Begin a sequence: replay the calls of the queue, or draw calls, of which the first may be those of an earlier one. The
+    /// runs of a fuzz test are one sequence, which goes on after replays.
     fn begin_sequence(&mut self, is_replay: bool, queue: Vec<Step>) {
+        self.end_sequence();
         self.is_replay = is_replay;
         self.queue = queue.into();
         self.current = None;
-        self.figures = Default::default();
-        self.steps.clear();
-        self.touched.clear();
+        self.is_new = false;
+        self.figures.reached = 0;
+        self.corpus.forget_parent();
+        if self.settings.keeps {
+            self.figures = Default::default();
+            self.steps.clear();
+            self.touched.clear();
+        }
         if self.is_replay {
             return;
         }
         self.dictionary.forget_runs();
-        if self.queue.is_empty() && !self.prefixes.is_empty() && self.random.chance(PREFIX_SHARE) {
+        if !self.settings.keeps || !self.queue.is_empty() {
+            return;
+        }
+        if let Some((steps, other)) = self.corpus.choose(&mut self.random, true) {
+            self.queue = self.mutate_sequence(steps, other).into();
+        } else if !self.prefixes.is_empty() && self.random.chance(PREFIX_SHARE) {
             self.queue = self.prefixes[self.random.below(self.prefixes.len())].clone().into();
+        }
+    }
+
+    /// Add what has reached something new in the sequence to the corpus.
+    fn end_sequence(&mut self) {
+        if !self.newest.is_empty() {
+            self.corpus.add(mem::take(&mut self.newest), self.is_replay);
+        }
+    }
+
+    /// Note what the current call has reached.
+    fn cover(&mut self, jumps: &[u64], has_new: bool) {
+        let Some(step) = &self.current else { return };
+        self.is_new = self.coverage.add(jumps) || has_new;
+        self.figures.reached += self.is_new as u64;
+        if self.is_new && !self.settings.keeps {
+            self.corpus.add(vec![step.clone()], self.is_replay);
         }
     }
 
@@ -194,14 +241,23 @@ impl Campaign {
     fn next(&mut self) -> Option<&Step> {
         if self.current.is_none() && (self.is_replay || self.figures.calls < self.settings.depth) {
             self.current = match self.queue.pop_front() {
-                None if !self.is_replay => {
-                    let target = self.random.below(self.targets.len());
-                    Some(self.draw(target))
-                }
+                None if !self.is_replay => Some(self.drawn()),
                 queued => queued,
             };
         }
         self.current.as_ref()
+    }
+
+    /// Return a mutation of a fuzz test's input, or a random call.
+    fn drawn(&mut self) -> Step {
+        let chosen = if self.settings.keeps { None } else { self.corpus.choose(&mut self.random, false) };
+        if let Some((mut steps, other)) = chosen
+            && let Some(step) = steps.pop()
+        {
+            return Step { data: self.mutate(step.target, &step.data, &other[0].data), ..step };
+        }
+        let target = self.random.below(self.targets.len());
+        self.draw(target)
     }
 
     /// Draw a call of a target.
@@ -221,20 +277,55 @@ impl Campaign {
     }
 
     /// Return calldata with one or two arguments changed, or copied from other calldata of the target.
-    fn mutate(&mut self, target: usize, data: &[u8], other: &[u8]) -> Vec<u8> {
+    fn mutate(&mut self, target: usize, data: &Bytes, other: &[u8]) -> Bytes {
         let target = &self.targets[target];
         let (Some(mut arguments), Some(other)) = (target.decode(data), target.decode(other)) else {
-            return data.to_vec();
+            return data.clone();
         };
         let mut draw = Draw::new(&mut self.random, &self.dictionary, self.settings.weight);
         draw.mutate(&target.parameters, &mut arguments, &other);
-        target.encode(&arguments)
+        target.encode(&arguments).into()
+    }
+
+    /// Return a mutation of two sequences: spliced, mixed, with a call repeated or changed, or truncated. Others follow it.
+    fn mutate_sequence(&mut self, mut steps: Vec<Step>, mut other: Vec<Step>) -> Vec<Step> {
+        let (choice, at) = (self.random.below(6), self.random.below(steps.len()));
+        match choice {
+            0 => {
+                steps.truncate(at + 1);
+                steps.extend(other.drain(self.random.below(other.len())..));
+            }
+            1 => {
+                let repeats = 1 + self.random.below(MAX_REPEATS - 1);
+                steps.splice(at..at, vec![steps[at].clone(); repeats]);
+            }
+            2 => {
+                let pairs = steps.into_iter().zip(other);
+                steps = pairs.map(|(one, other)| if self.random.chance(0.5) { one } else { other }).collect();
+            }
+            3 => steps.truncate(at + 1),
+            _ if self.targets[steps[at].target].parameters.is_empty() => {
+                let target = self.random.below(self.targets.len());
+                steps[at] = self.draw(target);
+            }
+            _ => {
+                let target = steps[at].target;
+                let drawn = self.draw(target);
+                steps[at].data = self.mutate(target, &steps[at].data, &drawn.data);
+            }
+        }
+        steps.truncate(self.settings.depth as usize);
+        steps
     }
 
     /// Take the outcome of the current call; return false if no other follows: too many were rejected.
     fn take(&mut self, outcome: &Outcome<'_>) -> bool {
         let Some(mut step) = self.current.take() else { return true };
         step.success = outcome.success;
+        let is_new = mem::take(&mut self.is_new);
+        if self.is_replay && !self.settings.keeps {
+            return true;
+        }
         if !self.is_replay {
             let figures = &mut self.targets[step.target].figures;
             figures.calls += 1;
@@ -256,6 +347,11 @@ impl Campaign {
             }
         }
         self.steps.push(step);
+        if is_new && keeps {
+            let last = self.steps.len() - 1;
+            let reached = self.steps.iter().enumerate().filter(|(at, step)| step.success || *at == last);
+            self.newest = reached.map(|(_, step)| step.clone()).collect();
+        }
         if !self.is_replay && (outcome.success || !keeps) {
             if self.settings.learns {
                 let words = if self.settings.has_storage { outcome.words } else { &[] };
@@ -355,6 +451,7 @@ impl Session {
         let number: u32 = read.get();
         if number == request::BEGIN {
             self.campaign = Some(Box::new(Campaign::read(&mut read)));
+            self.evm.ctx.chain.jumps = JumpLog::default();
         }
         let Some(campaign) = &mut self.campaign else { return };
         match number {
@@ -386,20 +483,24 @@ impl Session {
                     words: &words,
                 });
             }
-            request::DRAW => {
-                let target: u32 = read.get();
-                campaign.draw(target as usize).write(output);
-            }
-            request::MUTATE => {
-                let target: u32 = read.get();
-                let (data, other) = (read.data(), read.data());
-                output.raw(&campaign.mutate(target as usize, data, other));
+            request::COVER => {
+                let given: protocol::Reached = read.get();
+                let jumps = if given.has_jumps { &read.list() } else { &self.evm.ctx.chain.jumps.log };
+                campaign.cover(jumps, given.has_new);
             }
             request::SIMPLER => campaign.simplify(&mut read, output),
             request::FIGURES => output.put(campaign.figures.clone()),
             request::TARGETS => campaign.targets.iter().for_each(|target| output.put(target.figures.clone())),
             request::STEPS => campaign.steps.iter().for_each(|step| step.write(output)),
             request::GASES => campaign.gases.iter().for_each(|gas| output.put(*gas)),
+            request::INPUTS => {
+                campaign.end_sequence();
+                for steps in campaign.corpus.new.drain(..) {
+                    output.put(steps.len() as u32);
+                    steps.iter().for_each(|step| step.write(output));
+                }
+            }
+            request::COVERAGE => output.put(campaign.coverage.figures(campaign.corpus.len())),
             request::END => self.campaign = None,
             _ => {}
         }
@@ -474,6 +575,9 @@ impl Session {
         if needs_python {
             batch.goes_on = false;
             return 0;
+        }
+        if batch.following.mode & mode::RECORD_JUMPS != 0 && !outcome.rejected {
+            campaign.cover(&self.evm.ctx.chain.jumps.log, false);
         }
         batch.goes_on = campaign.take(outcome);
         batch.following.left = batch.following.left.saturating_sub(outcome.gas.max(protocol::LEAST_GAS));

@@ -1,7 +1,7 @@
 //! Simpler values of a failing input.
 
 use super::draw::Parameter;
-use super::values::{Kind, Value};
+use super::values::{Kind, Value, low_bits};
 use revm::primitives::U256;
 
 /// The search for the simplest arguments that still fail.
@@ -100,6 +100,13 @@ fn simpler_number(kind: &Kind, value: U256, left: &mut usize) -> Option<Value> {
     // The least number of a signed type has no positive counterpart.
     if offer(negative && distance != U256::from(1) << (bits - 1), left) {
         return Some(Value::Word(distance));
+    }
+    // The low bytes alone.
+    for size in (8..distance.bit_len()).step_by(8) {
+        let low = low_bits(distance, size);
+        if offer(!low.is_zero(), left) {
+            return Some(Value::Word(if negative { low.wrapping_neg() } else { low }));
+        }
     }
     let mut step = distance;
     while !step.is_zero() {
