@@ -379,7 +379,7 @@ def played(made: TestExecutor, calls: list[ExecutorCall], keeps: bool, *, alone:
     targets = list(dict.fromkeys(call.to for call in calls))
     plan = CampaignPlan("", keeps, len(calls), [CampaignTarget(target, bytes(4)) for target in targets], [STORE])
     campaign = Campaign(made.campaign_guest(), plan)
-    campaign.begin([CampaignStep(call.from_, targets.index(call.to), call.data) for call in calls], is_replay=True)
+    campaign.begin([CampaignStep(call.from_, targets.index(call.to), call.data) for call in calls], is_replay=keeps)
     while campaign.next() is not None:
         here = None if keeps else made.snapshot()
         outcome = made.call_next(campaign, commit=keeps, alone=alone)
