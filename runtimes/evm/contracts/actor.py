@@ -39,7 +39,14 @@ from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import CONTRACT_TRAITS, CodeTraits
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, RuntimeServices, runtime_of_code
+from hypervisor.machine.registry import (
+    NATIVE,
+    InstallServices,
+    Outcome,
+    RuntimeServices,
+    creation_failure,
+    runtime_of_code,
+)
 from hypervisor.messages.address import Address
 from hypervisor.precompiles import PrecompileTable
 from hypervisor.types import (
@@ -318,7 +325,8 @@ def _run(
         host.hold(len(outcome.data), copies=1)
         data = _return_bytes(invocation, outcome.data)
         raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, data, "contract reverted", is_plain=True)
-    raise ActorExit(outcome.status, message=outcome.status.name, is_plain=True)
+    reason = creation_failure(code.data) if constructs and runtime.methods is EVM_METHODS else ""
+    raise ActorExit(outcome.status, message=reason or outcome.status.name, is_plain=not reason)
 
 
 # --- queries --------------------------------------------------------------------------------------------------------
