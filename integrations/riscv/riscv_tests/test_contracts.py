@@ -96,10 +96,16 @@ def test_invalid_blob_is_refused_with_the_broken_rule(network: Network) -> None:
         network.send(None, 0, CHILD[:200] + b"\xff" * 40 + CHILD[240:])
 
 
-def test_without_the_feature_the_blob_is_bytecode() -> None:
-    for rules in ("filecoin", "ethereum"):
-        with Network(rules=rules) as network, pytest.raises(TransactionFailed):
-            network.send(None, 0, CHILD + word(6), gas_limit=10_000_000)
+def test_creation_under_ethereums_rules_is_refused_with_the_reason() -> None:
+    with Network(rules="ethereum") as network, pytest.raises(CallFailed, match="format of the runtime 'riscv'"):
+        network.send(None, 0, CHILD + word(6))
+
+
+def test_trace_of_a_creation_without_the_feature_has_the_reason() -> None:
+    with Network() as network:
+        with pytest.raises(TransactionFailed) as failed:
+            network.send(None, 0, CHILD + word(6), gas_limit=20_000_000)
+        assert "format of the runtime 'riscv'" in str(network.trace(failed.value.receipt.hash))
 
 
 def test_actor_by_code_and_contract_are_equal_beside_each_other(network: Network) -> None:
