@@ -223,13 +223,11 @@ def runtime_of_code(code: bytes) -> str:
 def creation_failure(init_code: bytes) -> str:
     """Return why init code with another runtime's format fails as bytecode; empty for any other code."""
     name = runtime_of_code(init_code)
+    if name == NATIVE:
+        return ""
     return (
-        ""
-        if name == NATIVE
-        else (
-            f"the init code has the format of the runtime '{name}', but ran as EVM bytecode: use Filecoin's rules with the "
-            f"feature code-formats, or install it as an actor's code"
-        )
+        f"the init code has the format of the runtime '{name}', but ran as EVM bytecode: use Filecoin's rules with the"
+        " feature code-formats, or install it as an actor's code"
     )
 
 
