@@ -28,8 +28,8 @@ interface FilecoinVm {
         returns (int256 exitCode, uint64 returnCodec, bytes memory returnData);
 
     /// Create an actor with a WASM module of the project's files, and run its constructor with CBOR parameters.
-    /// Requires read access to the file in `fs_permissions`. `FILE.sol:NAME@COMPILER` is a contract's code by another
-    /// compiler of foundry.toml; its parameters are the constructor's arguments in the ABI.
+    /// Requires read access to the file in `fs_permissions`. The name of a contract with another compiler of
+    /// foundry.toml (docs/solidity-tests.md) is its code, whose parameters are the constructor's arguments in the ABI.
     function deployActor(string calldata wasm, bytes calldata params) external returns (uint64 actor);
 
     /// Create a storage miner with this power in bytes (raw and quality-adjusted) and no sectors.
