@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-// The heap of a contract is fixed, and loops of resolc 0.3 use stack. Keys in camel case are ignored.
+// Without an EVM version: resolc 0.3 knows none after Cancun. The heap of a contract is fixed, and loops of resolc 0.3 use stack. Keys in camel case are ignored.
 const MEMORY = { stack_size: 1 << 20, heap_size: 1 << 17 };
 const OUTPUTS = ["abi", "evm.methodIdentifiers", "metadata", "storageLayout"];
 const PACKAGE = join("node_modules", "@parity", "resolc");
@@ -60,7 +60,6 @@ function compile(names) {
     polkavm: { memory_config: MEMORY, debug_information: false },
     remappings: asked.settings.remappings ?? [],
   };
-  if (asked.settings.evmVersion) settings.evmVersion = asked.settings.evmVersion;
   return resolc(JSON.stringify({ language: "Solidity", sources: closure(names), settings }));
 }
 
@@ -84,6 +83,7 @@ function merge(output, names) {
   for (const name of names) {
     result.contracts[name] = output.contracts?.[name] ?? {};
     for (const contract of Object.values(result.contracts[name])) {
+      if (contract.metadata) contract.metadata = JSON.stringify(contract.metadata); // solc's is text
       contract.evm ??= {};
       contract.evm.bytecode ??= { object: "" };
       contract.evm.deployedBytecode = { object: contract.evm.bytecode.object };
