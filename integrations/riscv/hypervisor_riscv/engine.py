@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.evm_steps import EvmStep, forward_step
@@ -47,6 +47,8 @@ _KEPT_FRAMES: Final = 16
 _MAX_TOPICS: Final = 4
 _U64: Final = (1 << 64) - 1
 _WORD: Final = 32
+_TRANSIENT: Final = 1
+"""Flag of storage."""
 _READ_ONLY, _REENTRY = 16, 8
 """Flags of a call."""
 _SUCCESS, _TRAPPED, _REVERTED, _KEY_NOT_FOUND = 0, 1, 2, 3
@@ -172,8 +174,9 @@ class RiscvEngine:
         return self._store(stopped.registers[0], stopped.inputs[:_WORD], stopped.inputs[_WORD:])
 
     def _store(self, flags: int, key_bytes: bytes, value_bytes: bytes) -> Answer:
-        host, key, value = self._host, int.from_bytes(key_bytes, "big"), int.from_bytes(value_bytes, "big")
-        if flags & 1:
+        host, order = self._host, _order(flags)
+        key, value = int.from_bytes(key_bytes, order), int.from_bytes(value_bytes, order)
+        if flags & _TRANSIENT:
             before = host.get_transient_storage(key)
             host.set_transient_storage(key, value)
         else:
@@ -182,10 +185,10 @@ class RiscvEngine:
         return _WORD if before else SENTINEL, ()
 
     def _load(self, stopped: Stopped) -> bytes:
-        key = int.from_bytes(stopped.inputs, "big")
-        host, is_transient = self._host, stopped.registers[0] & 1
-        value = host.get_transient_storage(key) if is_transient else host.get_storage(key)
-        return value.to_bytes(_WORD, "big")
+        host, flags = self._host, stopped.registers[0]
+        key = int.from_bytes(stopped.inputs, _order(flags))
+        value = host.get_transient_storage(key) if flags & _TRANSIENT else host.get_storage(key)
+        return value.to_bytes(_WORD, _order(flags))
 
     def _get_storage(self, stopped: Stopped) -> Answer:
         if len(stopped.inputs) > _WORD:
@@ -297,6 +300,11 @@ _hashes: Final[BoundedCache[Cid, bytes]] = BoundedCache(1 << 20, "riscv_hashes")
 
 def _hash_of(code: Cid, blob: bytes) -> bytes:
     return _hashes.get(code) or _hashes.setdefault(code, keccak(blob), 100)
+
+
+def _order(flags: int) -> Literal["big", "little"]:
+    """Return the byte order of words in storage: resolc swaps the bytes of persistent words only."""
+    return "little" if flags & _TRANSIENT else "big"
 
 
 def _little(data: bytes) -> int:

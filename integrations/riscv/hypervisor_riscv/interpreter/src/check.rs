@@ -38,7 +38,6 @@ pub fn check(blob: &ProgramBlob, size: usize) -> Result<Checked, String> {
         instructions += 1;
         match found.kind {
             Instruction::invalid => return Err(format!("it has an invalid instruction at {}", found.offset)),
-            Instruction::sbrk(..) => return Err(format!("it has the instruction sbrk at {}", found.offset)),
             Instruction::ecalli(number) if number as usize >= functions.len() => {
                 return Err(format!(
                     "it calls import {number} at {}, but has {} imports",

@@ -49,11 +49,12 @@ impl Frame {
                 Ok(InterruptKind::Step) => return self.stop(Stop::Step, 0, output),
                 _ => return self.stop(Stop::Trapped, 0, output),
             };
-            let left = if number == 0 || number >= LOCAL { self.leave(number, output) } else { self.answer(number) };
-            match left {
-                Ok(true) => return if number == 0 { Stop::Returned } else { Stop::Called },
-                Ok(false) => {}
+            let leaves = number == 0 || number >= LOCAL;
+            let done = if leaves { self.leave(number, output) } else { self.answer(number) };
+            match done {
                 Err(Fault) => return self.stop(Stop::Trapped, 0, output),
+                Ok(()) if leaves => return if number == 0 { Stop::Returned } else { Stop::Called },
+                Ok(()) => {}
             }
         }
     }
@@ -82,7 +83,7 @@ impl Frame {
         self.instance.set_gas(self.instance.gas() - gas - bytes as i64 / COPIED);
     }
 
-    fn leave(&mut self, number: usize, output: &mut Vec<u8>) -> Result<bool, Fault> {
+    fn leave(&mut self, number: usize, output: &mut Vec<u8>) -> Result<(), Fault> {
         let registers = self.registers();
         let (mut ranges, mut total) = (Vec::new(), 0);
         for (pointer, size) in FUNCTIONS[number].1 {
@@ -101,10 +102,10 @@ impl Frame {
             output.resize(start + size as usize, 0);
             self.instance.read_memory_into(pointer, &mut output[start..])?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn answer(&mut self, number: usize) -> Result<bool, Fault> {
+    fn answer(&mut self, number: usize) -> Result<(), Fault> {
         let [first, second, third, ..] = self.registers();
         self.charge(LOCAL_GAS, 0);
         match FUNCTIONS[number].0 {
@@ -135,7 +136,7 @@ impl Frame {
             "address" => self.instance.write_memory(first as u32, &self.address)?,
             _ => self.instance.write_memory(first as u32, &self.value)?,
         }
-        Ok(false)
+        Ok(())
     }
 
     fn require(&mut self, pointer: u32, size: usize) -> Result<(), Fault> {

@@ -7,16 +7,14 @@ pub enum Half {
     High(usize),
 }
 
-/// Number of bytes of an input.
+/// Number of bytes of an input: fixed; an argument; of a key, 32 if the argument is the sentinel; words; or a word
+/// that is missing if the pointer is the sentinel.
 #[derive(Clone, Copy)]
 pub enum Size {
     Fixed(u32),
     Of(Half),
-    /// A key of storage: 32 bytes if the argument is the sentinel.
     Key(usize),
-    /// A list of words.
     Words(usize),
-    /// A word, missing if the pointer is the sentinel.
     Optional,
 }
 
@@ -29,8 +27,6 @@ pub type Input = (Half, Size);
 pub const SENTINEL: u32 = u32::MAX;
 
 /// Host functions with their inputs. The guest answers the first `LOCAL` ones itself.
-///
-/// Python has the same list of names (`hypervisor_riscv/guest.py`), which it reads from the guest.
 pub const FUNCTIONS: &[(&str, &[Input])] = &[
     ("seal_return", &[(Low(1), Of(Low(2)))]),
     ("call_data_size", &[]),
@@ -93,12 +89,11 @@ impl Size {
     pub fn of(self, registers: &[u64; 6], pointer: u32) -> u32 {
         match self {
             Fixed(size) => size,
-            Of(half) => half.of(registers),
             Key(at) if registers[at] as u32 == SENTINEL => 32,
             Key(at) => registers[at] as u32,
+            Of(half) => half.of(registers),
             Words(at) => (registers[at] as u32).saturating_mul(32),
-            Optional if pointer == SENTINEL => 0,
-            Optional => 32,
+            Optional => u32::from(pointer != SENTINEL) * 32,
         }
     }
 }

@@ -20,17 +20,6 @@ use polkavm::{
 use frame::Frame;
 use reader::Reader;
 
-const MAILBOX: u32 = 0;
-const RESERVE: u32 = 1;
-const LOAD: u32 = 2;
-const START: u32 = 3;
-const RUN: u32 = 4;
-const DROP: u32 = 5;
-const RETURNED: u32 = 6;
-const UNLOAD: u32 = 7;
-const FUNCTIONS: u32 = 8;
-const INSTRUCTION: u32 = 9;
-
 const OK: u32 = 0;
 const REFUSED: u32 = 255;
 
@@ -62,40 +51,40 @@ impl Guest {
         Guest { engine, programs: vec![], frames: vec![], input: vec![0; 4096], output: vec![], mailbox: [0; 4] }
     }
 
+    /// Execute a command by its number (`Command` in `guest.py`).
     fn execute(&mut self, command: u32) -> u32 {
         let size = self.mailbox[0] as usize;
-        if command == RESERVE {
+        if command == 1 {
             self.input = vec![0; size];
             return OK;
         }
         let input = std::mem::take(&mut self.input);
         let mut message = Reader(&input[..size]);
         let result = match command {
-            LOAD => match self.load(message.u32() != 0, message.0) {
-                Ok(()) => OK,
-                Err(text) => {
-                    self.output = text.into_bytes();
-                    REFUSED
-                }
-            },
-            START => self.start(&mut message),
-            RUN => self.run(&mut message),
-            DROP => drop_from(&mut self.frames, message.u32()),
-            UNLOAD => drop_from(&mut self.programs, message.u32()),
-            RETURNED => {
+            2 => self.load(message.u32() != 0, message.0).map_or_else(|text| self.refuse(text), |()| OK),
+            3 => self.start(&mut message),
+            4 => self.run(&mut message),
+            5 => drop_from(&mut self.frames, message.u32()),
+            6 => {
                 let frame = self.frames[message.u32() as usize].as_mut().expect("a live frame");
                 frame.returned = message.0.to_vec();
                 OK
             }
-            FUNCTIONS => {
+            7 => drop_from(&mut self.programs, message.u32()),
+            8 => {
                 self.output = host::FUNCTIONS.iter().map(|row| row.0).collect::<Vec<_>>().join(" ").into_bytes();
                 OK
             }
-            INSTRUCTION => self.describe(message.u32()),
+            9 => self.describe(message.u32()),
             _ => REFUSED,
         };
         self.input = input;
         result
+    }
+
+    fn refuse(&mut self, text: String) -> u32 {
+        self.output = text.into_bytes();
+        REFUSED
     }
 
     /// Load a program; the output is its number and its memory in bytes.
@@ -183,7 +172,7 @@ fn drop_from<T>(slots: &mut Vec<Option<T>>, number: u32) -> u32 {
 pub extern "C" fn enter(command: u32) -> u32 {
     GUEST.with_borrow_mut(|slot| {
         let guest = slot.get_or_insert_with(|| Box::new(Guest::new()));
-        let result = if command == MAILBOX { &raw const guest.mailbox as u32 } else { guest.execute(command) };
+        let result = if command == 0 { &raw const guest.mailbox as u32 } else { guest.execute(command) };
         guest.mailbox = [
             guest.output.len() as u32,
             guest.input.as_ptr() as u32,
