@@ -6,10 +6,10 @@ A path is relative to the project's root; links are resolved before it is compar
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
@@ -50,10 +50,14 @@ def allowed_file(context: Context, path: str, access: str) -> Path:
 
 def read_bytes(context: Context, path: str) -> bytes:
     """Return a file's content. Raises CheatcodeFailure."""
-    target = allowed_file(context, path, "read")
+    return _read_file(allowed_file(context, path, "read"), lambda file: file.read(MAX_FILE_BYTES + 1))
+
+
+def _read_file(target: Path, read: Callable[[BinaryIO], bytes]) -> bytes:
+    """Return what `read` gets of a file, which may be a device: at most `MAX_FILE_BYTES`. Raises CheatcodeFailure."""
     try:
         with target.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)  # a device reports no size
+            data = read(file)
     except FileNotFoundError:
         raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)') from None
     except OSError as error:
@@ -95,12 +99,16 @@ def _read_binary(context: Context, path: str) -> bytes:
 
 @cheatcode("readLine(string)", returns="string")
 def _read_line(context: Context, path: str) -> str:
-    data, key = read_bytes(context, path), str(allowed_file(context, path, "read"))
-    start = context.state.reading.get(key, 0)
-    end = data.find(b"\n", start)
-    line = data[start:] if end < 0 else data[start:end]
-    context.state.reading[key] = len(data) if end < 0 else end + 1
-    return line.decode("utf-8", "replace").rstrip("\r")
+    target = allowed_file(context, path, "read")
+    reading, key = context.state.reading, str(target)
+
+    def read(file: BinaryIO) -> bytes:
+        file.seek(reading.get(key, 0))
+        return file.readline(MAX_FILE_BYTES + 1)
+
+    line = _read_file(target, read)
+    reading[key] = reading.get(key, 0) + len(line)
+    return line.removesuffix(b"\n").decode("utf-8", "replace").rstrip("\r")
 
 
 @cheatcode("closeFile(string)")

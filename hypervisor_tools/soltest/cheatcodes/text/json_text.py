@@ -53,12 +53,19 @@ class Number:
 def read(text: str) -> Any:
     """Return the value of a JSON text, with numbers as int or Number; comments are skipped. Raises ValueError."""
     check_depth(text, _MAX_DEPTH)
-    if "/" in text:
-        text = _TOKEN.sub(_without_comment, text)
-    value = json.loads(text, parse_float=Number.read, parse_constant=_no_number)
+    try:
+        value = _loads(text)
+    except ValueError:
+        if "/" not in text:
+            raise
+        value = _loads(_TOKEN.sub(_without_comment, text))
     if "\\u" in text:
         to_text(value).encode()  # raises ValueError for half of a surrogate pair
     return value
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_float=Number.read, parse_constant=_no_number)
 
 
 def _without_comment(found: re.Match[str]) -> str:

@@ -338,6 +338,13 @@ def test_calls_follow_one_that_stops_unless_the_observer_has_set_something(machi
     assert (sequence(machine, recorder, codes, [TO, OTHER, TO], keep)[0], recorder.begun) == (3, [OTHER])
 
 
+@pytest.mark.parametrize(("panic", "made"), [(0x11, 4), (1, 2)])
+def test_calls_follow_a_panic_unless_it_is_a_failed_assertion(machine: Hypervisor, panic: int, made: int) -> None:
+    code = f"0x4e487b71 224 SHL 0 MSTORE {panic} 4 MSTORE 36 0 REVERT"
+    codes = {TO: COUNTS, OTHER: code}
+    assert sequence(machine, Recorder(refuse, at_once=True), codes, [OTHER, TO, TO])[0] == made
+
+
 def test_no_call_follows_one_that_stops_and_fails(machine: Hypervisor) -> None:
     recorder = Recorder(lambda _run, _request: SubcallOutcome(True), at_once=True)
     codes = {TO: COUNTS, OTHER: f"{calling(WATCHED)} 0 0 REVERT"}

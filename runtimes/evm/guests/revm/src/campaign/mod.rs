@@ -344,7 +344,7 @@ fn may_be_assertion(result: InstructionResult, output: &[u8]) -> bool {
     const TEXT: &[u8] = b"assertion failed";
     const PANIC: [u8; 4] = [0x4e, 0x48, 0x7b, 0x71];
     result == InstructionResult::InvalidFEOpcode
-        || output.starts_with(&PANIC)
+        || (output.starts_with(&PANIC) && output.ends_with(&[0, 1]))
         || output.windows(TEXT.len()).any(|text| text == TEXT)
 }
 
