@@ -83,7 +83,7 @@ function merge(output, names) {
   for (const name of names) {
     result.contracts[name] = output.contracts?.[name] ?? {};
     for (const contract of Object.values(result.contracts[name])) {
-      if (contract.metadata) contract.metadata = JSON.stringify(contract.metadata); // solc's is text
+      if (typeof contract.metadata === "object") contract.metadata = JSON.stringify(contract.metadata); // as solc
       contract.evm ??= {};
       contract.evm.bytecode ??= { object: "" };
       contract.evm.deployedBytecode = { object: contract.evm.bytecode.object };

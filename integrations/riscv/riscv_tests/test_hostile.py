@@ -76,6 +76,8 @@ def test_endless_loop_ends_with_the_gas_and_the_caller_goes_on() -> None:
         assert found[:32] == word(0)
         with pytest.raises(CallFailed, match="OUT_OF_GAS"):
             network.call(counter, spin)
+        network.call(counter, call("count()"))
+        assert guest().frames == 0  # those that an error has ended are dropped, too
 
 
 def test_deep_recursion_is_bounded_in_depth_and_memory() -> None:
