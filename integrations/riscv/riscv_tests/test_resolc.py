@@ -36,6 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (package / "resolc.js").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESOLC_HOME", str(tmp_path))
     return package
 
 
@@ -76,6 +77,13 @@ def test_missing_package_is_an_error_with_the_remedy(tmp_path: Path, monkeypatch
     monkeypatch.setenv("RESOLC_HOME", str(tmp_path))
     with pytest.raises(CompilerFailed, match=r"npm install @parity/resolc@0\.3\.0 solc@0\.8\.30"):
         compiled(A="")
+
+
+def test_package_of_a_project_must_be_the_release(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESOLC_HOME")
+    with pytest.raises(CompilerFailed, match=r"resolc\.js of .* is not that of the release"):
+        compiled(A="")
+    assert not (project / "calls").exists()
 
 
 def test_compiler_is_registered() -> None:
