@@ -71,7 +71,7 @@ pub const LOCAL: usize = 9;
 
 /// Gas of a host function, in instructions: one that the guest answers, and one that leaves it.
 pub const LOCAL_GAS: i64 = 20;
-pub const HOST_GAS: i64 = 400;
+pub const HOST_GAS: i64 = 1_000;
 /// Bytes that are copied at the price of an instruction.
 pub const COPIED: i64 = 32;
 
