@@ -43,7 +43,9 @@ impl Frame {
     pub fn run(&mut self, output: &mut Vec<u8>) -> Stop {
         loop {
             let number = match self.instance.run() {
-                Ok(InterruptKind::Ecalli(import)) => usize::from(self.functions[import as usize]),
+                Ok(InterruptKind::Ecalli(import)) if (import as usize) < self.functions.len() => {
+                    usize::from(self.functions[import as usize])
+                }
                 Ok(InterruptKind::Finished) => return self.stop(Stop::Finished, 0, output),
                 Ok(InterruptKind::NotEnoughGas) => return self.stop(Stop::NoGas, 0, output),
                 Ok(InterruptKind::Step) => return self.stop(Stop::Step, 0, output),
@@ -129,8 +131,10 @@ impl Frame {
                 self.instance.write_memory(first as u32, &word)?;
             }
             "return_data_copy" => {
-                let data = self.returned.get(third as u32 as usize..).ok_or(Fault)?.to_vec();
-                self.write(first as u32, second as u32, &data)?;
+                let returned = std::mem::take(&mut self.returned);
+                let data = returned.get(third as u32 as usize..).ok_or(Fault)?;
+                self.write(first as u32, second as u32, data)?;
+                self.returned = returned;
             }
             "caller" => self.instance.write_memory(first as u32, &self.caller)?,
             "address" => self.instance.write_memory(first as u32, &self.address)?,
