@@ -14,6 +14,7 @@ import runtimes.evm
 from bridge.ethereum.addresses import EthAddress, masked_id
 from hypervisor.tracing import Tracer
 from hypervisor.types import INIT_ACTOR
+from hypervisor_tools.soltest.cheatcodes.context import Context
 from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SENDER, VM_ADDRESS
@@ -21,7 +22,7 @@ from hypervisor_tools.soltest.cheatcodes.table import selector, table
 from hypervisor_tools.soltest.cheatcodes.values import encode
 from hypervisor_tools.soltest.execution.executor import ExecutorCall, ExecutorSettings, RawCallResult, TestExecutor
 from hypervisor_tools.soltest.fuzz.fuzz import take_outcome
-from runtimes.evm import CallKind
+from runtimes.evm import CallKind, SubcallOutcome
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm import (
     Campaign,
@@ -506,6 +507,38 @@ def test_cheatcodes_have_the_same_effects_in_the_guest(seed: int, keeps: bool) -
     assert seen_outcomes[0] == seen_outcomes[1]
     assert lines[0] == lines[1]
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize(
+    ("signature", "values", "holds"),
+    [
+        ("assertEq(address[],address[])", ([STORE, DELEGATED], [STORE, DELEGATED]), True),
+        ("assertEq(string[],string[])", (["a", "b" * 40], ["a", "b" * 41]), False),
+        ("assertNotEq(int256[],int256[])", ([-1], [-1, -1]), True),
+        ("assertApproxEqRel(uint256,uint256,uint256)", (101, 100, 10**16), True),
+        ("assertApproxEqRel(uint256,uint256,uint256)", (102, 100, 10**16), False),
+        ("assertApproxEqRel(uint256,uint256,uint256)", (1, 0, 10**18), False),
+    ],
+)
+def test_python_gets_only_assertions_that_fail(
+    monkeypatch: pytest.MonkeyPatch, signature: str, values: tuple[Any, ...], holds: bool
+) -> None:
+    """Expected: forge 1.7.1, whose shares are rounded down."""
+    made, caller = executor("fast"), address(50)
+    asked: list[bytes] = []
+    code = f"CALLDATASIZE 0 0 CALLDATACOPY 0 0 CALLDATASIZE 0 0 0x{VM_ADDRESS.hex()} GAS CALL {RETURNS_TOP}"
+    install_alloc(made.machine, {caller: AllocAccount(0, 1, assemble(code))})
+    run = Cheatcodes.run_cheatcode
+
+    def ask(cheats: Cheatcodes, context: Context, data: bytes) -> SubcallOutcome:
+        asked.append(data)
+        return run(cheats, context, data)
+
+    monkeypatch.setattr(Cheatcodes, "run_cheatcode", ask)
+    types = signature.partition("(")[2].rstrip(")").split(",")
+    outcome = made.call(DEFAULT_SENDER, caller, selector(signature) + encode(types, values))
+    assert (outcome.output, bool(asked)) == (words(int(holds)), not holds)
+    made.close()
 
 
 def test_guest_has_the_addresses_and_signatures_of_cheatcodes() -> None:

@@ -31,6 +31,8 @@ const SIGNATURES: [&str; 18] = [
 /// Types that assertions compare, for equality and by order.
 const COMPARED: [&str; 7] = ["uint256", "int256", "bool", "address", "bytes32", "string", "bytes"];
 const ORDERED: usize = 2;
+/// A difference as large as the number that is expected.
+const WHOLE: u64 = 1_000_000_000_000_000_000;
 
 fn signatures() -> Vec<&'static str> {
     let mut found = SIGNATURES.map(String::from).to_vec();
@@ -42,12 +44,14 @@ fn signatures() -> Vec<&'static str> {
     for (at, kind) in COMPARED.iter().enumerate() {
         for name in ["Eq", "NotEq"] {
             add(name, &format!("{kind},{kind}"));
+            add(name, &format!("{kind}[],{kind}[]"));
         }
         for name in ["Gt", "Ge", "Lt", "Le"].iter().filter(|_| at < ORDERED) {
             add(name, &format!("{kind},{kind}"));
         }
     }
     add("ApproxEqAbs", "uint256,uint256,uint256");
+    add("ApproxEqRel", "uint256,uint256,uint256");
     found.into_iter().map(|signature| &*signature.leak()).collect()
 }
 
@@ -63,7 +67,7 @@ fn is_filecoin(address: &Address) -> bool {
     (address[0] == 0xFE || address[0] == 0xFF) && address[1..12].iter().all(|byte| *byte == 0)
 }
 
-/// Return whether an assertion holds, by the name after `assert`.
+/// Return whether an assertion holds, by the name after `assert`; false if its numbers are too large to decide.
 fn holds(name: &str, types: &[&str], values: &[Value]) -> bool {
     let ordered = |value: &Value| {
         let sign = if types[0] == "int256" { U256::ONE << 255 } else { U256::ZERO };
@@ -80,6 +84,10 @@ fn holds(name: &str, types: &[&str], values: &[Value]) -> bool {
         ("Lt", [right, ..]) => ordered(left) < ordered(right),
         ("Le", [right, ..]) => ordered(left) <= ordered(right),
         ("ApproxEqAbs", [right, delta, ..]) => ordered(left).abs_diff(ordered(right)) <= ordered(delta),
+        ("ApproxEqRel", [right, share, ..]) => {
+            let delta = ordered(left).abs_diff(ordered(right)).checked_mul(U256::from(WHOLE));
+            delta.and_then(|delta| delta.checked_div(ordered(right))).is_some_and(|found| found <= ordered(share))
+        }
         _ => false,
     }
 }
