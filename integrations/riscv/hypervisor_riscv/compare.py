@@ -23,8 +23,7 @@ from localnet import CallFailed, Network, TransactionFailed
 from store.cid import Cid, show
 
 FEATURES: Final = ("code-formats",)
-GAS_LIMIT: Final = 2_000_000_000
-_FUNDS: Final = 10**18
+GAS_LIMIT: Final = 9_000_000_000
 _MAX_ELEMENTS: Final = 3
 _MAX_BYTES: Final = 70
 _SMALL: Final = 40
