@@ -290,7 +290,10 @@ def _runtimes(evm: str, manifest: Manifest, store: Blockstore) -> tuple[str, dic
         engine = OWN_EVM if contract in names else OFFICIAL_EVM
     if engine == OFFICIAL_EVM:
         if contract in names:
-            raise InvalidInput("the state's bundle has no WASM EVM actor: choose another `evm`, or an official bundle")
+            raise InvalidInput(
+                "the state's bundle has no WASM EVM actor: choose another `evm`, or an official `bundle`, such as"
+                " `--bundle v18` after `hypervisor bundle fetch v18`"
+            )
     else:
         names[contract] = "evm"
     return engine, names

@@ -135,7 +135,7 @@ class Registry:
         return name, runtime if runtime is not None else self._load(name, code)
 
     def traits(self, code: Cid, read: ReadCode) -> CodeTraits:
-        """Return the properties of a code CID's runtime. `read` is that of `runtime_for`."""
+        """Return the properties of a code CID's runtime. `read` is that of `runtime_for`, and its errors are raised."""
         name = self._names.get(code) or self._route(code, read)
         own = self._factories.get(name)
         return traits_of(name) if own is None else _traits(own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rules.parts import exit_text
 from localnet.state.actor_interfaces import StoredSchemas
 from localnet.traces.trace_report import event_text
+from store.blocks.memory import RemoteUnavailable
 from store.cid import CBOR
 from store.schema import Schema
 
@@ -125,10 +127,15 @@ class RowBuilder:
         return self._kinds[address]
 
     def traits(self, address: Address) -> CodeTraits:
-        """Return the properties of the code of the actor at an address; without an actor, those of native code."""
+        """Return the properties of the code of the actor at an address.
+
+        Without an actor, or if a forked node does not return the code, they are those of native code.
+        """
         if address not in self._traits:
             state = self._machine.actor(address)
-            self._traits[address] = NATIVE_TRAITS if state is None else self._machine.traits(state.code)
+            self._traits[address] = NATIVE_TRAITS
+            with suppress(RemoteUnavailable):
+                self._traits[address] = NATIVE_TRAITS if state is None else self._machine.traits(state.code)
         return self._traits[address]
 
     def own_interface(self, address: Address) -> Interface | None:

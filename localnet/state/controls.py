@@ -25,6 +25,7 @@ from hypervisor.state.state_tree import ActorState
 from hypervisor.types import MAX_FILECOIN_BALANCE, ActorID, TokenAmount, octets, whole_number
 from store.blockstore import BlockNotFound, TreeNodeError, put_object
 from store.cid import RAW, Cid, cid_of, show
+from store.codec import CodecError
 from store.keccak import keccak
 from store.trees.kamt import EMPTY_KAMT
 
@@ -46,10 +47,13 @@ _NOTHING: Final = ContractState(None, None, 0)
 
 
 def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | None:
-    """Return the state of a contract, None for any other actor."""
+    """Return the state of a contract, None for any other actor. Raises InvalidInput for a state of another form."""
     if not machine.traits(actor.code).is_contract:
         return None
-    state = evm_state_at(machine.store, actor.head)
+    try:
+        state = evm_state_at(machine.store, actor.head)
+    except CodecError as error:
+        raise InvalidInput(f"the state {show(actor.head)} of an actor is not that of a contract: {error}") from None
     if state is None or state.tombstone is not None:
         return _NOTHING
     return ContractState(state.bytecode, state.storage, state.nonce)
@@ -221,7 +225,8 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
 def set_actor_code(machine: Hypervisor, owner: Address, code: Cid) -> None:
     """Replace an actor's code by a built-in actor's or installed code; state, balance and nonce are unchanged.
 
-    Raises InvalidInput for unknown code or if there is no actor.
+    Raises InvalidInput for unknown code, if there is no actor, and for the code of contracts: their state has a copy of
+    it, and like the network's upgrade of an actor, a replacement creates no state.
     """
     actor = machine.state_tree.lookup_id(owner)
     state = None if actor is None else machine.state_tree.get_actor(actor)
@@ -229,6 +234,11 @@ def set_actor_code(machine: Hypervisor, owner: Address, code: Cid) -> None:
         raise InvalidInput(f"there is no actor {owner}")
     if machine.manifest.name_of(code) is None and code not in machine.installed:
         raise InvalidInput(f"no module is installed under {show(code)}: install it first")
+    if machine.traits(code).is_contract:
+        raise InvalidInput(
+            f"{show(code)} is the code of contracts, which is also part of their state: {owner} cannot be given it;"
+            " create another actor with it"
+        )
     machine.state_tree.set_actor(actor, replace(state, code=code))
 
 

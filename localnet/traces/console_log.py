@@ -47,13 +47,17 @@ def without_logs(calls: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any
     while todo:  # iterative, since calls are up to 1,024 deep
         above, call = todo.pop()
         if is_log(call["to"]):
-            if len(lines) < MAX_LINES:
-                lines.append(line_of(call))
+            lines.append(line_of(call) if len(lines) < MAX_LINES else "")
             continue
         inner: list[dict[str, Any]] = []
         above.append({**call, "calls": inner})
         todo.extend((inner, below) for below in reversed(call["calls"]))
-    return top, lines
+    return top, [*lines[:MAX_LINES], *left_out_lines(len(lines))]
+
+
+def left_out_lines(count: int) -> list[str]:
+    """Return a line that states how many of this number of lines are left out; none if all are shown."""
+    return [f"... {count - MAX_LINES:,} more lines are left out"] if count > MAX_LINES else []
 
 
 def line_of(call: Mapping[str, Any]) -> str:

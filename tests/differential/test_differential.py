@@ -261,6 +261,12 @@ def test_gas_of_searched_operands_is_within_a_quarter_of_the_official_actors(nam
     assert high.ratio < 1.25, high
 
 
+def test_gas_of_a_product_modulo_zero_is_within_a_tenth_of_the_official_actors() -> None:
+    numbers = (0, 0), (5, 7), (1 << 255, 0), (1 << 255, (1 << 256) - 1)
+    batch = [tuple(number.to_bytes(32, "big") for number in (*each, 0)) for each in numbers]
+    assert all(within(0.1, ours, official) for ours, official in meter().measure_opcode("MULMOD", batch))
+
+
 @pytest.mark.parametrize("name", FAILING)
 def test_precompile_refuses_points_before_its_full_price_is_due(name: str) -> None:
     ours, official = (refused_with_least_gas(twin, name) for twin in meter().twins)

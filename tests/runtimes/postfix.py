@@ -17,7 +17,7 @@ from hypervisor.machine.registry import ENTRY_POINT_GROUP
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 SECTION: Final = PAGE.partition("## Write a runtime\n")[2].partition("\n## ")[0]
-RUNTIME, USE = re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+RUNTIME, USE, NATIVE_RUNTIME = re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
 COUNTER: Final = b"POSTFIX 0 load 1 + 0 store 0 load log 0 load return"
 
 

@@ -6,6 +6,8 @@ Expected words are computed by hand from the programs.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.method_numbers import INVOKE_EVM
 from bridge.filecoin.parameters import invoke_params
 from hypervisor import Address
-from hypervisor.errors import InvalidModule
+from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import registry
 from hypervisor.tracing import CallTrees
 from hypervisor.types import INIT_ACTOR
@@ -32,10 +34,14 @@ from localnet.contracts.native_actor import NativeActor
 from localnet.rpc.node import Node
 from localnet.state.controls import code_of, storage_of
 from runtimes.evm import CallInputs, CallKind
+from store.blocks.memory import RemoteUnavailable
+from store.blockstore import put_object
+from store.cid import Cid
+from store.codec import encode
 from store.keccak import keccak
 from tests.localnet.explorer.conftest import Visitor
 from tests.runtimes.evm.assembler import assemble, deployer
-from tests.runtimes.postfix import COUNTER, RUNTIME, USE, installed_postfix
+from tests.runtimes.postfix import COUNTER, NATIVE_RUNTIME, RUNTIME, USE, installed_postfix
 
 CALLS_BACK = b"POSTFIX 0 input caller call return"
 REVERTS = b"POSTFIX 7 revert"
@@ -88,6 +94,20 @@ def test_runtime_of_the_page_is_short_and_its_example_prints_the_documented_numb
     exec(compile(USE, "docs/extending.md", "exec"), {})
     (said,) = re.findall(r"# prints (\d+)", USE)
     assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_native_runtime_of_the_page_adds_the_number_in_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
+    (tmp_path / "native_sum.py").write_text(NATIVE_RUNTIME, encoding="utf-8")
+    points = EntryPoints((EntryPoint("sum", "native_sum:SumRuntime", registry.ENTRY_POINT_GROUP),))
+    monkeypatch.setattr(registry, "entry_points_of", lambda group: points.select(group=group))
+    registry._formats.cache_clear()
+    actor = network.actors.create(network.actors.install(b"SUM 7"), cbor=b"")
+    actor.send(2, cbor=b"")
+    assert (actor.call(2, cbor=b""), code_of(network.machine, actor.address)) == (encode(14), b"")
+    with pytest.raises(InvalidModule, match="b'x' is not a number"):
+        network.actors.install(b"SUM x")
 
 
 def test_evm_contract_calls_an_actor_that_calls_it_back(network: Network) -> None:
@@ -203,6 +223,74 @@ def test_actor_survives_reopening_of_the_folder(tmp_path: Path) -> None:
 def test_invalid_code_is_refused_with_the_runtimes_reason() -> None:
     with Network() as network, pytest.raises(InvalidModule, match="the word 'jump' is not a number"):
         network.actors.install(b"POSTFIX 1 jump")
+
+
+def test_code_without_its_runtime_is_refused_with_the_group_that_registers_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Network(tmp_path / "chain") as network:
+        counter = create(network, COUNTER).address
+    monkeypatch.setattr(registry, "entry_points_of", lambda group: EntryPoints())
+    registry._formats.cache_clear()
+    with Network(tmp_path / "chain") as network, pytest.raises(CallFailed) as failed:
+        network.call(counter)
+    assert "cannot be run: not a WASM module: the first eight bytes are b'POSTFIX '" in str(failed.value)
+    assert "package that registers its runtime under 'hypervisor.runtimes'" in str(failed.value)
+
+
+def test_no_actor_is_given_the_code_of_contracts_later(network: Network) -> None:
+    """A contract of builtin-actors has no `upgrade`, so upgrade_actor of ref-fvm fails with such code, too."""
+    counter, code = create(network, COUNTER), network.actors.install(REVERTS)
+    for actor in (counter.address, Address.id(2)):
+        with pytest.raises(
+            InvalidInput, match=f"the code of contracts, .*: {actor} cannot be given it; create another"
+        ):
+            network.actors.replace(actor, code)
+    network.send(counter)
+    assert network.call(counter) == word(2)
+
+
+def test_state_of_another_form_is_an_error_of_queries_and_native_to_contracts(network: Network) -> None:
+    counter, tree = create(network, COUNTER), network.machine.state_tree
+    state = network.machine.actor(counter.address)
+    assert state is not None
+    tree.set_actor(counter.id, replace(state, head=put_object(tree.store, [1, 2])))
+    network.chain.keep_changes()
+    for query in (code_of, partial(storage_of, slot=0)):
+        with pytest.raises(InvalidInput, match=r"the state bafy\w+ of an actor is not that of a contract: .* 6 fields"):
+            query(network.machine, counter.address)
+    looks = deploy(network, "0 CALLDATALOAD EXTCODESIZE 0 MSTORE 32 0 RETURN")
+    if network.rules.name == "ethereum":
+        assert network.call(looks, word(network.address(counter))) == word(1)
+    else:  # GetBytecode of the official EVM actor exits with 16
+        with pytest.raises(CallFailed, match=r"USR_ILLEGAL_ARGUMENT.*the contract's state is invalid"):
+            network.call(looks, word(network.address(counter)))
+
+
+def test_code_that_a_node_does_not_return_is_an_error_but_not_of_the_explorers_lists(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = create(network, COUNTER)
+    receipt = network.send(counter)
+    store, (code,) = network.machine.store, network.machine.installed
+    network.machine.registry._names.pop(code)
+    get = store.get
+
+    def unavailable(cid: Cid) -> bytes:
+        if cid == code:
+            raise RemoteUnavailable("the node does not respond")
+        return get(cid)
+
+    monkeypatch.setattr(store, "get", unavailable)
+    for query in (code_of, partial(storage_of, slot=0)):
+        with pytest.raises(RemoteUnavailable):
+            query(network.machine, counter.address)
+    node = Node(network)
+    try:
+        page = Visitor(node)(f"/epoch/{receipt.block_number}")
+        assert (page.status, f"/tx/0x{receipt.hash.hex()}" in page.links) == (200, True)
+    finally:
+        node.close()
 
 
 def test_trace_and_errors_show_a_contract(network: Network) -> None:

@@ -247,7 +247,7 @@ def script(
 def _script(artifacts: Any, file: str, contract: str) -> Any:
     if contract:
         return find_contract(artifacts, file, contract)
-    found = [entry.name for entry in artifacts.locations if entry.file == file]
+    found = [entry.name for entry in artifacts.locations if entry.file == file and not entry.is_foreign]
     made = [name for name in found if artifacts.get(file, name).creation.object]
     if len(made) != 1:
         names = ", ".join(made) or "none"

@@ -33,7 +33,7 @@ from hypervisor_tools.soltest.execution.job import Job, Options
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from hypervisor_tools.soltest.mutate.results import MutantStatus, MutationResult
 from hypervisor_tools.soltest.mutate.run import BaselineFailed, MutationRun
-from hypervisor_tools.soltest.project.consent import CONFIG_FILE, read_utf8
+from hypervisor_tools.soltest.project.consent import config_file, read_utf8
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.project.test_settings import MutationSettings
 from hypervisor_tools.soltest.report.counterexample_tests import write_tests
@@ -123,7 +123,7 @@ class Campaign:
     def _check_sources(self, session: SuiteSession) -> None:
         """Begin again, with the corpus, if sources or settings have changed since the last run."""
         texts = [item for item in session.sources().texts.items() if not item[0].endswith(COUNTEREXAMPLES)]
-        config, options = self.project.root / CONFIG_FILE, self.options
+        config, options = config_file(self.project.root), self.options
         settings = (
             read_utf8(config) if exists(config) else "",
             sorted(item for item in os.environ.items() if item[0].startswith("FOUNDRY_")),

@@ -16,7 +16,15 @@ from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
 from hypervisor_tools.soltest.cheatcodes.failures import CheatcodeFailure, no_selector, write_text
 from hypervisor_tools.soltest.cheatcodes.values import decode
-from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, decoded, log_signatures, log_text
+from localnet.traces.console_log import (
+    CONSOLE,
+    MAX_CHARACTERS,
+    MAX_LINES,
+    decoded,
+    left_out_lines,
+    log_signatures,
+    log_text,
+)
 from store.keccak import keccak
 
 _ONE: Final = {
@@ -43,6 +51,7 @@ class LogConsole:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        """Its lines; those after `MAX_LINES` are empty, to be counted only (`shown`)."""
         self.logs: list[tuple[EthAddress, Log]] = []
 
     def call(self, data: bytes) -> str | None:
@@ -72,8 +81,14 @@ class LogConsole:
                 self._append(line)
 
     def _append(self, line: str) -> None:
-        if len(self.lines) < MAX_LINES:
-            self.lines.append(printable(line, MAX_CHARACTERS))
+        self.lines.append(printable(line, MAX_CHARACTERS) if len(self.lines) < MAX_LINES else "")
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The lines that a report shows, and the number of those that it leaves out."""
+        left_out = left_out_lines(len(self.lines))
+        remedy = "; -vvvv shows calls of console.log in the trace" if left_out else ""
+        return (*self.lines[:MAX_LINES], *(f"{line}{remedy}" for line in left_out))
 
     def _record(self, emitter: EthAddress, log: Log) -> None:
         if len(self.logs) < MAX_LOGS:

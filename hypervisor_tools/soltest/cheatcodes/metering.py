@@ -129,9 +129,14 @@ _IMAGES: Final = count(1 << 31)
 def _snapshot(context: Context) -> int:
     """Take a snapshot where the guest does not: on forks, with the kernel, and under Filecoin's rules."""
     if context.run is not None:
-        held: Snapshot | ActorSnapshot = context.run.snapshot()
+        held: Snapshot | ActorSnapshot | None = context.run.snapshot()
     else:
         held = ActorSnapshot(context.calls.tree.image(), context.calls.journal.image())
+    if held is None:
+        raise CheatcodeFailure(
+            "the snapshots of this test take more than 512 MiB of memory: delete those that it does not need any more, "
+            "with vm.deleteStateSnapshot or vm.revertToStateAndDelete"
+        )
     copy = None if isinstance(held, ActorSnapshot) else held.copy
     taken = StateSnapshot(held, context.machine.context, context.state.block)
     return context.cheats.interception.add_snapshot(next(_IMAGES) if copy is None else copy, taken)

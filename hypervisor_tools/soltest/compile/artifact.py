@@ -104,6 +104,11 @@ class ArtifactLocation(NamedTuple):
     path: Path
     build: str = ""
 
+    @property
+    def is_foreign(self) -> bool:
+        """True for a contract of another compiler than solc, which is used only by its name `NAME@COMPILER`."""
+        return "@" in self.name
+
 
 class Artifacts:
     """All compiled contracts of a project.
@@ -177,7 +182,7 @@ class Artifacts:
             for place in (self.locations if name is None else self._by_name.get(name, ()))
             if (not file or f"/{place.file}".endswith(f"/{file}"))
             and (files is None or place.file in files)
-            and (name is not None or "@" not in place.name)
+            and (name is not None or not place.is_foreign)
         ]
         places = [place for place in places if place.file == file] or places
         found = [self.load(place) for place in places]

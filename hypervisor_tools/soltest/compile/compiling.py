@@ -224,24 +224,25 @@ def compiled_sources(
     runs: int = 1,
     restore_maps: Callable[[Mapping[str, Any], Iterable[str]], None] = lambda _output, _names: None,
     warn: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _: None,
+    label: str = "",
 ) -> dict[str, CompiledSource]:
     """Return the contracts of these sources by source, compiled now or cached.
 
     `notify` is called with a line of text before anything is compiled. `waiting` is a process that is already started;
     `runs` is the maximum number of concurrent processes. `restore_maps` changes the source maps in the output for some
     sources (`Linked.restore_maps`). `warn` is called with the compiler's warnings and notes before its output is
-    cached, and may raise. Raises CompileError with the compiler's messages, and InvalidInput if the cache cannot be
-    written: the tests read the contracts from it.
+    cached, and may raise. `label` names another compiler than solc, with its package's version. Raises CompileError
+    with the compiler's messages, and InvalidInput if the cache cannot be written: the tests read the contracts from it.
     """
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     if project.warnings.are_errors:
         settings["denied"] = tuple(project.warnings)
-    keys = source_keys(solc.version, settings, sources, names)
+    keys = source_keys(f"{solc.version}{label}", settings, sources, names)
     cache = CompiledCache(project.root / project.cache / CACHE_FOLDER, project.root)
     found = {name: None if project.force else cache.get(name, key) for name, key in keys.items()}
     stale = [name for name, there in found.items() if there is None]
     if stale:
-        notify(f"Compiling {len(stale)} files with Solc {solc.version}")
+        notify(f"Compiling {len(stale)} files with {label or f'Solc {solc.version}'}")
         compiler_input = standard_json(project, sources, solc.version, stale)
         parts = shares(sources, stale, runs)
         outputs = _outputs(solc, compiler_input, parts, waiting)

@@ -391,8 +391,11 @@ class SolcChoice:
 COMPILERS_GROUP: Final = "hypervisor.compilers"
 
 
-def other_compiler(name: str) -> Solc:
-    """Return the compiler that an installed package registers under a name. Raises InvalidInput if there is none."""
+def other_compiler(name: str) -> tuple[Solc, str]:
+    """Return the compiler that an installed package registers under a name, and its name with the package's version.
+
+    Raises InvalidInput if there is none.
+    """
     points = entry_points_of(group=COMPILERS_GROUP)
     for point in points.select(name=name):
         try:
@@ -401,7 +404,7 @@ def other_compiler(name: str) -> Solc:
             raise InvalidInput(f"the compiler '{name:.80}' of foundry.toml cannot be loaded: {error}") from None
         if not isinstance(found, Solc):
             raise InvalidInput(f"the compiler '{name:.80}' of foundry.toml is a {type(found).__name__}, not a Solc")
-        return found
+        return found, name if point.dist is None else f"{name} ({point.dist.name} {point.dist.version})"
     raise InvalidInput(
         f"foundry.toml names the compiler '{name:.80}', which is not installed: install its package, or name one of:"
         f" {', '.join(sorted(points.names)) or 'none is installed'}"

@@ -206,7 +206,8 @@ def find_suites(
     for location in artifacts.locations:
         warnings: tuple[str, ...] = ()
         if (
-            location.file not in mine
+            location.is_foreign
+            or location.file not in mine
             or not wanted.matches_path(location.file)
             or not wanted.matches_contract(location.name)
         ):

@@ -162,6 +162,6 @@ class MutantCompiler:
 
 def with_compiled(artifacts: Artifacts, compiled: Mapping[str, CompiledSource]) -> Artifacts:
     """Return the artifacts of a project with those of some sources replaced."""
-    unchanged = [location for location in artifacts.locations if location.file not in compiled]
+    unchanged = [location for location in artifacts.locations if location.is_foreign or location.file not in compiled]
     made = artifacts_of(artifacts.root, compiled)
     return Artifacts(artifacts.root, [*unchanged, *made.locations], {**artifacts.sources, **made.sources})

@@ -132,10 +132,14 @@ def is_on_this_machine(url: str) -> bool:
 # --- trusted projects -----------------------------------------------------------------------------------------------
 
 
+def config_file(root: Path) -> Path:
+    """Return the path of a project's settings: `FOUNDRY_CONFIG`, or foundry.toml."""
+    return Path(os.environ.get("FOUNDRY_CONFIG", root / CONFIG_FILE))
+
+
 def consent_keys(root: Path) -> list[tuple[str, str, Any]]:
     """Return the keys of a project's foundry.toml that need consent: profile (or empty), key, value."""
-    file = Path(os.environ.get("FOUNDRY_CONFIG", root / CONFIG_FILE))
-    content = read_config(file)
+    content = read_config(config_file(root))
     known, profiles = {_plain(key): key for key in KEYS}, content.get("profile")
     tables = {"": content, **(profiles if isinstance(profiles, Mapping) else {})}
     return [

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile, precompiles_of
-from hypervisor_tools.soltest.project.consent import CONFIG_FILE, Grant, check_inside, read_config
+from hypervisor_tools.soltest.project.consent import CONFIG_FILE, Grant, check_inside, config_file, read_config
 from hypervisor_tools.soltest.project.globs import fits
 from hypervisor_tools.soltest.project.remappings import Remapping, all_remappings
 from hypervisor_tools.soltest.project.settings import (
@@ -280,15 +280,16 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     Raises InvalidInput naming the file, the variable or the option.
     """
     environment = environment_settings(os.environ)
-    file = root / CONFIG_FILE if environment.config is None else Path(environment.config)
+    file = config_file(root)
     content = read_config(file)
     try:
         name, missing = select_profile(Table(content), profile, environment.profile)
         table = Table(merge_profile(Table(content), name))
         project, automatic = check_project(root, name, table), table.flag("auto_detect_remappings", True)
+        own = merge_profile(Table(content), name, falls_back=False)
         unknown = (
             *missing,
-            *unknown_keys(content, merge_profile(Table(content), name, falls_back=False), table.read_keys),
+            *(f"warning: {file.name}: {text}" for text in unknown_keys(content, own, table.read_keys)),
             *unknown_variables(environment.names, table.read_keys),
         )
     except InvalidInput as error:

@@ -275,7 +275,7 @@ _ALIKE: Final = 0.6
 
 
 def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: Collection[str]) -> Iterator[str]:
-    """Yield a warning for each key that neither forge nor this project knows, with a similar key.
+    """Yield the text of a warning for each key that neither forge nor this project knows, with a similar key.
 
     `content` is the whole file, `profile` the merged profile, `read` the keys that were read.
     """
@@ -289,7 +289,7 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
     known = {*read, *others, *_OTHERS}
     for key, value in profile.items():
         if key == _EXTENDS:
-            yield f"warning: foundry.toml: {key} is not supported: the keys of {str(value)[:80]} are ignored"
+            yield f"{key} is not supported: the keys of {str(value)[:80]} are ignored"
         elif key in TUNING_KEYS or f"[{key}]" in TUNING_KEYS:
             yield _without_effect(key if key in TUNING_KEYS else f"[{key}]")
         elif key not in known:
@@ -322,12 +322,12 @@ def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterato
 
 
 def _without_effect(key: str) -> str:
-    return f"warning: foundry.toml: {key} has no effect: {TUNING_KEYS[key]}"
+    return f"{key} has no effect: {TUNING_KEYS[key]}"
 
 
 def _line(shown: str, name: str, known: Collection[str], table: str = "") -> str:
     near = get_close_matches(name, sorted(known), 1, _ALIKE)
-    return f"warning: foundry.toml: unknown key {shown:.80}" + (f": did you mean {table}{near[0]}?" if near else "")
+    return f"unknown key {shown:.80}" + (f": did you mean {table}{near[0]}?" if near else "")
 
 
 _UNREAD_SECTIONS: Final = (
@@ -386,8 +386,6 @@ class EnvironmentSettings(NamedTuple):
     settings: tuple[EnvironmentSetting, ...] = ()
     remappings: tuple[Remapping, ...] = ()
     profile: str | None = None
-    config: str | None = None
-    """Path of the file that is read instead of `foundry.toml`."""
     names: Mapping[str, str] = {}
     """Keys by variable, for the `FOUNDRY_` variables that are settings."""
 
@@ -402,7 +400,6 @@ def environment_settings(environment: Mapping[str, str]) -> EnvironmentSettings:
         (*_dapptools_settings(variables), *own),
         tuple(_remappings(environment)),
         environment.get("FOUNDRY_PROFILE"),
-        environment.get("FOUNDRY_CONFIG"),
         {setting.variable: setting.key for setting in own},
     )
 

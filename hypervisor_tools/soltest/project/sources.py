@@ -12,7 +12,7 @@ from typing import Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import read_bounded
-from hypervisor_tools.soltest.project.consent import CONFIG_FILE
+from hypervisor_tools.soltest.project.consent import CONFIG_FILE, config_file
 from hypervisor_tools.soltest.project.project import Project
 from hypervisor_tools.soltest.project.remappings import Remapping, package_of, resolve, scoped_remapping
 
@@ -164,7 +164,11 @@ def file_states(project: Project) -> FileStates:
     In folders only sources and settings are watched, so that files written by a run do not count as changes.
     """
     root = project.root
-    own = [*(root / name for name in _SETTINGS), *(root / name for name in (project.src, project.test, project.script))]
+    own = [
+        config_file(root),
+        *(root / name for name in _SETTINGS),
+        *(root / name for name in (project.src, project.test, project.script)),
+    ]
     return dict(_states(own, {root / project.out, root / project.cache}))
 
 

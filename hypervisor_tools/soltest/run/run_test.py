@@ -296,7 +296,7 @@ class ContractRunner:
         emitted = tuple(cheats.console.logs) if cheats.settings.shows_logs else ()
         if not emitted and not cheats.console.lines:
             return result
-        return replace(result, logs=result.logs or tuple(cheats.console.lines), emitted=result.emitted or emitted)
+        return replace(result, logs=result.logs or cheats.console.shown, emitted=result.emitted or emitted)
 
     def _stop_tracing(self, name: str, ready: ExecutorSnapshot) -> None:
         if self.collector is not None:

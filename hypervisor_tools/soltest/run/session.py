@@ -175,7 +175,12 @@ class SuiteSession:
         for name, globs in self.project.compilers.items():
             chosen = [file for file in sources.texts if any(fits(file, glob) for glob in globs)]
             apart = replace(self.project, cache=f"{self.project.cache}/{name}")
-            for file, made in compiled_sources(apart, sources, chosen, other_compiler(name), self.notify).items():
+            solc, label = other_compiler(name)
+            try:
+                compiled = compiled_sources(apart, sources, chosen, solc, self.notify, label=label)
+            except CompileError as error:
+                raise CompileError(f"the compiler {label}: {error}") from None
+            for file, made in compiled.items():
                 named = (place._replace(name=f"{place.name}@{name}") for place in made.locations)
                 found[f"{file}@{name}"] = replace(made, locations=tuple(named))
         return found
@@ -197,7 +202,7 @@ class SuiteSession:
         changed = replace(sources, texts={**sources.texts, **texts})
         apart = replace(project, cache=f"{project.cache}/brutalized")
         found = compiled_sources(apart, changed, changed.texts, solc, self.notify, runs=self.options.workers)
-        return artifacts_of(project.root, found)
+        return artifacts_of(project.root, found | self._compile_with_others(sources))
 
     def _compile(
         self, linked: Linked, found: Collection[str], solc: Solc, waiting: CompilerRun | None

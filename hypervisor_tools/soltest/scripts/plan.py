@@ -146,7 +146,7 @@ class _ScriptRun:
         broadcasts = executor.cheatcodes.state.broadcasts
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
-        lines = tuple(executor.cheatcodes.console.lines)
+        lines = executor.cheatcodes.console.shown
         planned = _Reader(self.artifacts).plan(calls) if outcome.success else ()
         outside = executor.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None

@@ -87,6 +87,6 @@ def test_package_of_a_project_must_be_the_release(project: Path, monkeypatch: py
 
 
 def test_compiler_is_registered() -> None:
-    assert other_compiler("resolc") == RESOLC
+    assert other_compiler("resolc") == (RESOLC, "resolc (fvm-hypervisor-riscv 0.1.0)")
     assert os.access(RESOLC.path, os.X_OK)
     assert subprocess.run(["node", "--check", RESOLC.path], check=False).returncode == 0

@@ -93,6 +93,7 @@ CANCUN_GAS: Final = GasTable()
 _MACHINE_WORD, _HALF_WORD = 64, 32
 DivisionPrices = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """Prices of a division by at most 32 bits, by at most 64, and by more: once, and for each 64 bits of the quotient."""
+_MULMOD: Final = 2
 _FLAT: Final[DivisionPrices] = (0, 0), (0, 0), (0, 0)
 
 
@@ -103,6 +104,8 @@ class OperandPrices(NamedTuple):
     """Prices of an exponent's bytes, its bits, and its bits that are one."""
     divisions: tuple[DivisionPrices, DivisionPrices, DivisionPrices] = (_FLAT, _FLAT, _FLAT)
     """Prices of DIV, MOD, SDIV and SMOD, of ADDMOD, and of MULMOD."""
+    product: int = 0
+    """Price of MULMOD's product, which the official actor does not compute for a modulus of 0."""
 
     @property
     def prices_divisions(self) -> bool:
@@ -120,15 +123,19 @@ class OperandPrices(NamedTuple):
 
         DIV, MOD, SDIV and SMOD of numbers of at most 64 bits have the static price.
         """
-        if (bits <= _MACHINE_WORD and kind == 0) or divisor_bits == 0 or bits < divisor_bits:
+        if (bits <= _MACHINE_WORD and kind == 0) or divisor_bits == 0:
             return 0
+        product = self.product if kind == _MULMOD else 0
+        if bits < divisor_bits:
+            return product
         size = 0 if divisor_bits <= _HALF_WORD else 1 if divisor_bits <= _MACHINE_WORD else 2
         once, rate = self.divisions[kind][size]
-        return once + rate * (bits - divisor_bits) // _MACHINE_WORD
+        return product + once + rate * (bits - divisor_bits) // _MACHINE_WORD
 
 
 FILECOIN_OPERANDS: Final = OperandPrices(
     exponent=(0, 4, 5),
     divisions=(((0, 0), (1, 5), (6, 12)), ((15, 0), (17, 6), (22, 16)), ((14, 3), (10, 10), (31, 18))),
+    product=14,
 )
 """Prices under Filecoin's rules, fitted to the work of the official actor as those of `contracts.opcodes`."""

@@ -1,7 +1,7 @@
 """The opcodes of the EVM: number, name and static gas under Filecoin's rules, as one table.
 
 Prices are in EVM gas, the unit of the engines' budget (444 gas each, `bridge.gas`), and are fitted to what the official
-actor (v18) executes for the opcode, not to Ethereum's schedule: a stack operation is 1 or 2, a MULMOD at least 18. For
+actor (v18) executes for the opcode, not to Ethereum's schedule: a stack operation is 1 or 2, an ADDMOD at least 4. For
 opcodes that reach the machine this is only the work around it; the machine charges for storage blocks, transfers,
 invocations, lookups, hashes and events. The engines charge for bytes copied and for operands (`OperandPrices`).
 """
@@ -22,7 +22,7 @@ class Opcode:
 
 _ROWS: Final = """
     00 STOP 0            01 ADD 2            02 MUL 7             03 SUB 2           04 DIV 8          05 SDIV 8
-    06 MOD 8             07 SMOD 8           08 ADDMOD 4          09 MULMOD 18       0a EXP 2          0b SIGNEXTEND 3
+    06 MOD 8             07 SMOD 8           08 ADDMOD 4          09 MULMOD 4        0a EXP 2          0b SIGNEXTEND 3
     10 LT 3              11 GT 3             12 SLT 3             13 SGT 3           14 EQ 2           15 ISZERO 2
     16 AND 2             17 OR 2             18 XOR 2             19 NOT 2           1a BYTE 2         1b SHL 4
     1c SHR 4             1d SAR 4            1e CLZ 2             20 KECCAK256 8

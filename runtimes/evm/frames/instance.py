@@ -189,6 +189,7 @@ class FastInstance:
                 prices[opcode] = row.gas
             prices += rules.operands.exponent
             prices += [price for kind in rules.operands.divisions for pair in kind for price in pair]
+            prices.append(rules.operands.product)
             self.pass_in(b"".join(price.to_bytes(8, "little") for price in prices))
             self.numbers[0], self.numbers[1] = rules.copied_bytes_per_gas, rules.creation_returns
             self._instance.enter_alone(GuestCommand.ADD_RULES)

@@ -10,6 +10,7 @@ contracts, by CID, depends only on the state before the message (`ContractStates
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
@@ -82,13 +83,19 @@ class ContractStates:
 
     def of(self, state: ActorState) -> EvmState:
         """Return the state of a contract. Raises Fatal."""
-        contract = self._states.get(state.head)
+        try:
+            return self._decoded(state.head)
+        except CodecError as error:
+            raise Fatal(f"a contract's state cannot be read: {error}") from error
+
+    def _decoded(self, head: Cid) -> EvmState:
+        """Return the state at a head. Raises CodecError, and Fatal if there is no block."""
+        contract = self._states.get(head)
         if contract is None:
             try:
-                contract = EvmState.decode(self._store.get(state.head))
-            except (BlockNotFound, CodecError) as error:
+                contract = self._states[head] = EvmState.decode(self._store.get(head))
+            except BlockNotFound as error:
                 raise Fatal(f"a contract's state cannot be read: {error}") from error
-            self._states[state.head] = contract
         return contract
 
     def words(self, state: ActorState) -> StoredWords | None:
@@ -97,11 +104,15 @@ class ContractStates:
         return None if root == EMPTY_KAMT else self.storage(root)
 
     def native_code(self, state: ActorState) -> tuple[Cid, bytes]:
-        """Return CID and hash of the code that contracts see of a native actor, or of another runtime's contract."""
-        if not self._machine.traits(state.code).is_contract:
-            return NATIVE_CODE_CID, NATIVE_CODE_HASH
-        contract = self.of(state)
-        return contract.bytecode, contract.bytecode_hash
+        """Return CID and hash of the code that contracts see of a native actor, or of another runtime's contract.
+
+        An actor whose state is not that of a contract is a native one.
+        """
+        if self._machine.traits(state.code).is_contract:
+            with suppress(CodecError):
+                contract = self._decoded(state.head)
+                return contract.bytecode, contract.bytecode_hash
+        return NATIVE_CODE_CID, NATIVE_CODE_HASH
 
     def storage(self, root: Cid) -> StoredWords:
         """Return the slots under a root, for reading."""

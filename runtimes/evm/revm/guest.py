@@ -69,6 +69,9 @@ class Refusal(Exception):  # not an error of the guest
 class Guest:
     """An instance of the guest, used by one thread at a time."""
 
+    last_snapshot = 0
+    """Largest number of a copy of a snapshot in any guest: settings of cheatcodes may be loaded into another one."""
+
     def __init__(self) -> None:
         linked = _linked_module()
         engine = linked.linker.engine
@@ -88,6 +91,8 @@ class Guest:
         """Number of times that cheatcodes have set the block's number or time, when it last wrote something."""
         self.snapshots = 0
         """Number of the last copy of a snapshot, when it last wrote something."""
+        self.copied = 0
+        """Bytes of all copies of snapshots, when it last wrote something."""
         self.memory_bytes = 0
         """Size of the guest's memory, which never shrinks, when it last wrote something."""
         self.release: WeakMethod[Callable[[], None]] | None = None
@@ -168,7 +173,9 @@ class Guest:
 
     def output(self) -> bytes:
         """Return what the last command has written. Raises MemoryExhausted."""
-        pages, _, at, size, self.ended, self.times, self.snapshots = MAILBOX.unpack_from(self._view, self._mailbox)
+        pages, _, at, size, *counts = MAILBOX.unpack_from(self._view, self._mailbox)
+        self.ended, self.times, self.snapshots, self.copied = counts
+        Guest.last_snapshot = max(Guest.last_snapshot, self.snapshots)
         self.memory_bytes = pages << 16
         if self.memory_bytes > MAX_REUSED_MEMORY:
             hold_memory(self.memory_bytes, self.release)

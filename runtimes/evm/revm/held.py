@@ -53,13 +53,13 @@ def _return(guest: Guest) -> None:
 
 
 def is_worn(guest: Guest) -> bool:
-    """Return True if a guest has too much memory, or too many regions, for another transaction.
+    """Return True if a guest has too much memory beside its snapshots, or too many regions, for another transaction.
 
     One with a campaign, which would end with it, forgets its state, and may then grow by as much again.
     """
     if guest.has_campaign:
-        return guest.memory_bytes > guest.memory_before + _MAX_MEMORY
-    return guest.memory_bytes > _MAX_MEMORY or guest.is_full
+        return guest.memory_bytes > guest.memory_before + _MAX_MEMORY + guest.copied
+    return guest.memory_bytes > _MAX_MEMORY + guest.copied or guest.is_full
 
 
 @dataclass(eq=False)
@@ -83,9 +83,6 @@ class Snapshots:
     snapshots that are in use become images of the tree, which can be restored at any time.
     """
 
-    highest = 0
-    """Largest number of a copy in any guest: what cheatcodes have set may be loaded into another one."""
-
     def __init__(self, machine: MachineState, held: HeldState) -> None:
         self._machine, self._held = machine, held
         self._copies: weakref.WeakValueDictionary[int, Snapshot] = weakref.WeakValueDictionary()
@@ -100,7 +97,6 @@ class Snapshots:
         tree = self._machine.state_tree
         with tree.without_held():
             image, writes = tree.image(), tree.writes
-        Snapshots.highest = max(Snapshots.highest, *numbers)
         taken = [Snapshot(image, copy=number, writes=writes) for number in numbers]
         for number, each in zip(numbers, taken, strict=True):
             self._copies[number] = each
@@ -115,10 +111,10 @@ class Snapshots:
 
     def begin(self, guest: Guest) -> None:
         """Begin with another guest."""
-        self._ask(guest, Snapshots.highest)
+        self._ask(guest, Guest.last_snapshot)
 
     def _ask(self, guest: Guest, last: int) -> bytes:
-        """Return what the guest says of the copies after this one."""
+        """Return what the guest says of its new copies; later ones have larger numbers than `last`."""
         guest.call(Command.CHEATS, COUNT.pack_values(CheatRequest.SNAPSHOTS) + COUNT.pack_values(last))
         data = guest.output()
         self.last = guest.snapshots

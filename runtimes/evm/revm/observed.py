@@ -649,10 +649,12 @@ class ObservedCall(Operations):
         finally:
             self._exchanges.undo_after(count)
 
-    def snapshot(self) -> Snapshot:
-        """Take a snapshot of the state, to `restore` in this call or in a later one."""
+    def snapshot(self) -> Snapshot | None:
+        """Take a snapshot of the state, to `restore` in this call or a later one; None if all take too much memory."""
         if self._native is None:
             (number,) = COUNT.read(self._operate(Operation.SNAPSHOT, ZERO_ADDRESS))
+            if not number:
+                return None
             (taken,) = self._session.held.snapshots.note(number)
             self._session.held.snapshots.last = number
             return taken

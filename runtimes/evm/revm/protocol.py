@@ -161,7 +161,7 @@ class Operation:
     LOAD_OPEN: Final = 36  # load the accounts of frames after `EXCHANGE`
     EXCHANGES: Final = 37  # `Count` of exchanges that the transaction still has
     CREATIONS: Final = 38  # addresses of created contracts
-    SNAPSHOT: Final = 39  # take a snapshot: its number
+    SNAPSHOT: Final = 39  # take a snapshot: its number, or 0 if all copies would take too much memory
     RESTORE: Final = 40  # number of a snapshot
 
 
@@ -185,7 +185,7 @@ class CheatRequest:
     DEAL: Final = 14  # a deal
     STATUS: Final = 15  # : nothing
     ADD_SNAPSHOT: Final = 16  # number of a copy, or of Python's image: the test's number of the snapshot
-    SNAPSHOTS: Final = 17  # number of a copy: `SnapshotTime` for each one after it; later ones have larger numbers
+    SNAPSHOTS: Final = 17
     FORGET_SNAPSHOTS: Final = 18  # list of numbers of copies
 
 
@@ -510,9 +510,9 @@ class GasId:
 
 Mailbox = NamedTuple("Mailbox", [
     ("size", int), ("input", int), ("output", int), ("output_size", int), ("ended", int), ("times", int),
-    ("snapshots", int),
+    ("snapshots", int), ("copied", int),
 ])
-MAILBOX: Final = Layout(Mailbox, "<IIIIIII")
+MAILBOX: Final = Layout(Mailbox, "<IIIIIIII")
 
 Count = NamedTuple("Count", [("count", int)])
 COUNT: Final = Layout(Count, "<I")

@@ -17,6 +17,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from hypervisor.errors import InvalidModule
+from hypervisor.machine.registry import ENTRY_POINT_GROUP
 
 MAX_U32_BYTES = 5
 
@@ -233,7 +234,10 @@ class WasmModule:
 def parse_module(data: bytes) -> WasmModule:
     """Parse a module; raises InvalidModule if its structure is not that of a WASM 1 module."""
     if data[: len(MAGIC)] != MAGIC:
-        raise InvalidModule("not a WASM module: the first eight bytes are not its magic number and version 1")
+        raise InvalidModule(
+            f"not a WASM module: the first eight bytes are {data[: len(MAGIC)]!r}, not its magic number and version 1;"
+            f" code of another format needs the package that registers its runtime under '{ENTRY_POINT_GROUP}'"
+        )
     module = WasmModule(data)
     reader = BinaryReader(data, len(MAGIC))
     position = -1

@@ -198,7 +198,7 @@ def test_silent_node_logs_nothing_for_non_http_request(tmp_path: Path) -> None:
         (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 2, "bundle absent.car cannot be read"),
         (["--evm", "geth"], 2, "geth"),
         (["--port", "70000"], 2, "65535"),
-        (["--evm", "official"], 2, "the state's bundle has no WASM EVM actor"),
+        (["--evm", "official"], 2, "an official `bundle`, such as `--bundle v18` after `hypervisor bundle fetch v18`"),
         (["--state", "file"], 2, "file is a file"),
     ],
 )

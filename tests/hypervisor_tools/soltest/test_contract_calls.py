@@ -620,3 +620,52 @@ def test_snapshots_that_a_rejected_call_has_deleted_come_back(evm: str) -> None:
     calls = [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (takes, deletes, deletes, takes)]
     assert played(made, calls, keeps=True)[:-1] == [True, True]
     made.close()
+
+
+@pytest.mark.slow
+def test_snapshots_of_a_test_have_a_limit_of_memory() -> None:
+    """The guest is replaced because of other memory only, since all its snapshots would be written to the tree then."""
+    made, to, take = executor("fast"), address(50), cheatcode("snapshotState()")
+    held = session_of(made.machine).held
+    code = assemble(
+        "20000 write: DUP1 DUP1 SSTORE 1 SWAP1 SUB DUP1 @write JUMPI POP 0 CALLDATALOAD "
+        f"more: DUP1 ISZERO @end JUMPI 1 SWAP1 SUB {take} @more JUMPI "
+        "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 REVERT end: STOP"
+    )
+    install_alloc(made.machine, {to: AllocAccount(0, 1, code)})
+    made.settle()
+    assert made.call(DEFAULT_SENDER, to, words(50)).success
+    guest = held.open()
+    assert guest.memory_bytes > 256 << 20
+    assert made.call(DEFAULT_SENDER, to, words(1)).success
+    assert held.open() is guest
+    failed = made.call(DEFAULT_SENDER, to, words(1_000))
+    assert b"snapshots of this test take more than 512 MiB of memory: delete those" in failed.output
+    made.close()
+
+
+def test_another_guest_never_numbers_its_snapshots_as_an_earlier_one() -> None:
+    made, (takes, idle) = executor("fast"), (address(50), address(51))
+    held = session_of(made.machine).held
+    codes = {takes: f"{cheatcode('snapshotState()')} POP STOP", idle: "STOP"}
+    install_alloc(made.machine, {to: AllocAccount(0, 1, assemble(code)) for to, code in codes.items()})
+    played(made, [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (takes, idle)], keeps=False)
+    before = held.open().snapshots
+    held.release()
+    assert made.call(DEFAULT_SENDER, takes, b"").success
+    assert held.open().snapshots == before + 1
+    made.close()
+
+
+def test_snapshots_of_undone_calls_take_no_memory() -> None:
+    made, (takes, idle) = executor("fast"), (address(50), address(51))
+    held = session_of(made.machine).held
+    codes = {takes: f"{cheatcode('snapshotState()')} POP STOP", idle: "STOP"}
+    install_alloc(made.machine, {to: AllocAccount(0, 1, assemble(code)) for to, code in codes.items()})
+    made.settle()
+    for _ in range(3):
+        assert made.call(DEFAULT_SENDER, takes, b"").success
+    assert held.open().copied > 0
+    played(made, [ExecutorCall(DEFAULT_SENDER, to, b"") for to in (takes, idle)], keeps=False)
+    assert held.open().copied == 0  # those of kept calls were written to the tree
+    made.close()

@@ -13,7 +13,7 @@ from bridge.ethereum.addresses import masked_id
 from hypervisor.types import ActorID
 from hypervisor_tools.soltest.cheatcodes.failures import MAGIC_ASSUME
 from hypervisor_tools.soltest.cheatcodes.hooks import interceptor
-from hypervisor_tools.soltest.cheatcodes.state import VM_ADDRESS
+from hypervisor_tools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.execution.results import CaseStatus, SuiteResult, TestResult
 from hypervisor_tools.soltest.project.consent import Consent, Grant
@@ -508,3 +508,12 @@ def test_expected_internal_revert_may_follow_calls_that_succeed(rules: str, run_
     found = run_contracts({"T": bodies}, project=project, rules=rules)["T"]
     assert found["testReverts()"].status is CaseStatus.SUCCESS
     assert found["testEnds()"].reason == "next call did not revert as expected"
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+def test_number_of_lines_that_are_left_out_is_shown(run_contracts: Run, evm: str) -> None:
+    call = f"5f5f60245f5f73{CONSOLE_ADDRESS.hex()}5af150"  # of log(uint256)
+    body = ["7f" + "f82c50f1" + "00" * 28, "5f52", "6104d2", "again:", call, "60019003", "80", "@again", "57", "00"]
+    logs = run_contracts({"Suite": {"test()": body}}, evm=evm, shows_logs=True)["Suite"]["test()"].logs
+    assert (len(logs), logs[999]) == (1_001, "0")
+    assert logs[1_000] == "... 234 more lines are left out; -vvvv shows calls of console.log in the trace"

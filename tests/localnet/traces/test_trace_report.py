@@ -12,11 +12,12 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.ethereum.addresses import to_filecoin
 from bridge.traces.flame import MAX_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.text import printable
 from localnet import Network, TransactionFailed
-from localnet.traces.console_log import MAX_CHARACTERS, log_line
+from localnet.traces.console_log import CONSOLE, MAX_CHARACTERS, MAX_LINES, log_line, without_logs
 from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_summary
 from store.keccak import keccak
 from tests.harness.paths import PROJECT
@@ -341,3 +342,9 @@ def test_a_line_is_printable_and_bounded() -> None:
     assert "\x1b" not in line
     assert "\n" not in line
     assert len(line) < MAX_CHARACTERS + 100
+
+
+def test_number_of_console_lines_that_are_left_out_is_stated() -> None:
+    call = {"to": str(to_filecoin(CONSOLE)), "params": "0x", "paramsCodec": 0, "calls": []}
+    _, lines = without_logs([call] * (MAX_LINES + 2))
+    assert (len(lines), lines[-1]) == (1_001, "... 2 more lines are left out")

@@ -4,16 +4,20 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hypervisor.errors import InvalidInput
+from hypervisor_tools.cli.foundry.script import _script
 from hypervisor_tools.soltest.compile import solc
-from hypervisor_tools.soltest.compile.compiler import Solc
+from hypervisor_tools.soltest.compile.compiler import CompileError, Solc
+from hypervisor_tools.soltest.compile.compiling import CompiledSource
 from hypervisor_tools.soltest.compile.solc import COMPILERS_GROUP
-from hypervisor_tools.soltest.execution.discovery import SuiteFilter
+from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suites
 from hypervisor_tools.soltest.execution.job import Options
 from hypervisor_tools.soltest.execution.results import CaseStatus
+from hypervisor_tools.soltest.mutate.builds import with_compiled
 from hypervisor_tools.soltest.project.project import load_project
 from hypervisor_tools.soltest.run.session import SuiteSession
 from tests.hypervisor_tools.soltest.conftest import Results
@@ -25,10 +29,11 @@ import json, re, sys
 if "--version" in sys.argv:
     sys.exit(print("Version: 0.8.30"))
 asked = json.load(sys.stdin)
-made = {{"abi": [], "evm": {{"bytecode": {{"object": "{code}"}}, "deployedBytecode": {{"object": "{code}"}}}}}}
+test = {{"type": "function", "name": "test", "inputs": [], "outputs": [], "stateMutability": "nonpayable"}}
+made = {{"abi": [test], "evm": {{"bytecode": {{"object": "{code}"}}, "deployedBytecode": {{"object": "{code}"}}}}}}
 names = {{name: re.findall(r"contract (\\w+)", found["content"]) for name, found in asked["sources"].items()}}
 contracts = {{file: dict.fromkeys(names[file], made) for file in asked["settings"]["outputSelection"]}}
-print(json.dumps({{"contracts": contracts, "sources": {{file: {{"id": 0}} for file in names}}}}))
+print(json.dumps({{"contracts": contracts, "sources": {{file: {{"id": 0, "ast": {{}}}} for file in names}}}}))
 """
 POSTFIX: Solc
 
@@ -41,26 +46,30 @@ def compiler(path: Path, code: str) -> Path:
 
 
 @pytest.fixture
-def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], SuiteSession]:
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SuiteSession]:
     """Return a function that opens a project whose sources the compiler of this name compiles, too."""
-    point = EntryPoint("postfix", f"{__name__}:POSTFIX", COMPILERS_GROUP)
-    monkeypatch.setattr(solc, "entry_points_of", lambda group: EntryPoints((point,)).select(group=group))
     own = Solc("0.8.30", compiler(tmp_path / "postfix", COUNTER.hex()), False)
     monkeypatch.setitem(globals(), "POSTFIX", own)
     for name in ("Counter", "Other"):
         (tmp_path / "src").mkdir(exist_ok=True)
         (tmp_path / "src" / f"{name}.sol").write_text(f"contract {name} {{}}", encoding="utf-8")
 
-    def opened(name: str) -> SuiteSession:
+    def opened(
+        name: str, *, version: str = "1.0", brutalizes: bool = False, said: list[str] | None = None
+    ) -> SuiteSession:
+        point = EntryPoint("postfix", f"{__name__}:POSTFIX", COMPILERS_GROUP)
+        vars(point)["dist"] = SimpleNamespace(name="resin", version=version)
+        monkeypatch.setattr(solc, "entry_points_of", lambda group: EntryPoints((point,)).select(group=group))
         text = f'[profile.default]\ncompilers.{name} = ["src/Counter.sol"]\n'
         (tmp_path / "foundry.toml").write_text(text, encoding="utf-8")
         use = compiler(tmp_path / "solc", "60016000")
-        return SuiteSession(load_project(tmp_path), SuiteFilter(), Options(use=str(use)))
+        options = Options(use=str(use), brutalizes=brutalizes)
+        return SuiteSession(load_project(tmp_path), SuiteFilter(), options, print if said is None else said.append)
 
     return opened
 
 
-def test_chosen_sources_have_the_code_of_both_compilers(session: Callable[[str], SuiteSession]) -> None:
+def test_chosen_sources_have_the_code_of_both_compilers(session: Callable[..., SuiteSession]) -> None:
     artifacts = session("postfix").compiled()
     found = {name: [each.creation.object for each in artifacts.search(name)] for name in (
         "Counter.sol", "Counter.sol:Counter", "Counter.sol:Counter@postfix", "Other@postfix",
@@ -71,7 +80,40 @@ def test_chosen_sources_have_the_code_of_both_compilers(session: Callable[[str],
     }  # fmt: skip
 
 
-def test_missing_compiler_is_refused_with_the_installed_ones(session: Callable[[str], SuiteSession]) -> None:
+def test_contracts_of_another_compiler_are_no_tests(session: Callable[..., SuiteSession]) -> None:
+    artifacts = session("postfix").compiled()
+    suites, _ = find_suites(artifacts, ["src/Counter.sol", "src/Other.sol"], SuiteFilter())
+    assert [suite.contract for suite in suites] == ["Counter", "Other"]
+    assert _script(artifacts, "src/Counter.sol", "").name == "Counter"
+
+
+def test_mutant_of_a_source_has_the_contract_of_another_compiler(session: Callable[..., SuiteSession]) -> None:
+    mutant = with_compiled(session("postfix").compiled(), {"src/Counter.sol": CompiledSource("", (), {})})
+    assert mutant.find("Counter@postfix") is not None
+
+
+def test_another_version_of_the_package_compiles_again(session: Callable[..., SuiteSession]) -> None:
+    said: list[str] = []
+    for version in ("1.0", "1.0", "1.1"):
+        session("postfix", version=version, said=said).compiled()
+    assert said == [
+        "Compiling 2 files with Solc 0.8.30", "Compiling 1 files with postfix (resin 1.0)",
+        "Compiling 1 files with postfix (resin 1.1)",
+    ]  # fmt: skip
+
+
+def test_brutalized_projects_have_the_contracts_of_other_compilers(session: Callable[..., SuiteSession]) -> None:
+    assert session("postfix", brutalizes=True).compiled().find("Counter@postfix") is not None
+
+
+def test_errors_of_another_compiler_name_it(session: Callable[..., SuiteSession], tmp_path: Path) -> None:
+    opened = session("postfix")
+    (tmp_path / "postfix").write_text('#!/bin/sh\necho \'{"errors": [{"severity": "error"}]}\'\n', encoding="utf-8")
+    with pytest.raises(CompileError, match=r"the compiler postfix \(resin 1.0\): "):
+        opened.compiled()
+
+
+def test_missing_compiler_is_refused_with_the_installed_ones(session: Callable[..., SuiteSession]) -> None:
     with pytest.raises(InvalidInput, match=r"the compiler 'resin', which is not installed: .* one of: postfix"):
         session("resin").compiled()
 

@@ -12,6 +12,7 @@ import pytest
 from hypervisor.errors import InvalidInput
 from hypervisor_tools.soltest.project.project import Project, load_project
 from hypervisor_tools.soltest.project.settings import read_value
+from hypervisor_tools.soltest.project.sources import changed_files, file_states
 
 
 @pytest.fixture
@@ -122,8 +123,14 @@ def test_profile_named_only_by_environment_may_be_missing(project: Any) -> None:
 
 
 def test_another_file_can_take_the_place_of_foundry_toml(project: Any, tmp_path: Path) -> None:
-    (tmp_path / "other.toml").write_text("[profile.default]\nsrc = 'elsewhere'\n", encoding="utf-8")
-    assert project("", FOUNDRY_CONFIG=str(tmp_path / "other.toml")).src == "elsewhere"
+    (tmp_path / "other.toml").write_text("[profile.default]\nsrc = 'elsewhere'\ntset = 'x'\n", encoding="utf-8")
+    found = project("", FOUNDRY_CONFIG=str(tmp_path / "other.toml"))
+    assert (found.src, found.unknown_keys) == (
+        "elsewhere", ("warning: other.toml: unknown key tset: did you mean test?",)
+    )  # fmt: skip
+    before = file_states(found)
+    (tmp_path / "other.toml").write_text("", encoding="utf-8")
+    assert changed_files(before, file_states(found)) == [str(tmp_path / "other.toml")]
     with pytest.raises(InvalidInput, match=r"nowhere\.toml cannot be read: No such file"):
         project("", FOUNDRY_CONFIG="nowhere.toml")
 

@@ -32,6 +32,8 @@ pub struct Rules {
     /// Of divisions, sums and products modulo a number: for a divisor of at most 32 bits, of at most 64, and for others,
     /// the price beyond the flat one and what 64 bits of the quotient add to it.
     pub divisions: [[[u64; 2]; 3]; 3],
+    /// Of the product of MULMOD, unless the modulus is zero.
+    pub product: u64,
     /// A creation clears the return data and leaves its own; in the first EVM actors it touches none.
     pub creation_returns: bool,
     /// How many bytes a copy moves for one gas.
@@ -63,14 +65,18 @@ impl Rules {
                 (_, true) => (1, 257, modulus.bit_len()),
                 (sum, false) => (1, sum.bit_len(), modulus.bit_len()),
             },
-            _ if a.is_zero() || b.is_zero() => return 0,
+            _ if a.is_zero() || b.is_zero() => (2, 0, modulus.bit_len()),
             _ => (2, a.bit_len() + b.bit_len(), modulus.bit_len()),
         };
-        if bits <= 64 && kind == 0 || divisor == 0 || bits < divisor {
+        if bits <= 64 && kind == 0 || divisor == 0 {
             return 0;
         }
+        let product = if kind == 2 { self.product } else { 0 };
+        if bits < divisor {
+            return product;
+        }
         let [once, rate] = self.divisions[kind][if divisor <= 32 { 0 } else { 1 + (divisor > 64) as usize }];
-        once + rate * (bits - divisor) as u64 / 64
+        product + once + rate * (bits - divisor) as u64 / 64
     }
 }
 

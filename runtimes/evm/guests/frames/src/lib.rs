@@ -77,7 +77,7 @@ fn keep<T>(items: &mut Vec<Option<T>>, free: &mut Vec<usize>, item: T) -> usize 
 
 impl Guest {
     /// numbers: bytes that a copy moves for one gas, whether a creation has return data; exchange: 256 flat prices, those
-    /// of an exponent, and those of divisions.
+    /// of an exponent, those of divisions, and that of a product.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();
         let number = |place: usize| {
@@ -90,6 +90,7 @@ impl Guest {
             prices: from_fn(number),
             exponent: from_fn(|place| number(256 + place)),
             divisions: from_fn(|kind| from_fn(|size| from_fn(|place| number(259 + 6 * kind + 2 * size + place)))),
+            product: number(277),
             creation_returns: creation_returns != 0,
             copied_bytes_per_gas,
         };

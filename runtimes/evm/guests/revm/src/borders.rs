@@ -455,11 +455,7 @@ impl Session {
             operation::LOAD_OPEN => self.load_open(output)?,
             operation::EXCHANGES => self.write_exchanges(output),
             operation::CREATIONS => self.write_creations(output),
-            operation::SNAPSHOT => {
-                let copy = self.take_snapshot();
-                self.sent_snapshots.insert(copy);
-                output.put(copy);
-            }
+            operation::SNAPSHOT => output.put(self.take_snapshot().unwrap_or_default()),
             operation::RESTORE => self.restore_snapshot(read.get()),
             operation::SET_RANDOM => context.chain.accesses.random = read.list::<Address>().into_iter().collect(),
             operation::IS_WARM => {

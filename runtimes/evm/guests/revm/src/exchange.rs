@@ -11,7 +11,7 @@ use revm::context::JournalEntry;
 use revm::context_interface::journaled_state::JournalCheckpoint;
 use revm::interpreter::interpreter_types::InputsTr;
 use revm::primitives::{Address, AddressMap, HashMap, HashSet, U256};
-use revm::state::{AccountStatus, EvmState, TransientStorage};
+use revm::state::{Account, AccountStatus, EvmState, EvmStorageSlot, TransientStorage};
 use std::mem;
 
 /// What is held of the state, and what the transaction has beside it.
@@ -25,6 +25,17 @@ pub struct Held {
     pub transient: TransientStorage,
     /// Accounts whose slots in the state tree are cleared.
     pub cleared: HashSet<Address>,
+}
+
+impl Held {
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let table = |capacity: usize, entry: usize| capacity * 8 / 7 * (entry + 1);
+        let slots = |account: &Account| table(account.storage.capacity(), size_of::<(U256, EvmStorageSlot)>());
+        self.state.values().map(slots).sum::<usize>()
+            + table(self.state.capacity(), size_of::<(Address, Account)>())
+            + self.journal.len() * size_of::<JournalEntry>()
+    }
 }
 
 /// What was held before an exchange, and what was known of the state tree, if that was changed.

@@ -39,7 +39,8 @@ pub use session::Ctx;
 
 /// The mailbox is what Python reads and writes in place: `size` is that of the input, or of memory to reserve, then the
 /// guest's pages of memory; `ended` is the number of calls of the batch that have ended, `times`
-/// that of changes of the block's number and time, and `snapshots` that of the last copy of a snapshot.
+/// that of changes of the block's number and time, `snapshots` that of the last copy of a snapshot, and `copied`
+/// the bytes of all copies.
 struct Guest {
     mailbox: Mailbox,
     input: Vec<u8>,
@@ -51,7 +52,7 @@ struct Global(UnsafeCell<Guest>);
 unsafe impl Sync for Global {}
 
 static GUEST: Global = Global(UnsafeCell::new(Guest {
-    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0, times: 0, snapshots: 0 },
+    mailbox: Mailbox { size: 0, input: 0, output: 0, output_size: 0, ended: 0, times: 0, snapshots: 0, copied: 0 },
     input: Vec::new(),
     output: Vec::new(),
     session: None,
@@ -109,5 +110,6 @@ pub extern "C" fn enter(number: u32) -> u32 {
     guest.mailbox.ended = session.batch.ended;
     guest.mailbox.times = session.times;
     guest.mailbox.snapshots = session.last_snapshot;
+    guest.mailbox.copied = session.copied as u32;
     exit
 }

@@ -99,7 +99,9 @@ flags! { EndFlag end_flag: EARLY, ANSWERED, ISOLATED }
 flags! { StepFlag step_flag: MEMORY, RETURN_DATA }
 
 layouts! {
-    Mailbox { size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32, snapshots: u32 }
+    Mailbox {
+        size: u32, input: u32, output: u32, output_size: u32, ended: u32, times: u32, snapshots: u32, copied: u32,
+    }
     Count { count: u32 }
     Gas { gas: u64 }
     Bytes { size: u32 }

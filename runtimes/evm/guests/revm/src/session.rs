@@ -121,10 +121,11 @@ pub struct Session {
     /// Accounts that the transaction has created or destroyed before the newest exchange.
     pub statuses: Vec<(Address, u32)>,
     history: Vec<Kept>,
-    /// Copies of snapshots by number, the number of the last one, and those that Python has got.
+    /// Copies of snapshots by number, the number of the last one, those that Python has not got, and the bytes of all.
     pub snapshots: HashMap<u32, Snapshot>,
     pub last_snapshot: u32,
-    pub sent_snapshots: HashSet<u32>,
+    pub own_snapshots: Vec<u32>,
+    pub copied: usize,
     /// Number of times that Python has set the rules, the block, or prices of the transaction.
     pub environments: u32,
     /// Number of the last state tree.
@@ -168,7 +169,8 @@ impl Default for Session {
             history: Vec::new(),
             snapshots: HashMap::default(),
             last_snapshot: 0,
-            sent_snapshots: HashSet::default(),
+            own_snapshots: Vec::new(),
+            copied: 0,
             environments: 0,
             trees: 0,
             sent: HashSet::default(),
@@ -192,7 +194,8 @@ impl Session {
         self.positions = 0;
         self.history.clear();
         self.snapshots.clear();
-        self.sent_snapshots.clear();
+        self.own_snapshots.clear();
+        self.copied = 0;
         self.sent.clear();
         let chain = &mut self.evm.ctx.chain;
         chain.jumps = Default::default();

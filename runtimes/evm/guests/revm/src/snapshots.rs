@@ -7,12 +7,17 @@ use crate::exchange::Held;
 use crate::protocol::{self, Exit, SnapshotTime, mode};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
-use revm::primitives::{HashSet, U256};
+use revm::primitives::U256;
 use revm::state::TransactionId;
 use std::mem;
 
+/// Bytes that all copies may take.
+const MAX_COPIED: usize = 512 << 20;
+
 pub struct Snapshot {
     held: Held,
+    /// Bytes that it takes, about.
+    size: usize,
     /// The transaction for which accounts and slots were warm.
     id: TransactionId,
     /// Number of times that Python had set the environment, and number of the state tree.
@@ -26,8 +31,8 @@ impl Session {
         (self.environments, self.evm.ctx.journaled_state.database.number)
     }
 
-    /// Take a snapshot; return the number of its copy.
-    pub fn take_snapshot(&mut self) -> u32 {
+    /// Take a snapshot; return the number of its copy, or None if all copies would take too much memory.
+    pub fn take_snapshot(&mut self) -> Option<u32> {
         let environment = self.environment();
         let (block, journal) = (&self.evm.ctx.block, &mut self.evm.ctx.journaled_state);
         let time = (block.number, block.timestamp);
@@ -42,10 +47,21 @@ impl Session {
             transient: inner.transient_storage.clone(),
             cleared: journal.database.cleared().clone(),
         };
+        let size = held.bytes();
+        if self.copied + size > MAX_COPIED {
+            return None;
+        }
+        self.copied += size;
         self.last_snapshot += 1;
         let id = inner.transaction_id;
-        self.snapshots.insert(self.last_snapshot, Snapshot { held, id, environment, time });
-        self.last_snapshot
+        self.snapshots.insert(self.last_snapshot, Snapshot { held, size, id, environment, time });
+        Some(self.last_snapshot)
+    }
+
+    fn remove_snapshot(&mut self, number: u32) -> Option<Snapshot> {
+        let removed = self.snapshots.remove(&number)?;
+        self.copied -= removed.size;
+        Some(removed)
     }
 
     /// Restore a snapshot with the block's number and time; return false if there is no copy for it, the kernel takes part,
@@ -80,38 +96,36 @@ impl Session {
 
     /// Forget copies that neither cheatcodes nor Python have.
     pub fn forget_unused(&mut self) {
-        if self.snapshots.len() <= self.sent_snapshots.len() + self.cheats.snapshots.len() {
-            return; // so that it takes no time while all are used
+        for copy in mem::take(&mut self.own_snapshots) {
+            if self.cheats.snapshots.iter().rev().any(|(_, used)| *used == copy) {
+                self.own_snapshots.push(copy);
+            } else {
+                self.remove_snapshot(copy);
+            }
         }
-        let used: HashSet<u32> = self.cheats.snapshots.iter().map(|(_, copy)| *copy).collect();
-        let sent = &self.sent_snapshots;
-        self.snapshots.retain(|copy, _| sent.contains(copy) || used.contains(copy));
     }
 
     /// Forget copies that Python does not use any more.
     pub fn forget_snapshots(&mut self, copies: Vec<u32>) {
         for copy in copies {
-            self.snapshots.remove(&copy);
-            self.sent_snapshots.remove(&copy);
+            self.remove_snapshot(copy);
         }
     }
 
-    /// Give Python the copies after this one: their numbers, and the block's numbers and times. Later ones have larger
-    /// numbers, also in another guest.
+    /// Give Python the copies that it has not got: their numbers, and the block's numbers and times. Later ones have larger
+    /// numbers than `last`.
     pub fn write_snapshots(&mut self, last: u32, output: &mut Vec<u8>) {
         self.last_snapshot = self.last_snapshot.max(last);
-        for copy in last + 1..=self.last_snapshot {
-            if let Some(Snapshot { time: (number, timestamp), .. }) = self.snapshots.get(&copy) {
-                self.sent_snapshots.insert(copy);
-                output.put(SnapshotTime { copy, number: *number, timestamp: *timestamp });
-            }
+        for copy in mem::take(&mut self.own_snapshots) {
+            let (number, timestamp) = self.snapshots[&copy].time;
+            output.put(SnapshotTime { copy, number, timestamp });
         }
     }
 
     /// Write the changes of a snapshot, as `write_all` does, and its warmth.
     pub fn read_snapshot(&mut self, input: &[u8], output: &mut Vec<u8>) -> u32 {
         let number = Reader(input).get::<protocol::Count>().count;
-        let Snapshot { held, id, .. } = self.snapshots.remove(&number).expect("a snapshot that was taken");
+        let Snapshot { held, id, .. } = self.remove_snapshot(number).expect("a snapshot that was taken");
         let before = self.hold_other(held);
         let now = mem::replace(&mut self.evm.ctx.journaled_state.inner.transaction_id, id);
         let mut changes = Vec::new();

@@ -111,7 +111,8 @@ impl Session {
                 if self.running.mode & mode::HAS_KERNEL != 0 {
                     return Ok(Executed::Unknown);
                 }
-                let copy = self.take_snapshot();
+                let Some(copy) = self.take_snapshot() else { return Ok(Executed::Unknown) };
+                self.own_snapshots.push(copy);
                 return done(Words::default().word(U256::from(self.cheats.add_snapshot(copy))).0);
             }
             name if name.starts_with("revertTo") => {

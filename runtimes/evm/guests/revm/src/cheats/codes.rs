@@ -115,11 +115,11 @@ impl Cheats {
                 done(Vec::new())
             }
             "recordLogs" => {
-                self.logs = Some(Vec::new());
+                self.logs = Some(Shared::default());
                 done(Vec::new())
             }
             "getRecordedLogs" => {
-                let logs = self.logs.replace(Vec::new()); // as in forge, the recording begins if there is none
+                let logs = self.logs.replace(Shared::default()); // as in forge, the recording begins if there is none
                 done(encoded(&logs.unwrap_or_default()))
             }
             "pauseGasMetering" | "resumeGasMetering" | "resetGasMetering" => {
@@ -294,7 +294,7 @@ impl Cheats {
 type VecDequeOf = std::collections::VecDeque<Bytes>;
 
 /// Return logs as `getRecordedLogs` does: `(bytes32[], bytes, address)[]`.
-fn encoded(logs: &[Emitted]) -> Vec<u8> {
+fn encoded(logs: &[Shared<Emitted>]) -> Vec<u8> {
     let mut offset = 32 * logs.len();
     let mut heads = Words::default().number(32).number(logs.len());
     let mut tails = Vec::new();

@@ -322,9 +322,9 @@ impl Cheats {
 
     /// Note that a mock has answered, whose next answer is another one.
     pub fn answered(&mut self, callee: &Address, number: u32) {
-        let mock = self.mocks.get_mut(callee).and_then(|mocks| mocks.get_mut(number as usize));
-        if let Some(mock) = mock.filter(|mock| mock.answers.len() > 1) {
-            mock.answers.pop_front();
+        let mock = self.mocks.get(callee).and_then(|mocks| mocks.get(number as usize));
+        if mock.is_some_and(|mock| mock.answers.len() > 1) {
+            self.mocks.get_mut(callee).expect("it is there")[number as usize].answers.pop_front();
         }
     }
 
@@ -479,7 +479,7 @@ impl Cheats {
     pub fn logged(&mut self, emitter: Address, topics: &[B256], data: &Bytes) {
         let log = Emitted { emitter, topics: topics.to_vec(), data: data.clone() };
         if let Some(logs) = &mut self.logs {
-            logs.push(log.clone());
+            logs.push(Shared::new(log.clone()));
         }
         self.match_log(log);
     }

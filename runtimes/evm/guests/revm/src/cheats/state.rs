@@ -3,6 +3,46 @@
 use crate::wire::{Field, Reader, Write, layouts};
 use revm::primitives::{Address, B256, Bytes, U256};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+/// A value that is only copied when one of its owners changes it: each call remembers what was set before it.
+#[derive(Clone, Debug, Default)]
+pub struct Shared<T>(Rc<T>);
+
+impl<T> Shared<T> {
+    pub fn new(value: T) -> Self {
+        Self(Rc::new(value))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Rc::make_mut(&mut self.0)
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl<T: Field> Field for Shared<T> {
+    fn read(read: &mut Reader<'_>) -> Self {
+        Self::new(read.get())
+    }
+    fn write(&self, output: &mut Vec<u8>) {
+        self.0.write(output);
+    }
+}
 
 impl Field for Bytes {
     fn read(read: &mut Reader<'_>) -> Self {
@@ -142,7 +182,7 @@ layouts! {
     Cheats {
         /// Number of the next snapshot, and the copy of each (`snapshots`); these come first, for Python to read.
         next_snapshot: u64,
-        snapshots: Vec<(u64, u32)>,
+        snapshots: Shared<Vec<(u64, u32)>>,
         pranks: BTreeMap<u32, Prank>,
         revert: Option<ExpectedRevert>,
         assumed: Option<Assumed>,
@@ -150,12 +190,12 @@ layouts! {
         /// Expected calls, by callee.
         calls: BTreeMap<Address, Vec<ExpectedCall>>,
         creates: Vec<ExpectedCreate>,
-        mocks: BTreeMap<Address, Vec<Mock>>,
+        mocks: Shared<BTreeMap<Address, Vec<Mock>>>,
         /// Contracts whose code runs instead, by callee, and by calldata or selector.
         functions: BTreeMap<Address, BTreeMap<Bytes, Address>>,
         /// By account, apart for balances and nonces.
         deals: BTreeMap<(Address, bool), Deal>,
-        logs: Option<Vec<Emitted>>,
+        logs: Option<Shared<Vec<Shared<Emitted>>>>,
         /// The call that is running fails at its end.
         failure: Option<Reason>,
         /// The last call that has ended was expected to revert.
