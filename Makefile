@@ -15,7 +15,7 @@ RUN := $(VENV)/bin
 # Keep bytecode files: without them, each test worker and each process it starts would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs geth eels judges lotus-types revm statetest differential engines verify equality boot bundle engine protocol bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests peers examples quickstart conformance oracle oracle-diff oracle-fuzz oracle-vectors vectors bench bench-fuzz bench-symbolic bridge crash crash-epochs crash-faults gc-check lane migration migrations state-rewrites parallel load long-life fuzz records slices streams labs lab-programs riscv geth eels judges lotus-types revm statetest differential engines verify equality boot bundle engine protocol bindings actors-page reliability-page syscalls-page recording templates wheel release-check docs lowest integrations proofs-extension beside supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -187,6 +187,11 @@ streams: environment ## test the reward actor with random programs of governance
 
 labs: environment ## run the tests and the examples of the labs (integrations/labs)
 	@$(RUN)/python -m pytest -q -n logical --max-worker-restart 0 --dist worksteal -m "not long" integrations/labs $(ARGS)
+
+riscv: environment ## test the RISC-V extension (integrations/riscv), installed beside this package
+	@$(RUN)/uv pip install --quiet --python $(RUN)/python --no-deps --reinstall --target build/riscv ./integrations/riscv
+	@PYTHONPATH=integrations/riscv $(RUN)/mypy integrations/riscv
+	@PYTHONPATH=build/riscv $(RUN)/python -m pytest -q -n logical --dist worksteal -m "not long" integrations/riscv $(ARGS)
 
 lab-programs: environment ## run the labs on 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
 	@$(RUN)/python -m lab_tests.accounts $(ARGS)

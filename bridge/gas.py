@@ -54,6 +54,10 @@ class GasBudget:
         if self._slice is not None and self._check is None:
             self._slice = max(self._slice, slice_)
 
+    def in_units(self, rate: int) -> "GasBudget":
+        """Return a budget of the same gas in units of `rate` milligas; return one's gas before the other is used."""
+        return GasBudget(self._tracker, rate, self._slice, self._check)
+
     @property
     def left(self) -> int:
         """EVM gas that the engine may still use, in this slice and later ones."""

@@ -38,7 +38,8 @@ ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "hypervisor" / "builtin_actors" / "contract_caller"
 FRAMES = PROJECT / "runtimes" / "evm" / "guests" / "frames"
 REVM = PROJECT / "runtimes" / "evm" / "guests" / "revm"
-ENGINES = (FRAMES, REVM)
+# Engines of the integrations, beside the module that loads them.
+ENGINES = (FRAMES, REVM, *(path.parent for path in sorted(PROJECT.glob("integrations/*/hypervisor_*/*/Cargo.toml"))))
 STANDALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, *ENGINES)
 # Crates that do not have the name of their folder. `revm` is a dependency of its folder's crate.
 CRATES = {REVM: "revm-session"}

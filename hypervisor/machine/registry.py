@@ -220,6 +220,17 @@ def runtime_of_code(code: bytes) -> str:
     return next((name for name, magic in _formats() if code.startswith(magic)), NATIVE)
 
 
+def creation_failure(init_code: bytes) -> str:
+    """Return why init code with another runtime's format fails as bytecode; empty for any other code."""
+    name = runtime_of_code(init_code)
+    if name == NATIVE:
+        return ""
+    return (
+        f"the init code has the format of the runtime '{name}', but ran as EVM bytecode: use Filecoin's rules with the"
+        " feature code-formats, or install it as an actor's code"
+    )
+
+
 @lru_cache
 def _formats() -> tuple[tuple[str, bytes], ...]:
     """Return names and formats of other packages' runtimes, in the order of their names."""

@@ -1,4 +1,4 @@
-"""Features that ref-fvm implements behind build flags and that no network enables.
+"""Features that no network enables: two that ref-fvm implements behind build flags, and one of this project.
 
 A feature is a rule of `MachineRules` that an overlay enables, so folders record it and cache keys include it like any
 other change of rules. Source: ref-fvm fvm/Cargo.toml, features `m2-native` and `upgrade-actor`.
@@ -15,7 +15,7 @@ from hypervisor.versions.overlay import Overlay, RuleValue
 
 
 class Feature(NamedTuple):
-    """A feature by ref-fvm's name: the rule that it enables, its syscall, and a description."""
+    """A feature: its name, the rule that it enables, its syscall if it has one, and a description."""
 
     name: str
     rule: str
@@ -40,6 +40,12 @@ FEATURES: Final[Mapping[str, Feature]] = MappingProxyType(
                 "upgrades_actors",
                 "actor.upgrade_actor",
                 "an actor replaces its own code (actor.upgrade_actor)",
+            ),
+            Feature(
+                "code-formats",
+                "creates_by_format",
+                "",
+                "contracts are created from init code of any installed runtime's format",
             ),
         )
     }

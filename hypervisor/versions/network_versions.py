@@ -35,6 +35,8 @@ class MachineRules:
     """True with the feature m2-native, on no network: the init actor installs code."""
     upgrades_actors: bool = False
     """True with the feature upgrade-actor, on no network: an actor can replace its own code."""
+    creates_by_format: bool = False
+    """True with the feature code-formats, on no network: contracts are created from code of any installed runtime."""
     disabled_syscalls: str = ""
     """Syscalls of `abi` that the version lacks, as `module.name`, separated by commas; empty for published versions."""
     revision: str = field(init=False)

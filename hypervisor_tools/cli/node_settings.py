@@ -199,7 +199,7 @@ Features = Annotated[
     filecoin_option(
         "--feature",
         metavar="NAME",
-        help="Enable an optional FVM feature, m2-native or upgrade-actor (docs/actors.md); repeatable. A "
+        help="Enable an optional feature: m2-native, upgrade-actor or code-formats (docs/actors.md); repeatable. A "
         "folder created with one must be opened with it.",
     ),
 ]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         SubcallInputs,
         SubcallOutcome,
     )
-    from runtimes.evm.contracts.host import NATIVE_CODE
+    from runtimes.evm.contracts.host import NATIVE_CODE, FilecoinHost
     from runtimes.evm.contracts.opcodes import OPCODE_NUMBERS
     from runtimes.evm.contracts.rules import CodeLimit, EvmRules, filecoin_evm_rules
     from runtimes.evm.engines import PLAIN_ENGINE, check_engine
@@ -50,6 +50,7 @@ __all__ = [
     "Engine",
     "EvmRules",
     "EvmRuntime",
+    "FilecoinHost",
     "Frame",
     "FrameOutcome",
     "FrameStopped",
@@ -74,6 +75,7 @@ _MODULES: Final = {
     "Engine": "runtimes.evm.contracts.engine",
     "EvmRules": "runtimes.evm.contracts.rules",
     "EvmRuntime": "runtimes.evm.runtime",
+    "FilecoinHost": "runtimes.evm.contracts.host",
     "Frame": "runtimes.evm.contracts.engine",
     "FrameOutcome": "runtimes.evm.contracts.engine",
     "FrameStopped": "runtimes.evm.contracts.engine",

@@ -22,6 +22,7 @@ from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import registry
 from hypervisor.tracing import CallTrees
 from hypervisor.types import INIT_ACTOR
+from hypervisor.versions.features import with_features
 from hypervisor_tools.debugger import views
 from hypervisor_tools.debugger.breakpoints import SourceLines
 from hypervisor_tools.debugger.execution import Stop
@@ -140,6 +141,28 @@ def test_contracts_see_the_code_that_the_runtime_states(network: Network) -> Non
         ("32 0 0 DUP4 EXTCODECOPY 0 MLOAD", COUNTER[:32]),
     ):
         assert network.call(deploy(network, f"0 CALLDATALOAD {look} 0 MSTORE 32 0 RETURN"), actor) == seen
+
+
+def test_feature_creates_contracts_from_init_code_of_the_format() -> None:
+    with Network(overlay=with_features(["code-formats"])) as network:
+        made = network.send(None, 0, COUNTER).contract_address
+        assert made is not None
+        network.send(made)
+        assert network.call(made) == word(2)
+        assert code_of(network.machine, Address.delegated(10, made)) == COUNTER
+        delegates = deploy(network, "32 0 0 0 0 CALLDATALOAD GAS DELEGATECALL POP 32 0 RETURN")
+        network.send(delegates, 0, word(made))
+        assert storage_of(network.machine, Address.delegated(10, delegates), 0) == word(1)
+        assert network.call(deploy(network, "7 0 MSTORE 32 0 RETURN")) == word(7)  # bytecode stays bytecode
+
+
+def test_creation_without_the_feature_names_the_format() -> None:
+    with Network(rules="ethereum") as network, pytest.raises(CallFailed, match="the format of the runtime 'postfix'"):
+        network.send(None, 0, COUNTER)
+    with Network() as network:
+        with pytest.raises(TransactionFailed) as failed:
+            network.send(None, 0, COUNTER, gas_limit=16_000_000)
+        assert "the format of the runtime 'postfix'" in str(network.trace(failed.value.receipt.hash))
 
 
 def test_account_queries_see_code_and_slots(network: Network) -> None:

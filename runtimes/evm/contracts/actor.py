@@ -39,13 +39,19 @@ from hypervisor.kernel import Kernel
 from hypervisor.kernel.blocks import Block
 from hypervisor.kernel.call import CONTRACT_TRAITS, CodeTraits
 from hypervisor.machine.machine_state import MachineState
-from hypervisor.machine.registry import NATIVE, InstallServices, Outcome, RuntimeServices, runtime_of_code
+from hypervisor.machine.registry import (
+    NATIVE,
+    InstallServices,
+    Outcome,
+    RuntimeServices,
+    creation_failure,
+    runtime_of_code,
+)
 from hypervisor.messages.address import Address
 from hypervisor.precompiles import PrecompileTable
 from hypervisor.types import (
     EAM_ACTOR,
     INIT_ACTOR,
-    METHOD_CONSTRUCTOR,
     NO_BLOCK,
     SYSTEM_ACTOR,
     ActorID,
@@ -69,7 +75,7 @@ from runtimes.evm.contracts.engine import (
 from runtimes.evm.contracts.host import FilecoinHost
 from runtimes.evm.contracts.rules import EvmRules, filecoin_evm_rules, rules_with
 from runtimes.evm.contracts.syscalls import Syscalls, gas_limit, hold
-from store.cid import CBOR, DAG_CBOR, Cid
+from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
 
 
@@ -87,6 +93,11 @@ class EvmInvocation:
     def kernel(self) -> Kernel:
         """The kernel, for unpriced data such as the invocation's context."""
         return self.syscalls.kernel
+
+    @property
+    def runs_formats(self) -> bool:
+        """True if the network creates contracts from code of other formats (`hypervisor.versions.features`)."""
+        return self.kernel.machine.context.network.rules.creates_by_format
 
     def contract(self) -> EvmContract:
         """Load the contract to run it; exit 23 if its state is invalid."""
@@ -172,10 +183,13 @@ def _initialize(invocation: EvmInvocation, contract: EvmContract, params: Constr
     if unmask_id(address) is not None:
         raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract needs its own Ethereum address")
     if params.init_code:
-        code = Code(params.init_code)
-        value = invocation.kernel.context.value
-        deployed = _run(invocation, contract, code, b"", params.creator, value)
-        contract.set_bytecode(deployed)
+        value, runtime = invocation.kernel.context.value, invocation.runtime
+        if invocation.runs_formats:
+            runtime = _runtime_of(invocation, cid_of(params.init_code, RAW), params.init_code)
+        deployed = _run(invocation, contract, Code(params.init_code), b"", params.creator, value, runtime, True)
+        if not deployed and runtime is not invocation.runtime:
+            deployed = params.init_code
+        contract.set_bytecode(deployed, runtime.max_code_size)
         tracer = invocation.kernel.tracer
         if tracer is not None:
             tracer.event(CodeDeployed(deployed))
@@ -191,7 +205,9 @@ def _construct_installed(invocation: EvmInvocation) -> BlockId:
     contract.put_bytecode(code)
     caller = invocation.syscalls.eth_address(kernel.context.caller)
     analysed = invocation.runtime.codes.get(invocation.actor_code, code)
-    _run(invocation, contract, analysed, _calldata(invocation), caller, kernel.context.value)
+    deployed = _run(invocation, contract, analysed, _calldata(invocation), caller, kernel.context.value, None, True)
+    if deployed not in (b"", code):
+        contract.put_bytecode(deployed)
     contract.flush()
     return NO_BLOCK
 
@@ -229,10 +245,10 @@ def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
 def _runtime_of(invocation: EvmInvocation, bytecode: Cid, code: bytes) -> "ContractRuntime":
     """Return the runtime of another contract's code; exit 16 if contracts cannot run code of this format.
 
-    Code that was not installed is EVM bytecode, whatever it begins with.
+    Code that was not installed is EVM bytecode, whatever it begins with, unless the network runs formats.
     """
     machine = cast(MachineState, invocation.kernel.machine)
-    is_other = runtime_of_code(code) != NATIVE and machine.has_installed(bytecode)
+    is_other = runtime_of_code(code) != NATIVE and (invocation.runs_formats or machine.has_installed(bytecode))
     owner = bytecode if is_other else machine.manifest.code("evm")
     name, other = machine.registry.runtime_for(owner, lambda _: code)
     if not isinstance(other, ContractRuntime):
@@ -268,7 +284,8 @@ def _invoke(invocation: EvmInvocation, calldata: bytes) -> bytes:
     context = invocation.syscalls.kernel.context
     caller = invocation.syscalls.eth_address(context.caller)
     analysed = invocation.runtime.codes.get(contract.bytecode, code)
-    output = _run(invocation, contract, analysed, calldata, caller, context.value)
+    runtime = _runtime_of(invocation, contract.bytecode, code) if invocation.runs_formats else None
+    output = _run(invocation, contract, analysed, calldata, caller, context.value, runtime)
     contract.flush()
     return output
 
@@ -281,6 +298,7 @@ def _run(
     caller: EthAddress,
     value: TokenAmount,
     runtime: "ContractRuntime | None" = None,
+    constructs: bool = False,
 ) -> bytes:
     """Run a frame and return its data, or raise ActorExit; a revert carries its data."""
     kernel, runtime = invocation.syscalls.kernel, runtime or invocation.runtime
@@ -298,7 +316,7 @@ def _run(
     if tracer is not None:
         tracer.event(EvmFrame(frame.address, code.data))
     host = FilecoinHost(invocation.syscalls, contract, invocation.rules, caller, value)
-    engine = runtime.engine(invocation.rules, constructs=kernel.context.method == METHOD_CONSTRUCTOR)
+    engine = runtime.engine(invocation.rules, constructs=constructs)
     outcome = execute(engine, frame, host)
     if outcome.status is Status.SUCCESS:
         host.hold(len(outcome.data), copies=2)
@@ -307,7 +325,8 @@ def _run(
         host.hold(len(outcome.data), copies=1)
         data = _return_bytes(invocation, outcome.data)
         raise ActorExit(ExitCode.EVM_CONTRACT_REVERTED, data, "contract reverted", is_plain=True)
-    raise ActorExit(outcome.status, message=outcome.status.name, is_plain=True)
+    reason = creation_failure(code.data) if constructs and runtime.methods is EVM_METHODS else ""
+    raise ActorExit(outcome.status, message=reason or outcome.status.name, is_plain=not reason)
 
 
 # --- queries --------------------------------------------------------------------------------------------------------
@@ -394,6 +413,8 @@ class ContractRuntime(ABC):
 
     traits: ClassVar[CodeTraits] = CONTRACT_TRAITS
     methods: ClassVar[Methods] = _INSTALLED_METHODS
+    max_code_size: ClassVar[int | None] = None
+    """Maximum size in bytes of code that a creation deploys; None for the network's limit for bytecode."""
 
     def __init__(self, services: RuntimeServices) -> None:
         self.codes = CodeCache()
@@ -401,7 +422,10 @@ class ContractRuntime(ABC):
 
     @abstractmethod
     def engine(self, rules: EvmRules, *, constructs: bool) -> Engine:
-        """Return an engine for one frame; with `constructs`, the code runs for the constructor of a contract."""
+        """Return an engine for one frame; with `constructs`, the code runs for the constructor of a contract.
+
+        Its data is then the contract's code, as that of init code; without data, installed code stays as it is.
+        """
 
     def code_price(self, rules: EvmRules, code: Code) -> int:
         """Return the price of preparing code for a frame, in milligas: by default per instruction of EVM bytecode."""

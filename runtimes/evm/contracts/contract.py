@@ -217,9 +217,12 @@ class EvmContract:
         self.tombstone = self.lifespan
         self._saved_root = None
 
-    def set_bytecode(self, code: bytes) -> None:
-        """Set the runtime code; exit 16 if it is too long or begins with the reserved byte."""
-        limit = self._code_limit()
+    def set_bytecode(self, code: bytes, longest: int | None = None) -> None:
+        """Set the runtime code; exit 16 if it is too long or begins with the reserved byte.
+
+        `longest` is a limit in bytes instead of the network's.
+        """
+        limit = self._code_limit() if longest is None else longest
         if limit is not None and len(code) > limit:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=code_too_long(len(code), limit))
         if code[:1] == bytes([_EIP_3541_BYTE]):

@@ -13,6 +13,7 @@ from bridge.filecoin.receipts import Log, log_to_entries
 from hypervisor.errors import Fatal
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasOutputs, GasTracker
+from hypervisor.machine.registry import creation_failure
 from hypervisor.messages.events import StampedEvent
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import SYSTEM_ACTOR, ActorID, TokenAmount
@@ -79,6 +80,8 @@ def result_of(
             first = native.first
             status, output, message = first.exit_code, in_cbor(first.block), first.message
         reason = native.reason(status, output, message)
+    if not reason and transaction.to is None and status not in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED):
+        reason = creation_failure(transaction.data)
     execution_gas = end.gas_before_refunds if fork.gas_before_refunds else used
     execution_gas = 0 if mode & Mode.IMPLICIT else max(execution_gas - end.state_gas, end.floor)
     return TransactionResult(
