@@ -66,7 +66,8 @@ class TimeLimit:
         """Count the time since the last look, and the processor time since the last look on this thread."""
         wall, processor, thread = time.monotonic(), time.thread_time(), threading.get_ident()
         self._wall_rest -= wall - self._wall
-        self._rest -= processor - self._processor.get(thread, processor)
+        before = self._processor.get(thread, processor)
+        self._rest -= processor - before if processor >= before else processor  # else another thread has the number
         self._wall, self._processor[thread] = wall, processor
 
     @property

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -31,6 +31,7 @@ from hypervisor_tools.soltest.compile.compiler import CompileError
 from hypervisor_tools.soltest.execution.discovery import COUNTEREXAMPLES, Suite, SuiteFilter, TestFunction
 from hypervisor_tools.soltest.execution.job import Job, Options
 from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from hypervisor_tools.soltest.fuzz.corpus import BEST, best_value, stored_value
 from hypervisor_tools.soltest.mutate.results import MutantStatus, MutationResult
 from hypervisor_tools.soltest.mutate.run import BaselineFailed, MutationRun
 from hypervisor_tools.soltest.project.consent import config_file, read_utf8
@@ -209,7 +210,7 @@ class Campaign:
         state = self.state
         for path, data in suite.corpus:
             place, text = (_place(path) if data else path), b64encode(data).decode()
-            state.waiting[place] = min(text, state.waiting.get(place, text))
+            state.waiting[place] = min(text, state.waiting.get(place, text), key=_order(place))
         has_changed = self._add_findings(suite)
         for test in suite.tests:
             if test.kind is CaseKind.SYMBOLIC:
@@ -228,7 +229,8 @@ class Campaign:
         state = self.state
         files, dropped = self._corpus_changes()
         is_quiet = not files and len(state.findings) == state.found
-        kept, runs = self.folder.inputs() + len(files) - len(dropped), state.runs + sum(state.ended.values())
+        added = sum(not path.endswith(f"/{BEST}") for path in files)
+        kept, runs = self.folder.inputs() + added - len(dropped), state.runs + sum(state.ended.values())
         history = [*state.history, (round(self._elapsed(), 1), kept, len(state.findings))]
         self._commit(files | dropped, quiet=state.quiet + 1 if is_quiet else 0, runs=runs, history=history)
         self.tell(f"{len(history)} rounds, {runs:,} runs, {kept:,} inputs, {len(state.findings)} findings")
@@ -238,7 +240,15 @@ class Campaign:
         inputs = {path: b64decode(text) for path, text in self.state.waiting.items()}
         added = {path: data for path, data in sorted(inputs.items()) if data}
         known, dropped = self._known_inputs(added), dict.fromkeys(sorted(inputs.keys() - added), b"")
-        return {path: data for path, data in added.items() if _name(path) not in known}, dropped
+        return {path: data for path, data in added.items() if self._is_new(path, data, known)}, dropped
+
+    def _is_new(self, path: str, data: bytes, known: Container[tuple[str, str]]) -> bool:
+        """Return True for an input that is not known, and for a better sequence of a maximizing test."""
+        file = self.folder.root / path
+        if file.name != BEST:
+            return _name(path) not in known
+        stored = stored_value(file)
+        return stored is None or (best_value(data) or 0) > stored
 
     def _known_inputs(self, added: Iterable[str]) -> set[tuple[str, str]]:
         """Return the inputs, by `_name`, that the folders of these have."""
@@ -393,6 +403,12 @@ def _is_check(suite: Suite) -> bool:
 def _place(path: str) -> str:
     """Return the path of an input without its time, so that the same input has one file."""
     return re.sub(r"-\d+(\.json(?:\.gz)?)$", r"-0\1", path)
+
+
+def _order(path: str) -> Callable[[str], tuple[int, str]]:
+    """Return the order of a file's contents in Base64: the one with the best value is first, then the least text."""
+    is_best = path.endswith(f"/{BEST}")
+    return lambda text: (-(best_value(b64decode(text)) or 0) if is_best else 0, text)
 
 
 def _name(path: str) -> tuple[str, str]:

@@ -44,7 +44,8 @@ _MAX_PATH: Final = 4096
 """Maximum number of characters of a path in a notice."""
 _COMPRESSED: Final = 4 << 10
 """Size in bytes above which a file is compressed, as in forge."""
-_BEST: Final = "optimization_best.json"
+BEST: Final = "optimization_best.json"
+"""Name of the file with the best sequence of a maximizing test."""
 _FILE: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-\d{1,20}\.json(?:\.gz)?", re.IGNORECASE)
 
 
@@ -100,8 +101,8 @@ class CorpusFolder:
 
     def read_best(self) -> tuple[StoredCall, ...]:
         """Return the best sequence of a maximizing test; empty if none is stored."""
-        file = None if self._folder is None else self._folder / _BEST
-        return () if file is None or not file.is_file() else self._read(file, _best_calls) or ()
+        file = None if self._folder is None else self._folder / BEST
+        return () if file is None or not file.is_file() or file.is_symlink() else self._read(file, _best_calls) or ()
 
     def _read(self, file: Path, calls: Callable[[object], tuple[StoredCall, ...]]) -> tuple[StoredCall, ...] | None:
         """Return the calls of a file; None for a damaged one, which gets a notice."""
@@ -132,7 +133,7 @@ class CorpusFolder:
         """Write the best sequence of a maximizing test, and its value. Raises InvalidInput if it cannot be written."""
         if self._folder is not None:
             best = {"best_value": str(value), "best_sequence": [_row(call) for call in calls]}
-            self._write_file(self._folder / _BEST, json.dumps(best, separators=(",", ":")).encode())
+            self._write_file(self._folder / BEST, json.dumps(best, separators=(",", ":")).encode())
 
     def _write_file(self, path: Path, data: bytes) -> None:
         if self._store is None:
@@ -148,6 +149,22 @@ def _parsed(file: Path) -> object:
         return parse_json(content)
     except ValueError:
         raise InvalidInput("it is not valid JSON") from None
+
+
+def best_value(data: bytes) -> int | None:
+    """Return the value of the content of `BEST`; None for damaged content."""
+    try:
+        return int(parse_json(data)["best_value"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def stored_value(file: Path) -> int | None:
+    """Return the value of a file; None if it is missing or damaged."""
+    try:
+        return best_value(_content(file)) if file.is_file() else None
+    except InvalidInput:
+        return None
 
 
 def _best_calls(best: object) -> tuple[StoredCall, ...]:

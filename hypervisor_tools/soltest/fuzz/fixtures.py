@@ -47,7 +47,8 @@ def unused_fixtures(fixtures: Mapping[str, object], functions: Iterable[Mapping[
         types.setdefault(fixture_name(str(entry.get("name", ""))), set()).add(type_of(entry))
     named = (key.split(":", 1) for key in fixtures)
     return tuple([
-        f"the fixtures of {name} are not used: their type is {kind}, the parameter's {', '.join(sorted(types[name]))}"
+        f"the fixtures of {name} are not used: their type is {kind}, the parameter's {', '.join(sorted(types[name]))}; "
+        "declare them with the parameter's type"
         for name, kind in named
         if kind not in types.get(name, {kind})
     ])  # fmt: skip

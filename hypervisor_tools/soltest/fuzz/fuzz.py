@@ -225,6 +225,8 @@ class FuzzRun:
                 return self._result(*self.stage.verdict(outcome), outcome.gas_used)
             coverage.take(outcome)
             if is_rejected(outcome):
+                if is_stored:
+                    folder.drop()
                 continue
             has_new = campaign.figures.reached > 0
             if has_new and not is_stored:

@@ -80,7 +80,10 @@ def test_fixtures_of_another_type_than_the_parameter_get_a_notice(run_contracts:
     tests = {"testFuzzOne(address)": PASS, "testFuzzTwo(uint256)": PASS}
     found = run_contracts({"Fuzz": table_suite(fixtures, tests)})["Fuzz"]
     (notice,) = found["testFuzzOne(address)"].notices
-    assert notice == "the fixtures of a0 are not used: their type is uint256, the parameter's address"
+    assert notice == (
+        "the fixtures of a0 are not used: their type is uint256, the parameter's address; "
+        "declare them with the parameter's type"
+    )
     assert not found["testFuzzTwo(uint256)"].notices
 
 

@@ -45,3 +45,11 @@ def test_time_counts_on_each_thread_that_executes() -> None:
         on_thread(0.06, limit)
         with pytest.raises(OutOfTime, match=r"after 0\.1 s"):
             limit.check()
+
+
+def test_time_counts_on_threads_that_have_the_number_of_an_ended_one() -> None:
+    limit = TimeLimit(0.2)
+    with limit.running():
+        for _ in range(6):
+            on_thread(0.05, limit)
+        assert limit.is_over

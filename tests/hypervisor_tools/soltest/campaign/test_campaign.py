@@ -357,6 +357,21 @@ def test_tests_share_no_inputs(project: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
+def test_the_best_sequence_of_all_seeds_and_rounds_is_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "campaign/corpus/a/optimization_best.json"
+    for values, best in (((9, 25, 100, 30), 100), ((7, 99), 100), ((3, 101), 101)):
+        corpus = [(place, json.dumps({"best_value": str(value)}).encode()) for value in values]
+        results = [SuiteResult("test/T.t.sol", "A", corpus=[each]) for each in corpus]
+        monkeypatch.setattr(
+            "hypervisor_tools.soltest.campaign.run.run_suites", lambda *_, found=results, **__: (each for each in found)
+        )
+        again = campaign(project, rounds=1)
+        again.run()
+        assert json.loads((project / place).read_text())["best_value"] == str(best)
+        assert again.state.history[-1][1] == 0  # it is no input
+
+
+@pytest.mark.slow
 def test_the_command_prints_findings_and_its_status_says_so(project: Path) -> None:
     found = run("campaign", project / "campaign", "--root", project, "--rounds", 1, "--seed", 3, "--workers", 1)
     assert found.exit_code == 1, found.output

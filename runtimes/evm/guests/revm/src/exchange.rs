@@ -27,15 +27,20 @@ pub struct Held {
     pub cleared: HashSet<Address>,
 }
 
-impl Held {
-    /// Bytes that it takes, about.
-    pub fn bytes(&self) -> usize {
-        let table = |capacity: usize, entry: usize| capacity * 8 / 7 * (entry + 1);
-        let slots = |account: &Account| table(account.storage.capacity(), size_of::<(U256, EvmStorageSlot)>());
-        self.state.values().map(slots).sum::<usize>()
-            + table(self.state.capacity(), size_of::<(Address, Account)>())
-            + self.journal.len() * size_of::<JournalEntry>()
-    }
+/// Return about how many bytes a copy of what is held takes.
+pub fn bytes_of(
+    state: &EvmState,
+    journal: &[JournalEntry],
+    transient: &TransientStorage,
+    cleared: &HashSet<Address>,
+) -> usize {
+    let table = |capacity: usize, entry: usize| capacity * 8 / 7 * (entry + 1);
+    let slots = |account: &Account| table(account.storage.capacity(), size_of::<(U256, EvmStorageSlot)>());
+    state.values().map(slots).sum::<usize>()
+        + table(state.capacity(), size_of::<(Address, Account)>())
+        + size_of_val(journal)
+        + table(transient.capacity(), size_of::<((Address, U256), U256)>())
+        + table(cleared.capacity(), size_of::<Address>())
 }
 
 /// What was held before an exchange, and what was known of the state tree, if that was changed.

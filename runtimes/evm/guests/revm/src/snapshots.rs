@@ -3,16 +3,18 @@
 //!
 //! To restore one is an exchange: the journal below suspended frames stays, and their failure restores what was held.
 
-use crate::exchange::Held;
+use crate::exchange::{Held, bytes_of};
 use crate::protocol::{self, ChainTime, Exit, SnapshotTime, mode};
 use crate::session::Session;
 use crate::wire::{Reader, Write};
-use revm::primitives::U256;
+use revm::primitives::HashSet;
 use revm::state::TransactionId;
 use std::mem;
 
 /// Bytes that all copies may take.
 const MAX_COPIED: usize = 512 << 20;
+/// Bytes of a copy of nothing.
+const SNAPSHOT_BYTES: usize = 1536;
 
 pub struct Snapshot {
     held: Held,
@@ -34,8 +36,12 @@ impl Session {
     pub fn take_snapshot(&mut self) -> Option<u32> {
         let (environment, time) = (self.environment(), self.time());
         let journal = &mut self.evm.ctx.journaled_state;
+        let (inner, cleared) = (&journal.inner, journal.database.cleared());
+        let size = SNAPSHOT_BYTES + bytes_of(&inner.state, &inner.journal, &inner.transient_storage, cleared);
+        if self.copied + size > MAX_COPIED {
+            return None;
+        }
         journal.database.is_kept = true;
-        let inner = &journal.inner;
         let held = Held {
             state: inner.state.clone(),
             journal: inner.journal.clone(),
@@ -45,10 +51,6 @@ impl Session {
             transient: inner.transient_storage.clone(),
             cleared: journal.database.cleared().clone(),
         };
-        let size = held.bytes();
-        if self.copied + size > MAX_COPIED {
-            return None;
-        }
         self.copied += size;
         self.last_snapshot += 1;
         let id = inner.transaction_id;
@@ -94,13 +96,13 @@ impl Session {
 
     /// Forget copies that neither cheatcodes nor Python have.
     pub fn forget_unused(&mut self) {
-        for copy in mem::take(&mut self.own_snapshots) {
-            if self.cheats.snapshots.iter().rev().any(|(_, used)| *used == copy) {
-                self.own_snapshots.push(copy);
-            } else {
-                self.remove_snapshot(copy);
-            }
+        if self.own_snapshots.is_empty() {
+            return;
         }
+        let used: HashSet<u32> = self.cheats.snapshots.iter().map(|(_, copy)| *copy).collect();
+        let (kept, unused) = mem::take(&mut self.own_snapshots).into_iter().partition(|copy| used.contains(copy));
+        self.own_snapshots = kept;
+        self.forget_snapshots(unused);
     }
 
     /// Forget copies that Python does not use any more.
