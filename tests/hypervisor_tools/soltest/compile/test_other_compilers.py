@@ -18,10 +18,10 @@ from hypervisor_tools.soltest.execution.discovery import SuiteFilter, find_suite
 from hypervisor_tools.soltest.execution.job import Options
 from hypervisor_tools.soltest.execution.results import CaseStatus
 from hypervisor_tools.soltest.mutate.builds import with_compiled
-from hypervisor_tools.soltest.project.project import load_project
+from hypervisor_tools.soltest.project.project import Project, load_project
 from hypervisor_tools.soltest.run.session import SuiteSession
 from tests.hypervisor_tools.soltest.conftest import Results
-from tests.hypervisor_tools.soltest.contracts import call_of_cheatcode
+from tests.hypervisor_tools.soltest.contracts import call_of_cheatcode, in_memory
 from tests.runtimes.postfix import COUNTER, installed_postfix
 
 COMPILER = """#!{python}
@@ -118,18 +118,24 @@ def test_missing_compiler_is_refused_with_the_installed_ones(session: Callable[.
         session("resin").compiled()
 
 
-@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize(("rules", "isolate"), [("filecoin", False), ("ethereum", False), ("ethereum", True)])
 def test_solidity_test_creates_an_actor_with_the_code_of_another_compiler(
     run_contracts: Callable[..., Results],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     rules: str,
+    isolate: bool,
 ) -> None:
+    """The actor counts the calls of a contract, also those that are transactions of their own."""
+    runtime = bytes.fromhex(f"60205f5f5f5f5f3573ff{'00' * 19}175af15060205ff3")  # it calls the actor of the given ID
+    made = bytes.fromhex(f"61{len(runtime):04x}80600a5f395ff3") + runtime
+    creates = [*in_memory(made), f"60{len(made):02x}5f5ff0"]
     deploys = call_of_cheatcode("deployActor(string,bytes)", "T.t.sol:Counter@postfix", b"")
-    calls = f"60205f5f3e60205f5f5f5f5f5173ff{'00' * 19}175af1"  # its masked ID
-    counts = ["5f51", "6001", "14", "16", "@good", "57", "5f5ffd", "good:", "00"]
+    keeps_id, calls = "60205f5f3e", "6020602060205f5f855af1"
+    counts = ["602051", "6002", "14", "16", "@good", "57", "5f5ffd", "good:", "00"]
     counter = {"abi": [], "bytecode": {"object": COUNTER.hex()}, "deployedBytecode": {"object": COUNTER.hex()}}
     with installed_postfix(tmp_path, monkeypatch):
-        suite = {"testCounts()": [*deploys, calls, *counts]}
-        found = run_contracts({"Suite": suite, "Counter@postfix": counter}, rules=rules)["Suite"]["testCounts()"]
+        suite = {"testCounts()": [*creates, *deploys, keeps_id, calls, "50", calls, *counts]}
+        contracts, project = {"Suite": suite, "Counter@postfix": counter}, Project(tmp_path, isolate=isolate)
+        found = run_contracts(contracts, rules=rules, project=project)["Suite"]["testCounts()"]
     assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)

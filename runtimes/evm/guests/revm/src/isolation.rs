@@ -6,6 +6,7 @@
 //! which the transaction stops are isolated by the observer's operations.
 
 use crate::amsterdam::spent;
+use crate::native::KERNEL;
 use crate::protocol::{Exit, ISOLATED_BASE, IsolatedCharges as Charges, IsolatedGas, mode};
 use crate::record;
 use crate::session::Session;
@@ -112,6 +113,14 @@ impl Isolation {
         }
         self.noted = journal.len();
     }
+}
+
+/// Replace transient storage by that of another call, except for the kernel's count; return it.
+fn exchange_transient(inner: &mut JournalInner<JournalEntry>, mut other: TransientStorage) -> TransientStorage {
+    if let Some(own) = inner.transient_storage.get(&KERNEL) {
+        other.insert(KERNEL, own.clone());
+    }
+    std::mem::replace(&mut inner.transient_storage, other)
 }
 
 impl Session {
@@ -248,7 +257,7 @@ impl Session {
         isolation.start = start;
         isolation.has_failed = false;
         isolation.outer = inner.transaction_id;
-        isolation.transient = std::mem::take(&mut inner.transient_storage);
+        isolation.transient = exchange_transient(inner, TransientStorage::default());
         isolation.access_list = inner.warm_addresses.access_list().clone();
         inner.warm_addresses.set_access_list(AddressMap::default());
         let (tx, block) = (&mut self.evm.ctx.tx, &mut self.evm.ctx.block);
@@ -329,7 +338,7 @@ impl Session {
             block.basefee = isolation.base_fee;
         }
         let inner = &mut self.evm.ctx.journaled_state.inner;
-        inner.transient_storage = std::mem::take(&mut isolation.transient);
+        exchange_transient(inner, std::mem::take(&mut isolation.transient));
         inner.warm_addresses.set_access_list(std::mem::take(&mut isolation.access_list));
         remove(inner)?;
         // What was warm before is so again, and what the call has made warm, with the original words of the frame's
