@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
+    if chosen.calls < 1:
+        raise InvalidInput(f"--calls is {chosen.calls}: it is at least 1")
     project = load_project(chosen.project)
     artifacts = SuiteSession(project, SuiteFilter(), Options(use=chosen.use), print).compiled()
     contract = contract_of(artifacts, chosen.contract, chosen.arguments)

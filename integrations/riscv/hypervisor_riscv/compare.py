@@ -18,6 +18,7 @@ from bridge.abi.abi import selector_of
 from bridge.ethereum.addresses import EthAddress, to_filecoin
 from bridge.filecoin.evm_state import EvmState
 from bridge.filecoin.receipts import EmittedLog
+from hypervisor.errors import InvalidInput
 from hypervisor.versions.features import with_features
 from localnet import CallFailed, Network, TransactionFailed
 from store.cid import Cid, show
@@ -36,6 +37,10 @@ class PlannedCall(NamedTuple):
     data: bytes
     value: int
     sender: int
+
+
+_CREATION: Final = PlannedCall("constructor", b"", 0, 0)
+_SUCCESS: Final = "success"
 
 
 class Observation(NamedTuple):
@@ -139,7 +144,10 @@ def _value_text(value: object) -> str:
 
 
 def compare(contract: Contract, calls: Sequence[PlannedCall]) -> list[Difference]:
-    """Return the differences of both forms. Comparison ends with the first call after which states differ."""
+    """Return the differences of both forms. Comparison ends with the first call after which states differ.
+
+    Raises InvalidInput if the constructor fails in both forms.
+    """
     with Network(overlay=with_features(FEATURES)) as network:
         for blob in contract.installed:
             network.actors.install(blob)
@@ -148,13 +156,17 @@ def compare(contract: Contract, calls: Sequence[PlannedCall]) -> list[Difference
         network.revert(start)
         riscv = observe(network, contract.riscv + contract.arguments, calls)
         differences: list[Difference] = []
-        for call, theirs, ours in zip((PlannedCall("constructor", b"", 0, 0), *calls), evm, riscv, strict=True):
+        for call, theirs, ours in zip((_CREATION, *calls), evm, riscv, strict=True):
             found = [
                 Difference(call, name, left, right)
                 for name, left, right in zip(Observation._fields, theirs, ours, strict=True)
                 if left != right
             ]
             differences += found
+            if call is _CREATION and not theirs.exit == ours.exit == _SUCCESS:
+                if not found:
+                    raise InvalidInput(f"the constructor fails in both forms: {ours.exit}; pass --arguments")
+                break
             if any(difference.field not in ("output", "exit") for difference in found):
                 break
         return differences
@@ -162,7 +174,7 @@ def compare(contract: Contract, calls: Sequence[PlannedCall]) -> list[Difference
 
 def observe(network: Network, init_code: bytes, calls: Iterable[PlannedCall]) -> Iterable[Observation]:
     """Create a contract, call it, and yield what is seen after the creation and after each call."""
-    output, exit_ = "", "success"
+    output, exit_ = "", _SUCCESS
     logs: tuple[EmittedLog, ...] = ()
     try:
         receipt = network.send(None, 0, init_code, gas_limit=GAS_LIMIT)
@@ -180,7 +192,7 @@ def observe(network: Network, init_code: bytes, calls: Iterable[PlannedCall]) ->
             output = _error(failed)
         try:
             logs = tuple(network.send(address, call.value, call.data, sender=sender, gas_limit=GAS_LIMIT).logs)
-            exit_ = "success"
+            exit_ = _SUCCESS
         except TransactionFailed as failed:
             logs, exit_ = (), _error(failed)
         yield _observation(network, address, output, exit_, logs)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hypervisor.errors import InvalidInput
 from hypervisor_riscv.compare import Contract, compare, plan
 from riscv_tests.contracts import forms, word
 
@@ -36,3 +37,11 @@ def test_comparison_ends_when_states_differ() -> None:
     found = compare(mixed, bumps)
     assert {difference.call for difference in found} == {bumps[0]}
     assert {"output", "logs", "slots"} <= {difference.field for difference in found}
+
+
+def test_a_constructor_that_fails_ends_the_comparison() -> None:
+    counter, child = contract("Counter"), contract("Child")  # its argument is missing
+    with pytest.raises(InvalidInput, match=r"the constructor fails in both forms: .*; pass --arguments"):
+        compare(child, plan(child.abi, 3, 1))
+    (found,) = compare(Contract(counter.abi, child.evm, counter.riscv, b""), plan(counter.abi, 3, 1))[:1]
+    assert found.call.text == "constructor"
