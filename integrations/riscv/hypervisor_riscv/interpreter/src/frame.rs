@@ -158,6 +158,7 @@ impl Frame {
             return Ok(());
         }
         if length == SENTINEL {
+            self.require(pointer, data.len())?;
             return Ok(self.instance.write_memory(pointer, data)?);
         }
         let size = (self.instance.read_u32(length)? as usize).min(data.len());
