@@ -1,6 +1,6 @@
-"""What the calls of a campaign reach beside the jumps that the guest records (`guests/revm/src/campaign/coverage.rs`).
+"""Coverage of a campaign's calls beside the jumps that the guest records (`guests/revm/src/campaign/coverage.rs`).
 
-That are basic blocks of native actors, and the jumps of calls whose frames the guest does not run: with the engine
+It has the basic blocks of native actors, and the jumps of calls whose frames the guest does not run: with the engine
 `py-evm`, under Filecoin's rules, and with a tracer of each instruction. They are the same jumps: executed JUMPDESTs of
 all contracts in one call, except those of init code.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from bridge.evm_steps import EvmFrame
@@ -23,6 +24,8 @@ _MAX_INPUTS: Final = 1024
 """Maximum number of inputs in memory, unless `corpus_min_size` is larger."""
 _MAX_JUMPS: Final = 1 << 17
 """Maximum number of recorded jumps of a call, as in the guest."""
+_MAX_CODES: Final = 1 << 10
+"""Codes whose contracts are remembered; those of others are looked up again."""
 _CODE_SHIFT: Final = 32
 _JUMPDEST: Final = 0x5B
 
@@ -41,7 +44,7 @@ class JumpTracer(Tracer):
 
     def __init__(self, number_of: Callable[[bytes], int]) -> None:
         """`number_of` returns the number of a code's contract."""
-        self._number_of = number_of
+        self._number_of = lru_cache(_MAX_CODES)(number_of)
         self._open: list[_Frame] = []
         self._other = Tracer()
         self._jumps: array[int] | None = None

@@ -61,7 +61,7 @@ def program(rng: Random, nodes: Sequence[EthAddress], actor: int, depth: int) ->
 
 
 class Seen(NamedTuple):
-    """What a tree's message left behind."""
+    """Results of a tree's message."""
 
     exit: str
     logs: tuple[Any, ...]

@@ -9,9 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from bridge.ethereum.addresses import EthAddress
 from bridge.filecoin.receipts import Log
@@ -37,8 +36,6 @@ from runtimes.evm.revm.protocol import (
 )
 
 _NO_EMITTER = EthAddress(bytes(20))
-_MAX_CODES: Final = 1 << 10
-"""Codes whose contracts are remembered; those of others are looked up again."""
 
 
 class CampaignStep(NamedTuple):
@@ -126,7 +123,6 @@ class Campaign:
         guest.has_campaign = True
         self.records_jumps = False
         """True if what the sequence's calls reach is recorded."""
-        self.number_of = lru_cache(_MAX_CODES)(self._number_of)
         self._contracts: dict[Hashable, int] = {}
         found = self._ask(CampaignRequest.BEGIN, plan.encode())
         self.senders = [EthAddress(found[at : at + 20]) for at in range(0, len(found), 20)]
@@ -152,7 +148,7 @@ class Campaign:
             raise Fatal(f"the EVM engine failed while it drew inputs: {failure}") from failure
         return self.guest.output()
 
-    def _number_of(self, code: bytes) -> int:
+    def number_of(self, code: bytes) -> int:
         """Return the number of a code's contract, 0 for all code that is unknown."""
         contract = None if self.plan.contract_of is None else self.plan.contract_of(code)
         return 0 if contract is None else self._contracts.setdefault(contract, len(self._contracts) + 1)
