@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 from typing import Protocol as TypingProtocol
 
@@ -540,6 +541,14 @@ class StateTree:
         self._resolved.set(address, actor)
         known[address] = actor
         self._address_map, self._found = (root, addresses), (self.existing(INIT_ACTOR).head, known)
+
+    def addresses(self, limit: int) -> list[Address] | None:
+        """Return all addresses but IDs; None if there are more than `limit`, or if an origin has others."""
+        if self.origin is not None:
+            return None
+        init = self.init_state()
+        keys = [key for key, _ in islice(self._address_hamt(init).items(), limit + 1)]
+        return [Address.from_bytes(key) for key in keys] if len(keys) <= limit else None
 
     def init_state(self) -> InitState:
         actor = self.get_actor(INIT_ACTOR)

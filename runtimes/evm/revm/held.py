@@ -192,6 +192,8 @@ class HeldState:
         """AttoFIL that transactions have burnt since changes were written."""
         self.known = ContractCache()
         self.contracts: ContractStates
+        self.absent = 0
+        """Number of accounts that the guest has asked for and that this state does not have."""
         self.actors: dict[EthAddress, ActorID] = {}
         self.addresses: dict[ActorID, EthAddress] = {}
         """Actors by address, and addresses by actor, of this state: an actor keeps its address."""
@@ -219,6 +221,7 @@ class HeldState:
         tree.settle()
         self.snapshots.write_all()
         self.drop()
+        self.absent = 0
         guest.call(Command.ABANDON)
         guest.call(Command.RESET)
         if self._tree is not None:

@@ -103,7 +103,7 @@ class Exit:
 class Answer:
     """Answers to exits."""
 
-    ACCOUNT: Final = 0  # `AccountAnswer`
+    ACCOUNT: Final = 0  # `AccountAnswer`; perhaps a list of addresses outside of which the state has no accounts
     SLOT: Final = 1  # `SlotAnswer`
     CODE: Final = 2  # `CodeAnswer`
     BLOCK_HASH: Final = 3  # `BlockHashAnswer`

@@ -22,7 +22,7 @@ from runtimes.evm.contracts.precompiles.failure import PrecompileFailure
 from runtimes.evm.forks.forks import Fork
 from runtimes.evm.forks.validation import BlockLimits
 from runtimes.evm.revm.accounts import delegated_address, ethereum_address
-from runtimes.evm.revm.guest import Guest, Refusal
+from runtimes.evm.revm.guest import Guest, Refusal, list_message
 from runtimes.evm.revm.held import HeldState
 from runtimes.evm.revm.precompiles import run_precompile
 from runtimes.evm.revm.protocol import (
@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from hypervisor.machine.machine_state import MachineState
 
 _NO_WORD: Final = bytes(32)
+_ABSENT: Final = 8
+"""Number of absent accounts after which the guest gets the addresses of all accounts."""
+_MAX_ADDRESSES: Final = 1024
+"""Maximum number of addresses of a state that the guest gets."""
 
 
 class NeedsKernel(Exception):  # not an error: the transaction begins again
@@ -212,7 +216,8 @@ class Requests:
         elif actor is not None:
             state = native.base(actor, state)
         if actor is None or state is None:
-            return ACCOUNT_ANSWER.pack_values(Answer.ACCOUNT, address, flags, _NO_WORD, 0, EMPTY_CODE_HASH)
+            absent = ACCOUNT_ANSWER.pack_values(Answer.ACCOUNT, address, flags, _NO_WORD, 0, EMPTY_CODE_HASH)
+            return absent + self._addresses() if native is None else absent
         flags |= AccountFlag.EXISTS
         nonce, code_hash = state.nonce, EMPTY_CODE_HASH
         if state.code == contracts.evm_code:
@@ -227,6 +232,14 @@ class Requests:
             self.aliases[address] = state.balance
         balance = state.balance.to_bytes(32, "big")
         return ACCOUNT_ANSWER.pack_values(Answer.ACCOUNT, address, flags, balance, nonce, code_hash)
+
+    def _addresses(self) -> bytes:
+        """Return the addresses of all accounts, if the guest asks often for others and they are few."""
+        self._held.absent += 1
+        if self._held.absent % _ABSENT:
+            return b""
+        found = self.machine.state_tree.addresses(_MAX_ADDRESSES)
+        return b"" if found is None else list_message(filter(None, map(ethereum_address, found)))
 
     def slot(self, request: bytes) -> bytes:
         """Return a slot's word, and for zero how many of the slots around it are zero, too."""

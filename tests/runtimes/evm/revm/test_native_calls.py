@@ -656,6 +656,23 @@ def test_an_account_that_a_native_actor_creates_exists_unless_reverted(
     assert (0 if account is None else account.balance) == balance
 
 
+@pytest.mark.parametrize("is_seen_before", [False, True])
+def test_an_account_that_a_native_actor_pays_is_no_absent_one(fork: str, is_seen_before: bool) -> None:
+    """The puppet sends 5 attoFIL to an address without an account, after calls that have read many absent accounts."""
+    new = EthAddress(b"\x09" * 20)
+    data = padded(script(to=to_filecoin(new), method=0, value=5))
+    size, puppet_ = len(data), word(masked_id(ActorID(PUPPET)))
+    reads = " ".join(f"{word(EthAddress(bytes([number]) * 20))} BALANCE POP" for number in range(0x31, 0x51))
+    code = assemble(
+        f"{reads} {f'{word(new)} BALANCE POP' if is_seen_before else ''} {size} @data 1 ADD 0 CODECOPY "
+        f"0 0 {size} 0 0 {puppet_} GAS CALL POP {word(new)} BALANCE 0 MSTORE 32 0 RETURN data:"
+    )
+    world = at(fork, {CALLER: assemble(f"{reads} STOP"), OUTER: code + data})
+    assert world.invoke(to_filecoin(CALLER)).exit_code == 0
+    returned = world.invoke(to_filecoin(OUTER)).receipt.return_data
+    assert int.from_bytes(unwrap_return(returned), "big") == 5
+
+
 @pytest.mark.parametrize("fork", ["Shanghai", "Cancun"])
 @pytest.mark.parametrize("is_destroyed", [False, True])
 def test_selfdestruct_to_masked_id_of_contract_makes_no_ether(fork: str, is_destroyed: bool) -> None:

@@ -54,7 +54,7 @@ from tests.runtimes.wasm.guests import install_actor
 
 SENDER, OTHER, NOBODY = (EthAddress(bytes([number]) * 20) for number in (0xA1, 0xA2, 0xA3))
 COUNTER, MAKER, TOKEN, ENDLESS, PAYER, TAKEN, PAIRING = (EthAddress(bytes([0xC1 + at]) * 20) for at in range(7))
-COINBASE = EthAddress(b"\xcb" * 20)
+COINBASE, CHECKER = (EthAddress(bytes([number]) * 20) for number in (0xCB, 0xCC))
 RICH = 10**21
 BASE_FEE, PRICE = 7, 10
 COUNTS = "0 SLOAD 1 ADD DUP1 0 SSTORE 0 MSTORE 7 32 0 LOG1 32 0 RETURN"
@@ -215,6 +215,35 @@ def test_a_change_from_elsewhere_is_seen(machine: Hypervisor) -> None:
     tree.set_actor(actor, tree.existing(actor).with_balance(0))
     with pytest.raises(InvalidTransaction, match="the sender has 0, the maximum cost is"):
         executor.apply_transaction(sent(1, OTHER, value=1), SENDER)
+
+
+def test_absent_accounts_are_few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account comes to be by a transaction, or by a change from elsewhere, after many others were absent."""
+    asked: list[bytes] = []
+    account = Requests.account
+
+    def counting(self: Requests, request: bytes) -> bytes:
+        asked.append(request)
+        return account(self, request)
+
+    fresh = [EthAddress(bytes([0x31]) * 18 + number.to_bytes(2, "big")) for number in range(100)]
+    with opened() as machine:
+        install_alloc(machine, {CHECKER: AllocAccount(0, 1, assemble("0 CALLDATALOAD BALANCE 0 MSTORE 32 0 RETURN"))})
+        executor = EthereumExecutor(machine)
+
+        def balance(address: EthAddress) -> int:
+            call = CallMessage(sender=SENDER, to=CHECKER, data=bytes(12) + address, gas_limit=100_000)
+            return int.from_bytes(unwrap_return(executor.simulate(call).receipt.return_data), "big")
+
+        monkeypatch.setattr(Requests, "account", counting)
+        assert [balance(address) for address in fresh] == [0] * 100
+        assert len(asked) < 20
+        executor.apply_transaction(sent(0, fresh[5], value=3), SENDER)
+        assert (balance(fresh[5]), balance(fresh[6])) == (3, 0)
+        machine.flush()
+        assert (balance(fresh[5]), balance(fresh[6])) == (3, 0)
+        install_alloc(machine, {fresh[6]: AllocAccount(4)})
+        assert [balance(address) for address in fresh] == [0] * 5 + [3, 4] + [0] * 93
 
 
 @pytest.mark.parametrize("read", [False, True], ids=["held", "written"])

@@ -51,6 +51,8 @@ pub struct State {
     /// Accounts of these that transactions have cleared.
     cleared: HashSet<Address>,
     natives: HashMap<Address, (Native, B256)>,
+    /// Addresses that may have accounts; None if all may have one.
+    addresses: Option<HashSet<Address>>,
     codes: HashMap<B256, Bytecode>,
     code_bytes: usize,
     hashes: HashMap<u64, B256>,
@@ -75,6 +77,7 @@ impl State {
         self.with_slots.clear();
         self.cleared.clear();
         self.natives.clear();
+        self.addresses = None;
         self.hashes.clear();
         self.missing = None;
         self.is_kept = false;
@@ -104,8 +107,21 @@ impl State {
                 self.miss(Missing::Code(address, hash))
             }
             Some(_) => Ok(()),
+            None if self.is_absent(&address) => Ok(()),
             None => self.miss(Missing::Account(address)),
         }
+    }
+
+    /// True if the state is known to have no account at an address.
+    fn is_absent(&self, address: &Address) -> bool {
+        // A byte, zeros and a number: precompiles and Filecoin's actors, which may be no accounts.
+        let is_number = address[1..12].iter().all(|byte| *byte == 0);
+        !is_number && self.addresses.as_ref().is_some_and(|all| !all.contains(address))
+    }
+
+    /// Take the addresses of all accounts; without them, each account is asked for.
+    pub fn set_addresses(&mut self, addresses: Option<Vec<Address>>) {
+        self.addresses = addresses.map(|all| all.into_iter().collect());
     }
 
     /// True if the state has slots of this account.
@@ -198,6 +214,7 @@ impl Database for State {
                 Ok(Some(info))
             }
             Some(None) => Ok(None),
+            None if self.is_absent(&address) => Ok(None),
             None => self.miss(Missing::Account(address)),
         }
     }

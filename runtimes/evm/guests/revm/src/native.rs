@@ -138,6 +138,7 @@ impl Session {
         self.borders.is_stopped = true;
         self.borders.has_stopped = true;
         self.borders.is_entering = false;
+        self.evm.ctx.journaled_state.database.set_addresses(None); // the kernel may create accounts
         self.write_changes(output);
         self.write_call(init, output);
         Some(Exit::NATIVE)

@@ -316,6 +316,9 @@ impl Session {
         cfg.disable_fee_charge = !is_paid;
         cfg.tx_gas_limit_cap = Some(if mode & mode::CAPPED != 0 && self.gas_cap > 0 { self.gas_cap } else { u64::MAX });
         self.running = Running { mode, ..Running::default() };
+        if mode & mode::HAS_KERNEL != 0 {
+            self.evm.ctx.journaled_state.database.set_addresses(None);
+        }
         let (next, pauses) = (self.next_heat(), self.pauses_gas());
         let chain = &mut self.evm.ctx.chain;
         *chain = Control {
@@ -365,6 +368,9 @@ impl Session {
                     let is_actor = flags & account_flag::NATIVE != 0;
                     let native = if is_actor { Native::Actor } else { Native::Precompile };
                     state.supply_native(given.address, native, code_hash);
+                }
+                if !read.0.is_empty() {
+                    state.set_addresses(Some(read.list()));
                 }
             }
             answer::SLOT => {
