@@ -20,6 +20,9 @@ RETURN_SIZE: Final = 40
 ADDRESS: Final = 44
 CALLER: Final = 48
 VALUE: Final = 52
+JUMP: Final = 56
+JUMPS_END: Final = 60
+CONTRACT: Final = 64
 
 I32, I64, V128, EMPTY = 0x7F, 0x7E, 0x7B, 0x40
 

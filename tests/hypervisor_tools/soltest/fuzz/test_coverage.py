@@ -35,6 +35,9 @@ _CREATE: Final = f"60{len(_INIT_CODE) // 2:02x}60{32 - len(_INIT_CODE) // 2:02x}
 CODES: Final = {
     "loop": LOOP.format(count=5),
     "long loop": LOOP.format(count=3000),
+    "hot loop": LOOP.format(count=60_000),
+    "hot loop of calls": f"6110685b{CALL}6001900380600357{CALL}00",
+    "more jumps than are recorded": "62022000" + "5b6001900380600457" + "00",
     "jump over data": "600456fe5b00",
     "jump behind a push": "6006566001505b00",
     "branch not taken": "5f600a57600160015001005b00",

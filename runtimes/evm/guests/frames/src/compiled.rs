@@ -96,6 +96,9 @@ pub fn run(
         address: &raw const frame.address as u32,
         caller: &raw const frame.caller as u32,
         value: &raw const frame.value as u32,
+        jump: 0,
+        jumps_end: 0,
+        contract: 0,
     };
     let mut state = State { running, frame: &raw mut *frame as u32, end: None };
     let code = frame.code.clone();

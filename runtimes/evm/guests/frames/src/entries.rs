@@ -19,6 +19,11 @@ pub struct Running {
     pub address: u32,
     pub caller: u32,
     pub value: u32,
+    /// Address of the next entry in the log of jump destinations, and that of its end; equal if none are recorded.
+    pub jump: u32,
+    pub jumps_end: u32,
+    /// Number of the running code's contract in the log.
+    pub contract: u32,
 }
 
 impl Running {

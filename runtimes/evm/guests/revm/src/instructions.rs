@@ -213,7 +213,7 @@ pub fn count(input: &mut In<'_>, steps: u32) -> InstructionExecResult {
     Ok(())
 }
 
-/// Count a jumpdest that is interpreted.
+/// Count and record a jumpdest that is interpreted.
 pub fn heat(input: &mut In<'_>) -> InstructionExecResult {
     let left = &mut input.host.chain.heat_left;
     *left = left.saturating_sub(1);
@@ -221,16 +221,16 @@ pub fn heat(input: &mut In<'_>) -> InstructionExecResult {
         input.host.chain.stopped = Some(remember(input.interpreter, input.host));
         return Err(InstructionResult::FatalExternalError);
     }
+    let jumps = &mut input.host.chain.jumps;
+    if jumps.is_recording {
+        jumps.add(input.interpreter.bytecode.pc() - 1);
+    }
     Ok(())
 }
 
 fn jumpdest(mut input: In<'_>) -> InstructionExecResult {
     count(&mut input, 1)?;
     heat(&mut input)?;
-    let jumps = &mut input.host.chain.jumps;
-    if jumps.is_recording {
-        jumps.add(input.interpreter.bytecode.pc() - 1);
-    }
     control::jumpdest(input)
 }
 
@@ -401,7 +401,7 @@ fn run_paused(frame: &mut Frame, depth: usize, table: &Instructions, context: &m
 pub fn run(frame: &mut Frame, depth: usize, table: &Instructions, context: &mut Ctx) -> Option<InterpreterAction> {
     let mut action = if context.chain.pauses {
         run_paused(frame, depth, table, context)
-    } else if !(context.chain.jumps.is_recording || context.chain.accesses.has_all || context.chain.is_stepwise())
+    } else if !(context.chain.accesses.has_all || context.chain.is_stepwise())
         && context.chain.regions.select(&frame.bytecode)
     {
         regions::begin(frame, context);

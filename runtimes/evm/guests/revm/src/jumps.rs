@@ -45,6 +45,28 @@ impl JumpLog {
         self.contracts.insert(self.code, number);
     }
 
+    /// True if the running code is recorded.
+    pub fn has_contract(&self) -> bool {
+        self.contract.is_some()
+    }
+
+    /// Return where a region records: the addresses of the next entry and of the log's end, and the contract's number.
+    pub fn space(&mut self) -> (u32, u32, u32) {
+        let Some(contract) = self.contract.filter(|_| self.is_recording) else { return (0, 0, 0) };
+        let left = MAX_JUMPS - self.log.len();
+        self.log.reserve_exact(left);
+        let space = self.log.spare_capacity_mut()[..left].as_ptr_range();
+        (space.start as u32, space.end as u32, contract)
+    }
+
+    /// Take the entries that a region has written, up to an address.
+    pub fn extend_to(&mut self, end: u32) {
+        if end != 0 {
+            // SAFETY: the region has written all entries below `end`, which is within the space
+            unsafe { self.log.set_len((end - self.log.as_ptr() as u32) as usize / size_of::<u64>()) };
+        }
+    }
+
     pub fn add(&mut self, position: usize) {
         if let Some(contract) = self.contract
             && self.log.len() < MAX_JUMPS

@@ -121,6 +121,7 @@ fn enter(frame: &mut Frame, context: &mut Ctx, place: usize) -> bool {
     running.limit = base + 32 * STACK_LIMIT as u32;
     running.return_size = frame.return_data.buffer().len() as u32;
     find_memory(frame, running);
+    (running.jump, running.jumps_end, running.contract) = context.chain.jumps.space();
     loop {
         let before = (running.pc, running.gas);
         running.enter(slot);
@@ -132,6 +133,7 @@ fn enter(frame: &mut Frame, context: &mut Ctx, place: usize) -> bool {
             break;
         }
     }
+    context.chain.jumps.extend_to(running.jump);
     if (running.pc as usize, running.gas) == (place, gas) {
         return false;
     }

@@ -844,7 +844,7 @@ impl Session {
         if chain.steps_left == 0 {
             chain.go_on(self.steps);
         }
-        if chain.heat_left == 0 && !chain.jumps.is_recording {
+        if chain.heat_left == 0 && (!chain.jumps.is_recording || chain.jumps.has_contract()) {
             let code = &mut evm.frame_stack.get().interpreter.bytecode;
             let hash = code.get_or_calculate_hash(); // init code has none
             let data = if chain.regions.has(&hash) { &[] } else { code.original_byte_slice() };
