@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,6 +21,7 @@ from hypervisor_tools.soltest.project.project import CorpusSettings, InvariantSe
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm import Campaign, CampaignPlan, CampaignStep, CampaignTarget, Guest
 from tests.hypervisor_tools.soltest.contracts import artifact, counting_suite
+from tests.patience import slowness
 
 CALLED: Final = EthAddress(b"\xc0" * 20)
 CODE: Final = EthAddress(b"\xc1" * 20)
@@ -35,9 +37,6 @@ _CREATE: Final = f"60{len(_INIT_CODE) // 2:02x}60{32 - len(_INIT_CODE) // 2:02x}
 CODES: Final = {
     "loop": LOOP.format(count=5),
     "long loop": LOOP.format(count=3000),
-    "hot loop": LOOP.format(count=60_000),
-    "hot loop of calls": f"6110685b{CALL}6001900380600357{CALL}00",
-    "more jumps than are recorded": "62022000" + "5b6001900380600457" + "00",
     "jump over data": "600456fe5b00",
     "jump behind a push": "6006566001505b00",
     "branch not taken": "5f600a57600160015001005b00",
@@ -53,6 +52,11 @@ CODES: Final = {
     "bad jump": "600356005b",
     "jump to the end": "6003565b",
     "self destruct": "600456fe5b5fff",
+}
+HOT_CODES: Final = {
+    "jump after a loop": LOOP.format(count=60_000)[:-2] + "600f565b00",
+    "call in a loop": f"6110685b{CALL}6001900380600357{CALL}00",
+    "more jumps than are recorded": "62022000" + "5b6001900380600457" + "6010565b00",
 }
 
 
@@ -83,6 +87,28 @@ def test_jumps_in_a_session_are_those_of_the_plain_engine(name: str) -> None:
             campaign.cover(False, jumps)
             found.append(campaign.coverage)
             campaign.cover(False, plain)  # it adds nothing to those of the other engine
+            found.append(campaign.coverage)
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("name", HOT_CODES)
+def test_jumps_in_compiled_code_are_those_of_the_plain_engine(name: str) -> None:
+    found = []
+    codes = {CODE: bytes.fromhex(HOT_CODES[name]), CALLED: bytes.fromhex(CALLEE)}
+    for evm in ("py-evm", "fast"):
+        with closing(TestExecutor(ExecutorSettings(evm=evm), Cheatcodes())) as executor:
+            install_alloc(executor.machine, {address: AllocAccount(0, 1, data) for address, data in codes.items()})
+            guest, is_compiled = executor.campaign_guest(), evm == "py-evm"
+            end = time.monotonic() + 30 * slowness()
+            while True:
+                campaign = jumping(guest)
+                tracer = JumpTracer(campaign.number_of)
+                executor.call_next(campaign, commit=False, alone=True, jumps=tracer.around)
+                campaign.cover(False, tracer.take())
+                if is_compiled:
+                    break
+                assert time.monotonic() < end, "the code was not compiled"
+                is_compiled = guest._table.compiled != []
             found.append(campaign.coverage)
     assert len(set(found)) == 1
 

@@ -328,7 +328,7 @@ def test_hot_jumpdest_at_edge_of_installed_region_gets_its_own_region() -> None:
     body = "7 MUL " * 60
     code = assemble(f"0 first: {body} @second JUMP second: {body} @third JUMP third: {body} @second JUMP")
     first, second, third = sorted(jumpdests_of(code))
-    compiler = InlineCompiler(own_engine(), ModuleCache(None), limit=6_000)
+    compiler = InlineCompiler(own_engine(), ModuleCache(None), limit=6_200)
     found = compiler.regions(code, RULES)
     for root, is_installed in ((first, False), (second, False), (second, True), (second, True)):
         compiler.request(found, code, RULES, root, is_installed)
