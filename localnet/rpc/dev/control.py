@@ -107,8 +107,11 @@ def set_next_block_timestamp(node: Node, timestamp: int) -> None:
 
 
 def set_time(node: Node, timestamp: int) -> int:
-    """Set the current time in Unix seconds; return the seconds by which the clock moved forward."""
-    return node.network.set_time(timestamp)
+    """Set the current time in Unix seconds; return the seconds by which the clock moved forward.
+
+    As in anvil, a number above 10^12 is in milliseconds, which Ganache's clients send.
+    """
+    return node.network.set_time(timestamp // 1_000 if timestamp > 10**12 else timestamp)
 
 
 def set_block_timestamp_interval(node: Node, seconds: int) -> None:
