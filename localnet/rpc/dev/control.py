@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
-from bridge.ethereum.transactions import BLOB
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE
 from localnet.chain.clock import check_time
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import FORK_REQUESTS
@@ -126,7 +126,9 @@ def remove_block_timestamp_interval(node: Node) -> bool:
 
 
 def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> None:
-    """Set the next block's base fee in attoFIL per gas."""
+    """Set the next block's base fee in attoFIL per gas; error -32602 in forks without one, as in anvil."""
+    if DYNAMIC_FEE not in node.network.rules.features.transaction_types:
+        raise invalid_params("blocks before London have no base fee (EIP-1559)")
     node.network.set_next_base_fee(base_fee)
 
 

@@ -148,6 +148,16 @@ def test_blocks_before_london_have_no_base_fee(hardfork: str) -> None:
         assert "baseFeePerGas" not in simulated
 
 
+def test_a_fork_without_base_fees_or_blobs_has_none_to_set_or_read() -> None:
+    """anvil 1.7.1 and Hardhat refuse the base fee; go-ethereum's eth/api_backend.go has no blob base fee."""
+    with Network(clock=Clock(), rules="ethereum", hardfork="berlin") as network:
+        rpc = Client(Node(network))
+        for prefix in ("anvil", "hardhat"):
+            with refusal(-32602, "no base fee"):
+                rpc(f"{prefix}_setNextBlockBaseFeePerGas", "0x1")
+        assert rpc("eth_blobBaseFee") is None
+
+
 @pytest.mark.parametrize("kind", [2, "2", "0x2"])
 def test_type_may_be_a_number(rpc: Client, kind: object) -> None:
     """web3.py's `modify_transaction` sends the number that it read."""
