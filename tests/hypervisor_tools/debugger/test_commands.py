@@ -152,7 +152,7 @@ def test_prompt_works_without_the_extra_and_names_it(
     ("settings", "problem"),
     [
         ({"rules": "ethereum"}, "has the rules 'ethereum'"),
-        ({"overlay": with_features(["code-formats"])}, "has the overlay 'code-formats'"),
+        ({"overlay": with_features(["upgrade-actor"])}, "has the overlay 'upgrade-actor'"),
     ],
 )
 def test_node_whose_rules_its_blocks_do_not_tell_is_refused(
