@@ -42,8 +42,14 @@ def test_rule_that_a_blob_breaks_is_named() -> None:
                 network.actors.install(blob)
 
 
-def assembled(instructions: list[bytes], stack: int = 4096) -> bytes:
-    """Return a blob with two exports and without imports (`ProgramBlob` in polkavm-common)."""
+def test_text_of_a_refusal_is_bounded() -> None:
+    with Network() as network, pytest.raises(InvalidModule, match="imports 'xxx") as refused:
+        network.actors.install(assembled([MOVE], imports=b"x" * 60_000))
+    assert len(str(refused.value)) < 500
+
+
+def assembled(instructions: list[bytes], stack: int = 4096, imports: bytes = b"") -> bytes:
+    """Return a blob with two exports and at most one import (`ProgramBlob` in polkavm-common)."""
     code = b"".join(instructions) + b"\0"  # ends with a trap
     starts, at = bytearray(-(-len(code) // 8)), 0
     for instruction in (*instructions, b"\0"):
@@ -51,7 +57,9 @@ def assembled(instructions: list[bytes], stack: int = 4096) -> bytes:
         at += len(instruction)
     exports = b"\2\0\6deploy\0\4call"
     body = b"\0\0" + varint(len(code)) + code + bytes(starts)
-    sections = ((1, b"\0\0" + varint(stack)), (5, exports), (6, body))
+    sections = [(1, b"\0\0" + varint(stack)), (5, exports), (6, body)]
+    if imports:
+        sections.insert(1, (4, b"\1\0\0\0\0" + imports))
     parts = b"".join(bytes([number]) + varint(len(data)) + data for number, data in sections)
     return with_length(b"PVM\0\0" + bytes(8) + parts + b"\0")
 
