@@ -7,7 +7,8 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import InvalidModule
 from hypervisor.versions.features import with_features
-from hypervisor_riscv.guest import MAX_REUSED_PAGES, guest
+from hypervisor_riscv import guest as guests
+from hypervisor_riscv.guest import MAX_REUSED_PAGES, Guest, Stop, guest
 from localnet import CallFailed, Network
 from riscv_tests.contracts import call, create, forms, with_data, word
 from riscv_tests.hostile import run_all, with_length
@@ -46,6 +47,18 @@ def test_text_of_a_refusal_is_bounded() -> None:
     with Network() as network, pytest.raises(InvalidModule, match="imports 'xxx") as refused:
         network.actors.install(assembled([MOVE], imports=b"x" * 60_000))
     assert len(str(refused.value)) < 500
+
+
+def test_frame_is_traced_after_its_program_was_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, address = Guest(), EthAddress(bytes(20))
+    frame = running.start(running.load(COUNTER, traces=True), False, address, address, 0, b"")
+    assert running.run(frame, 1_000, None, (), False).reason == Stop.STEP
+    before = running.instruction(frame)
+    monkeypatch.setattr(guests, "MAX_PROGRAM_BYTES", 1)
+    running.load(forms("Child").riscv)
+    running.load(forms("Leaf").riscv)
+    assert running.instruction(frame) == before
+    assert before[1]
 
 
 def assembled(instructions: list[bytes], stack: int = 4096, imports: bytes = b"") -> bytes:
