@@ -1,6 +1,7 @@
 """Hostile blobs: mutations, endless loops, deep calls, and blobs that break a rule of the installation."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,10 +9,12 @@ from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import InvalidModule
 from hypervisor.versions.features import with_features
 from hypervisor_riscv import guest as guests
-from hypervisor_riscv.guest import MAX_REUSED_PAGES, Guest, Stop, guest
+from hypervisor_riscv.engine import HOST_FUNCTIONS, Halt, RiscvEngine
+from hypervisor_riscv.guest import MAX_REUSED_PAGES, SENTINEL, Guest, Stop, Stopped, guest
 from localnet import CallFailed, Network
 from riscv_tests.contracts import call, create, forms, with_data, word
 from riscv_tests.hostile import run_all, with_length
+from runtimes.evm import Status
 
 COUNTER = forms("Counter").riscv
 MOVE, ECALL = b"\x64\x00", b"\x0a\x07"
@@ -59,6 +62,27 @@ def test_frame_is_traced_after_its_program_was_evicted(monkeypatch: pytest.Monke
     running.load(forms("Leaf").riscv)
     assert running.instruction(frame) == before
     assert before[1]
+
+
+@pytest.mark.parametrize(
+    ("function", "registers", "size"),
+    [
+        ("call", (1 << 32, 0, 0, 0, 0, 0), 20 + 32),  # forwards its input
+        ("call", (16 << 32, 0, 0, 0, 0, 0), 20 + 32),  # static without re-entrance
+        ("call", (0, 0, 0, 0, 4 << 32, 0), 20 + 32 + 4),  # with input, but without re-entrance
+        ("delegate_call", (8 << 32, 0, 0, 0, 0, 0), 20),
+        ("set_storage", (0, 0, 31, 0, 32, 0), 31 + 32),
+        ("set_storage", (0, 0, 33, 0, 32, 0), 33 + 32),
+        ("set_storage", (0, 0, SENTINEL, 0, 31, 0), 32 + 31),
+        ("get_storage", (0, 0, 31, 0, 0, 0), 31),
+    ],
+)
+def test_argument_that_resolc_does_not_use_is_a_trap(function: str, registers: tuple[int, ...], size: int) -> None:
+    engine = RiscvEngine(False)
+    engine._frame = SimpleNamespace(static=False)  # type: ignore[assignment]  # a stand-in
+    with pytest.raises(Halt) as halted:
+        HOST_FUNCTIONS[function](engine, Stopped(Stop.CALLED, 0, 0, registers, bytes(size)))
+    assert halted.value.outcome.status is Status.INVALID_INSTRUCTION
 
 
 def assembled(instructions: list[bytes], stack: int = 4096, imports: bytes = b"") -> bytes:
