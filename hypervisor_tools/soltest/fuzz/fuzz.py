@@ -256,7 +256,7 @@ class FuzzRun:
         """Execute the next run, or runs."""
         self._restore()
         alone = alone or self.test.should_fail
-        jumps = None if self._coverage is None else self._coverage.jumps
+        jumps = None if self._coverage is None else self._coverage.start()
         outcome = self.stage.executor.call_next(self._campaign, commit=False, alone=alone, jumps=jumps)
         self._is_ready = outcome is not None and not outcome.may_change_state
         return outcome

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -13,12 +14,13 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.cheatcodes.state import DEFAULT_SENDER
-from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor
+from hypervisor_tools.soltest.execution.executor import ExecutorSettings, RawCallResult, TestExecutor
 from hypervisor_tools.soltest.execution.results import CaseStatus
-from hypervisor_tools.soltest.fuzz.coverage import JumpTracer
+from hypervisor_tools.soltest.fuzz.coverage import Coverage, JumpTracer
 from hypervisor_tools.soltest.project.project import CorpusSettings, InvariantSettings, Project
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm import Campaign, CampaignPlan, CampaignStep, CampaignTarget, Guest
+from store.cid import Cid
 from tests.hypervisor_tools.soltest.contracts import artifact, counting_suite
 
 CALLED: Final = EthAddress(b"\xc0" * 20)
@@ -82,6 +84,25 @@ def test_jumps_in_a_session_are_those_of_the_plain_engine(name: str) -> None:
             campaign.cover(False, plain)  # it adds nothing to those of the other engine
             found.append(campaign.coverage)
     assert len(set(found)) == 1
+
+
+def test_blocks_that_are_reached_between_calls_belong_to_no_call() -> None:
+    found: list[bool] = []
+    campaign: Any = SimpleNamespace(
+        records_jumps=True, number_of=len, cover=lambda has_new, jumps: found.append(has_new)
+    )
+    with closing(TestExecutor(ExecutorSettings(), Cheatcodes())) as executor:
+        coverage = Coverage(executor, campaign, CorpusSettings(corpus_dir="corpus"))
+        assert coverage._actors is not None
+        for block, in_call in ((0, False), (1, True), (2, False)):
+            blocks = bytes(block) + b"\1"
+            if not in_call:  # by a check of the invariant
+                coverage._actors.cover(Cid(b"code"), blocks)
+            coverage.start()
+            if in_call:
+                coverage._actors.cover(Cid(b"code"), blocks)
+            coverage.take(RawCallResult(True, b"", 0, ()))
+    assert found == [False, True, False]
 
 
 def covered(*logs: Sequence[int]) -> tuple[list[int], tuple[int, int, int]]:
