@@ -218,7 +218,7 @@ class FuzzRun:
                 continue
             if deadline.is_over():
                 break
-            campaign.begin([self._step(data)], is_replay=True, is_covered=True)
+            campaign.begin([self._step(data)], is_replay=True)
             outcome = self._call(alone=True)
             assert outcome is not None
             if campaign.is_lost:

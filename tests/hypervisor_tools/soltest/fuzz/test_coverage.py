@@ -151,7 +151,7 @@ def test_inputs_in_memory_are_limited_in_number_and_size(max_inputs: int, sizes:
     )
     campaign = Campaign(Guest(), plan)
     for size in sizes:
-        campaign.begin([CampaignStep(DEFAULT_SENDER, 0, b"abcd".ljust(size))], is_replay=True, is_covered=True)
+        campaign.begin([CampaignStep(DEFAULT_SENDER, 0, b"abcd".ljust(size))], is_replay=True)
         assert campaign.next()
         campaign.cover(has_new=True)
     assert campaign.coverage.inputs == kept
@@ -165,7 +165,7 @@ def test_mutated_sequences_mix_both_inputs_within_the_depth() -> None:
 
     def run(steps: str = "") -> str:
         queue = [CampaignStep(senders[letter], 0, b"abcd") for letter in steps]
-        campaign.begin(queue, is_replay=bool(queue), is_covered=True)
+        campaign.begin(queue, is_replay=bool(queue))
         found = ""
         while (step := campaign.next()) is not None:
             found += chr(step.sender[0])
