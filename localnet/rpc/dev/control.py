@@ -240,8 +240,9 @@ def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
 
 
 def node_info(node: Node) -> dict[str, Any]:
-    """Return head, fees and limits."""
+    """Return head, fees, limits, and the overlay of the network versions, if there is one (anvil has none)."""
     head, rules, origin = node.network.head, node.network.rules, node.network.chain.origin
+    overlay = node.network.overlay
     return {
         "currentBlockNumber": as_quantity(head.height),
         "currentBlockTimestamp": head.timestamp,
@@ -259,6 +260,7 @@ def node_info(node: Node) -> dict[str, Any]:
             "forkBlockNumber": None if origin is None else origin.point.height,
             "forkRetryBackoff": None if origin is None else round(origin.options.backoff * 1000),
         },
+        **({} if overlay is None else {"overlay": {"name": overlay.name, "digest": overlay.digest}}),
     }
 
 
