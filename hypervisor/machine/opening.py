@@ -18,10 +18,10 @@ from hypervisor.bundles.manifest import Manifest
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.installation import AUTO, FILECOIN, OFFICIAL_EVM, OWN_EVM
-from hypervisor.machine.registry import Registry, RuntimeServices
+from hypervisor.machine.registry import Registry, RuntimeServices, installed_formats
 from hypervisor.state.state_tree import StateTree
 from hypervisor.types import ChainEpoch, check_type
-from hypervisor.versions.features import features_of, with_features
+from hypervisor.versions.features import CREATING, features_of, with_features
 from hypervisor.versions.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
 from hypervisor.versions.overlay import Overlay
 from store.blocks.memory import BufferedStore, MemoryStore
@@ -118,7 +118,8 @@ def choose_context(
 ) -> MachineContext:
     """Return the context to use: the caller's, else the folder's, else the default for the bundle.
 
-    Raises InvalidInput for a folder with other rules, or with another overlay than the given one.
+    Raises InvalidInput for a folder with other rules, or with another overlay than the given one, and for the feature
+    code-formats without a runtime that has a format.
     """
     if rules is None:
         rules = FILECOIN if context is None else context.rules
@@ -130,6 +131,11 @@ def choose_context(
         check_same_overlay(recorded.network.overlay, named)
     if network is not None or named != chosen.network.overlay:
         chosen = replace(chosen, network=network_version(network or chosen.network.number, named))
+    if CREATING in features_of(chosen.network.overlay) and not installed_formats():
+        raise InvalidInput(
+            f"the feature {CREATING} needs a runtime with a format of code, and none is installed: install its package,"
+            " such as fvm-hypervisor-riscv (`hypervisor doctor` lists the runtimes)"
+        )
     return chosen
 
 

@@ -217,7 +217,7 @@ def runtime_of_code(code: bytes) -> str:
     """Return the name of the installed runtime whose format code has; `wasm` if there is none."""
     if code.startswith(_WASM):
         return NATIVE  # without loading other packages
-    return next((name for name, magic in _formats() if code.startswith(magic)), NATIVE)
+    return next((name for name, magic in installed_formats() if code.startswith(magic)), NATIVE)
 
 
 def creation_failure(init_code: bytes) -> str:
@@ -232,7 +232,7 @@ def creation_failure(init_code: bytes) -> str:
 
 
 @lru_cache
-def _formats() -> tuple[tuple[str, bytes], ...]:
+def installed_formats() -> tuple[tuple[str, bytes], ...]:
     """Return names and formats of other packages' runtimes, in the order of their names."""
     formats = []
     for name in sorted(entry_points_of(group=ENTRY_POINT_GROUP).names):

@@ -25,6 +25,8 @@ class Feature(NamedTuple):
 
 INSTALLING: Final = "m2-native"
 """The feature that requires a modified init actor."""
+CREATING: Final = "code-formats"
+"""The feature that requires a runtime with a code format."""
 FEATURES: Final[Mapping[str, Feature]] = MappingProxyType(
     {
         feature.name: feature
@@ -42,7 +44,7 @@ FEATURES: Final[Mapping[str, Feature]] = MappingProxyType(
                 "an actor replaces its own code (actor.upgrade_actor)",
             ),
             Feature(
-                "code-formats",
+                CREATING,
                 "creates_by_format",
                 "",
                 "contracts are created from init code of any installed runtime's format",

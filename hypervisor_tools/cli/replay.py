@@ -189,7 +189,7 @@ def _replay_node(
             source = NodeSource(url, OverlayStore(cache or MemoryStore()), overlay=overlay)
         try:
             with as_unfit_node():
-                source.require_filecoin_rules()
+                source.require_own_rules()
                 found = past_replay.tipsets_of_node(source, *span)
             if cache is not None:
                 past_replay.store_fetched_blocks(cache, source.blocks.take())

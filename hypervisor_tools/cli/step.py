@@ -222,7 +222,7 @@ def _subject(
 
         source = NodeSource(url or URL)
         try:
-            source.require_filecoin_rules()
+            source.require_own_rules()
             subject = subjects.of_source(source, what)
             if evm not in (None, "official"):
                 subjects.use_own_engine(subject.machine)

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from hypervisor.context import ExternError, Externs, MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.installation import AUTO
+from hypervisor.installation import AUTO, FILECOIN
 from hypervisor.machine.machine import Hypervisor
 from hypervisor.proofs.verifier import AcceptProofs
 from hypervisor.types import ChainEpoch, TokenAmount
@@ -224,14 +224,21 @@ class NodeSource:
         self.chain_id = self._reader.read(quantity, "eth_chainId")
         self._responses: dict[tuple[Any, ...], Any] = {}
 
-    def require_filecoin_rules(self) -> None:
-        """Raise InvalidInput for a node of this project with Ethereum's rules, which its tipsets do not tell."""
-        with suppress(NodeError):  # other nodes do not have this method
-            fork = self._client.read(lambda info: str(info["hardFork"]), "anvil_nodeInfo")
-            if not fork.startswith("nv"):
+    def require_own_rules(self) -> None:
+        """Raise InvalidInput for a node of this project whose rules are not those that this source executes.
+
+        Its tipsets do not tell Ethereum's rules, labs and overlays.
+        """
+        with suppress(NodeError):  # other nodes do not have these methods
+            rules = self._client.read(text, "hypervisor_rules")
+            name, key = self._client.read(_overlay, "anvil_nodeInfo")
+            differs = "" if rules == FILECOIN else f"the rules '{rules:.100}'"
+            if key and (self.overlay is None or self.overlay.digest != key):
+                differs = f"the overlay '{name:.100}'"
+            if differs:
                 raise InvalidInput(
-                    f"{self._client.name} has Ethereum's rules ({fork}), and its blocks would run by Filecoin's: "
-                    "use the folder of its chain instead"
+                    f"{self._client.name} has {differs}, and its blocks would be executed without: use the folder of "
+                    "its chain instead"
                 )
 
     # --- look-ups ---------------------------------------------------------------------------------------------
@@ -390,6 +397,13 @@ class NodeExterns:
 
 def _height_and_blocks(tipset: Any) -> tuple[int, tuple[Cid, ...]]:
     return number(tipset["Height"]), tipset_blocks(tipset)
+
+
+def _overlay(info: Any) -> tuple[str, str]:
+    """Return the name and the digest of a node's overlay; empty texts if it has none."""
+    if "overlay" not in info:
+        return "", ""
+    return text(info["overlay"]["name"]), text(info["overlay"]["digest"])
 
 
 def _looked_up(response: Any) -> tuple[tuple[Cid, ...], Cid] | None:

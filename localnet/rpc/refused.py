@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from bridge.ethereum.transactions import BLOB
 from localnet.rpc.errors import F3_DISABLED, NOT_SUPPORTED, RpcError
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
@@ -88,10 +89,13 @@ def _refusal(reason: str, code: int = NOT_SUPPORTED) -> Callable[..., None]:
     return refuse
 
 
-def blob_base_fee(node: Node) -> str:
-    """Return the blob base fee of the next block, under Ethereum's rules. Filecoin has no blobs."""
-    if node.network.rules.blobs is None:
+def blob_base_fee(node: Node) -> str | None:
+    """Return the blob base fee of the next block, under Ethereum's rules; null in forks without blobs, as in geth."""
+    rules = node.network.rules
+    if rules.blobs is None:
         raise RpcError(NOT_SUPPORTED, REASONS[_BLOBS])
+    if BLOB not in rules.features.transaction_types:
+        return None
     return as_quantity(node.network.blob_base_fee)
 
 

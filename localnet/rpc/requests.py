@@ -87,7 +87,12 @@ class TransactionRequest:
         )
 
     def fees(self, network: NetworkReader, base_fee: int = 0) -> tuple[int, int]:
-        """Return (fee cap, premium) in attoFIL per gas, by default for the next block, or one with a base fee."""
+        """Return (fee cap, premium) in attoFIL per gas, by default for the next block, or one with a base fee.
+
+        Raises TransactionRefused for a gas price beside authorizations.
+        """
+        if self.gas_price is not None and self.type == SET_CODE:
+            raise TransactionRefused("fee", "both gasPrice and authorizationList specified")
         if self.gas_price is not None:
             return self.gas_price, self.gas_price
         if self.kind(network.rules) in (LEGACY, ACCESS_LIST):
@@ -242,6 +247,11 @@ def _type(request: dict[str, Any], kind: int | None, gas_price: int | None, *, h
     if authorizations and kind != SET_CODE:
         raise invalid_params(f"a transaction of type {kind} has no authorizationList")
     return kind
+
+
+def receipt_request(value: Any) -> frozenset[bytes]:
+    """Read the filter of a subscription of receipts: the hashes of transactions, of which geth accepts 200."""
+    return frozenset(field(fields(value, "filter"), "transactionHashes", list_of(hash32, 200)) or ())
 
 
 @dataclass(frozen=True, slots=True)

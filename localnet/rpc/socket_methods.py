@@ -24,19 +24,20 @@ from localnet.rpc.filecoin.events import EVERYTHING, EventFilter, actor_events, 
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
-from localnet.rpc.requests import log_request
+from localnet.rpc.requests import log_request, receipt_request
 from localnet.rpc.subscriptions import (
     EVENTS,
     HEADS,
     LOGS,
     MESSAGES,
+    RECEIPTS,
     SYNCING,
     TIPSETS,
     TRANSACTIONS,
     Listener,
     Subscription,
 )
-from localnet.rpc.values import any_value, as_data, format_value, text
+from localnet.rpc.values import any_value, as_data, as_json, format_value, text
 
 
 class RequestOrder:
@@ -63,7 +64,7 @@ class RequestOrder:
             yield
 
 
-_KINDS: Final = (HEADS, LOGS, TRANSACTIONS, SYNCING)
+_KINDS: Final = (HEADS, LOGS, TRANSACTIONS, RECEIPTS, SYNCING)
 
 
 class Channels(Listener, Protocol):
@@ -93,10 +94,13 @@ class SocketSession:
 
 
 def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
-    """Subscribe to newHeads, logs (with a filter), newPendingTransactions (hashes; with true, whole) or syncing."""
+    """Subscribe to a kind, with options of geth: a filter of logs, true for whole transactions, hashes of receipts.
+
+    A subscription of `syncing` gets false at once, because the node is never behind.
+    """
     if kind not in _KINDS:
         raise invalid_params(f"{format_value(kind)} is not a subscription: expected {', '.join(_KINDS)}")
-    wanted, full = LogFilter(), False
+    wanted, full, hashes = LogFilter(), False, frozenset[bytes]()
     if kind == LOGS and options is not None:
         request = log_request(options)
         if request.block is not None:
@@ -106,9 +110,13 @@ def subscribe(session: SocketSession, kind: str, options: Any = None) -> str:
         if not isinstance(options, bool):
             raise invalid_params(f"{format_value(options)} is neither true nor false")
         full = options
-    subscription_id = as_data(new_id())
-    session.open(Subscription(subscription_id, kind, session.connection, wanted, full))
-    return subscription_id
+    elif kind == RECEIPTS and options is not None:
+        hashes = receipt_request(options)
+    opened = Subscription(as_data(new_id()), kind, session.connection, wanted, full, hashes)
+    session.open(opened)
+    if kind == SYNCING:
+        opened.notify(as_json(False))
+    return str(opened.id)
 
 
 def unsubscribe(session: SocketSession, subscription_id: str) -> bool:

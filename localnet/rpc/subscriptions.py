@@ -17,16 +17,17 @@ from typing import Any, Final, Protocol
 
 from localnet.chain.logs import LogFilter, logs_in
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset
+from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from localnet.rpc.lotus_values import message_json, tipset_json
-from localnet.rpc.shapes import block_json, log_json, pending_json
+from localnet.rpc.shapes import block_json, log_json, pending_json, receipt_json
 from localnet.rpc.values import as_data, as_json
 
 HEADS: Final = "newHeads"
 LOGS: Final = "logs"
 TRANSACTIONS: Final = "newPendingTransactions"
+RECEIPTS: Final = "transactionReceipts"
 SYNCING: Final = "syncing"
 TIPSETS: Final = "ChainNotify"
 MESSAGES: Final = "MpoolSub"
@@ -61,12 +62,18 @@ class Subscription:
     listener: Listener
     wanted: LogFilter = field(default_factory=LogFilter)
     full: bool = False
+    hashes: frozenset[bytes] = frozenset()
+    """Hashes of the transactions whose receipts are reported; empty for all."""
     events: Callable[[Tipset, bool], list[dict[str, Any]]] | None = None
     """Returns the actor events of an applied or (True) reverted tipset that a channel reports."""
     last: int | None = None
     """Height of the last tipset that a channel of actor events reports."""
     request: Any = None
     held: list[bytes] | None = field(default_factory=list)
+
+    def wants(self, receipt: TransactionReceipt) -> bool:
+        """Return True if a subscription of receipts reports this one."""
+        return not self.hashes or receipt.hash in self.hashes
 
     def notice(self, result: bytes) -> bytes:
         """Encode the notification of a result."""
@@ -148,10 +155,14 @@ class Subscriptions:
     # --- as a watcher -----------------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
-        """Publish a new head: tipsets, messages no longer pending, the block with new receipts, and its logs."""
+        """Publish a new head: tipsets, messages no longer pending, the block with new receipts, these and its logs."""
         index, executed_head = self._network.chain.index, self._network.executed_head
         if heads := self._of_kind(HEADS):
             _notify(heads, as_json(block_json(index, executed_head, self._network.rules, full=True)))
+        for subscription in self._of_kind(RECEIPTS):
+            found = [each for each in index.receipts(executed_head) if subscription.wants(each)]
+            if found:
+                subscription.notify(as_json([receipt_json(each, self._network.rules) for each in found]))
         self._notify_logs(executed_head, removed=False)
         self._notify_events(executed_head, is_reverted=False)
         if channels := self._of_kind(TIPSETS):

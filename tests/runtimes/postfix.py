@@ -28,7 +28,7 @@ def installed_postfix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.syspath_prepend(folder)
     points = EntryPoints((EntryPoint("postfix", "postfix:PostfixRuntime", ENTRY_POINT_GROUP),))
     monkeypatch.setattr(registry, "entry_points_of", lambda group: points.select(group=group))
-    caches = registry._formats, registry._installed_runtimes
+    caches = registry.installed_formats, registry._installed_runtimes
     for function in caches:
         function.cache_clear()
     yield import_module("postfix")

@@ -102,7 +102,7 @@ def test_native_runtime_of_the_page_adds_the_number_in_the_code(
     (tmp_path / "native_sum.py").write_text(NATIVE_RUNTIME, encoding="utf-8")
     points = EntryPoints((EntryPoint("sum", "native_sum:SumRuntime", registry.ENTRY_POINT_GROUP),))
     monkeypatch.setattr(registry, "entry_points_of", lambda group: points.select(group=group))
-    registry._formats.cache_clear()
+    registry.installed_formats.cache_clear()
     actor = network.actors.create(network.actors.install(b"SUM 7"), cbor=b"")
     actor.send(2, cbor=b"")
     assert (actor.call(2, cbor=b""), code_of(network.machine, actor.address)) == (encode(14), b"")
@@ -154,6 +154,17 @@ def test_feature_creates_contracts_from_init_code_of_the_format() -> None:
         network.send(delegates, 0, word(made))
         assert storage_of(network.machine, Address.delegated(10, delegates), 0) == word(1)
         assert network.call(deploy(network, "7 0 MSTORE 32 0 RETURN")) == word(7)  # bytecode stays bytecode
+
+
+def test_folder_with_the_feature_needs_the_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay = with_features(["code-formats"])
+    with Network(tmp_path / "chain", overlay=overlay) as network:
+        network.send(None, 0, COUNTER)
+    monkeypatch.setattr(registry, "entry_points_of", lambda group: EntryPoints())
+    registry.installed_formats.cache_clear()
+    for folder in (tmp_path / "chain", ":memory:"):
+        with pytest.raises(InvalidInput, match="the feature code-formats needs a runtime with a format of code"):
+            Network(folder, overlay=overlay)
 
 
 def test_creation_without_the_feature_names_the_format() -> None:
@@ -209,7 +220,7 @@ def test_actor_survives_reopening_of_the_folder(tmp_path: Path) -> None:
     with Network(tmp_path / "chain") as network:
         counter = create(network, COUNTER).address
         network.send(counter)
-    registry._formats.cache_clear()
+    registry.installed_formats.cache_clear()
     with Network(tmp_path / "chain") as network:
         network.machine.prepare()
         snapshot = network.snapshot()
@@ -231,7 +242,7 @@ def test_code_without_its_runtime_is_refused_with_the_group_that_registers_one(
     with Network(tmp_path / "chain") as network:
         counter = create(network, COUNTER).address
     monkeypatch.setattr(registry, "entry_points_of", lambda group: EntryPoints())
-    registry._formats.cache_clear()
+    registry.installed_formats.cache_clear()
     with Network(tmp_path / "chain") as network, pytest.raises(CallFailed) as failed:
         network.call(counter)
     assert "cannot be run: not a WASM module: the first eight bytes are b'POSTFIX '" in str(failed.value)

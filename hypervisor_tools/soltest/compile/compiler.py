@@ -65,6 +65,10 @@ class Solc:
     is_javascript: bool
     origin: str = ""
     """Origin of the compiler, as text; empty for a program that the user or the project names."""
+    variables: tuple[str, ...] = ()
+    """Environment variables that another package's compiler gets besides those of every compiler."""
+    project: Path | None = None
+    """Folder of the project, in which another package's compiler runs."""
 
     def start(self, limits: RunLimits | None = None) -> CompilerRun:
         """Start a process of this compiler. Raises InvalidInput if Node.js is missing."""
@@ -101,8 +105,9 @@ class CompilerRun:
         else:
             command = [str(solc.path), "--standard-json"]
         if solc.is_javascript or solc.origin or limits is not None:
-            environment = {name: environment[name] for name in _ENVIRONMENT if name in environment}
-            folder = solc.path.parent
+            passed = (*_ENVIRONMENT, *solc.variables)
+            environment = {name: environment[name] for name in passed if name in environment}
+            folder = solc.project or solc.path.parent
         if limits is not None:
             folder = limits.folder
         self._limits = limits
@@ -193,6 +198,8 @@ class CompilerRun:
         except orjson.JSONDecodeError:
             text = errors.decode("utf-8", "replace").strip()[-2000:]
             ended = self._process.returncode
+            if self.solc.project is not None:
+                raise CompilerFailed(text or f"it printed no JSON, and its exit code is {ended}") from None
             limits = "; npm's release has less memory and stack than a native one" if self.solc.is_javascript else ""
             remedy = f"put a native solc into PATH, or name another one with --use{limits}"
             said = f"{name}, printed no JSON; its exit code is {ended}: {text or 'no message'}"

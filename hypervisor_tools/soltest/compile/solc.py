@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -391,8 +391,10 @@ class SolcChoice:
 COMPILERS_GROUP: Final = "hypervisor.compilers"
 
 
-def other_compiler(name: str) -> tuple[Solc, str]:
+def other_compiler(name: str, project: Path) -> tuple[Solc, str]:
     """Return the compiler that an installed package registers under a name, and its name with the package's version.
+
+    It runs in the folder of the project.
 
     Raises InvalidInput if there is none.
     """
@@ -404,7 +406,8 @@ def other_compiler(name: str) -> tuple[Solc, str]:
             raise InvalidInput(f"the compiler '{name:.80}' of foundry.toml cannot be loaded: {error}") from None
         if not isinstance(found, Solc):
             raise InvalidInput(f"the compiler '{name:.80}' of foundry.toml is a {type(found).__name__}, not a Solc")
-        return found, name if point.dist is None else f"{name} ({point.dist.name} {point.dist.version})"
+        label = name if point.dist is None else f"{name} ({point.dist.name} {point.dist.version})"
+        return replace(found, origin=label, project=project), label
     raise InvalidInput(
         f"foundry.toml names the compiler '{name:.80}', which is not installed: install its package, or name one of:"
         f" {', '.join(sorted(points.names)) or 'none is installed'}"

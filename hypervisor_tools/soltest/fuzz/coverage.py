@@ -97,11 +97,11 @@ class Coverage:
         if settings.corpus_dir is not None:
             self._actors = cover_actors(executor.machine, built_in=True)
             self._actors.blocks.clear()  # those of an earlier test
-        self._growths = 0 if self._actors is None else self._actors.growths
+        self._growths = 0
 
-    @property
-    def jumps(self) -> Wrapper | None:
-        """The tracer of the next call's jumps for `TestExecutor.call_next`; None if they are not recorded."""
+    def start(self) -> Wrapper | None:
+        """Begin the next call: return the tracer of its jumps for `call_next`, None if they are not recorded."""
+        self._growths = 0 if self._actors is None else self._actors.growths
         return self._tracer.around if self._campaign.records_jumps else None
 
     def take(self, outcome: RawCallResult, *, is_best: bool = False) -> None:
@@ -109,10 +109,10 @@ class Coverage:
 
         With `is_best` it belongs to the corpus anyway: a maximizing test returns its largest value after it.
         """
-        jumps, before = self._tracer.take(), self._growths
-        self._growths = 0 if self._actors is None else self._actors.growths
+        jumps = self._tracer.take()
         if self._campaign.records_jumps and not is_rejected(outcome):
-            self._campaign.cover(is_best or self._growths != before, jumps)
+            has_new = self._actors is not None and self._actors.growths != self._growths
+            self._campaign.cover(is_best or has_new, jumps)
 
 
 def coverage_plan(executor: TestExecutor, settings: CorpusSettings) -> dict[str, Any]:

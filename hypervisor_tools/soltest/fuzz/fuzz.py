@@ -218,7 +218,7 @@ class FuzzRun:
                 continue
             if deadline.is_over():
                 break
-            campaign.begin([self._step(data)], is_replay=True, is_covered=True)
+            campaign.begin([self._step(data)], is_replay=True)
             outcome = self._call(alone=True)
             assert outcome is not None
             if campaign.is_lost:
@@ -256,7 +256,7 @@ class FuzzRun:
         """Execute the next run, or runs."""
         self._restore()
         alone = alone or self.test.should_fail
-        jumps = None if self._coverage is None else self._coverage.jumps
+        jumps = None if self._coverage is None else self._coverage.start()
         outcome = self.stage.executor.call_next(self._campaign, commit=False, alone=alone, jumps=jumps)
         self._is_ready = outcome is not None and not outcome.may_change_state
         return outcome

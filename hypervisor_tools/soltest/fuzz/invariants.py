@@ -352,7 +352,7 @@ class InvariantRun:
         executor, campaign, coverage = self.stage.executor, self._campaign, self._coverage
         is_alone = self._is_maximizing and not is_replay
         check, always = None if is_alone else self._check_call, not self._holds or bool(step.seconds or step.blocks)
-        jumps = None if coverage is None else coverage.jumps
+        jumps = None if coverage is None else coverage.start()
         outcome = executor.call_next(campaign, commit=True, check=check, always=always, alone=is_alone, jumps=jumps)
         if outcome is None:
             self._holds = False

@@ -175,7 +175,7 @@ class SuiteSession:
         for name, globs in self.project.compilers.items():
             chosen = [file for file in sources.texts if any(fits(file, glob) for glob in globs)]
             apart = replace(self.project, cache=f"{self.project.cache}/{name}")
-            solc, label = other_compiler(name)
+            solc, label = other_compiler(name, self.project.root)
             try:
                 compiled = compiled_sources(apart, sources, chosen, solc, self.notify, label=label)
             except CompileError as error:

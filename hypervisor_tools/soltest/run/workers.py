@@ -1,8 +1,8 @@
 """Suites as jobs: a thread drives the worker process that executes a suite.
 
 A worker has one `TestExecutor`, whose state ends with it. A test that exceeds its time limit fails; a test that ends
-its process is repeated once, and then fails. The other tests of its suite continue in a new worker. A job that ends at
-the first failure ends with SuiteLost instead.
+its process is repeated once, and then fails. A test fails, too, if the runner itself raises an exception. The other
+tests of its suite continue in a new worker. A job that ends at the first failure ends with SuiteLost instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Final
 
-from hypervisor.errors import InvalidInput
+from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor_tools.jobs.executor import JobExecutor, completed
 from hypervisor_tools.jobs.run import open_executor
 from hypervisor_tools.jobs.workers import JobLost, Work, Worker, WorkerEnded, WorkerPool, dump, load, send_event
@@ -34,11 +34,15 @@ _LOCATE_SECONDS: Final = 15.0
 
 
 class SuiteLost(Exception):  # an event rather than an error
-    """Tests were stopped at a time limit, or ended their process."""
+    """Tests were stopped at a time limit, ended their process, or had an internal error."""
 
 
 class _TimeLimit(Exception):  # an event rather than an error
     """A test exceeded its time limit."""
+
+
+class _InternalError(Exception):  # an event rather than an error
+    """The runner raised an exception, with this traceback, during a test."""
 
 
 @dataclass(slots=True)
@@ -93,7 +97,11 @@ class SuiteRun:
                     self._run_rest(worker, work)
                     self.has_ended = True
             except WorkerEnded as ended:
-                self.has_ended = self._replace(f"the test ended its process ({ended})")
+                self.has_ended = self._replace(f"the test ended its process ({ended})", repeats=True)
+            except _InternalError as error:
+                lines = str(error).strip().splitlines()
+                stack = tuple(line.strip() for line in lines if line.startswith("  File "))
+                self.has_ended = self._replace(f"internal error of hypervisor: {lines[-1]}", stack=stack)
             except _TimeLimit:
                 self.has_ended = self._replace(
                     f"no end after {self.job.options.timeout:g} seconds: stopped (--timeout{self._remedy()})",
@@ -149,20 +157,24 @@ class SuiteRun:
             elif kind == "collected":
                 self.result.collected.append(payload)
             elif kind == "failed":
-                raise payload
+                if not self.test or isinstance(payload, HypervisorError):
+                    raise payload
+                raise _InternalError("".join(getattr(payload, "__notes__", ())) or str(payload))
             else:
                 self.result.duration += load(payload)
                 return
 
-    def _replace(self, reason: str, *, timed_out: bool = False) -> bool:
-        """Fail or repeat the test that ran; return True if the suite has ended."""
+    def _replace(
+        self, reason: str, *, repeats: bool = False, timed_out: bool = False, stack: tuple[str, ...] = ()
+    ) -> bool:
+        """Fail the test that ran, or repeat it once with `repeats`; return True if the suite has ended."""
         if self.is_locating:
             self.is_locating = False
             return not self._remaining()
         seconds = monotonic() - self.begun
         self.result.duration += seconds
         name = self.test or "setUp()"
-        if not timed_out and name not in self._repeated:
+        if repeats and name not in self._repeated:
             self._repeated.add(name)  # perhaps not the test's doing
             self._files.clear()
             return False
@@ -175,7 +187,7 @@ class SuiteRun:
         known = self.known  # the test itself had ended; only its trace is lost
         begun = self.progress or TestResult(name, kind, CaseStatus.FAILURE)
         self._add(
-            replace(begun, status=_stopped_status(kind), reason=reason, duration=self.test_seconds())
+            replace(begun, status=_stopped_status(kind), reason=reason, duration=self.test_seconds(), stack=stack)
             if known is None
             else replace(known, stack=(f"unknown: the repetition of the test failed: {reason}",))
         )

@@ -51,6 +51,8 @@ _TRANSIENT: Final = 1
 """Flag of storage."""
 _READ_ONLY, _REENTRY = 16, 8
 """Flags of a call."""
+_STIPEND: Final = 2_300
+"""Gas of a call without flags, by which resolc compiles `transfer` and `send`: what solc gives them without value."""
 _SUCCESS, _TRAPPED, _REVERTED, _KEY_NOT_FOUND = 0, 1, 2, 3
 """Results of host functions."""
 
@@ -164,10 +166,9 @@ class RiscvEngine:
     def _set_storage(self, stopped: Stopped) -> Answer:
         self._forbid_static()
         flags, _, size, _, length, _ = stopped.registers
-        key_size = _WORD if _low(size) == SENTINEL else _low(size)
-        if key_size > _WORD or _low(length) > _WORD:
+        if _low(size) not in (_WORD, SENTINEL) or _low(length) != _WORD:
             raise Halt(Status.INVALID_INSTRUCTION)  # the state of a contract has words only
-        return self._store(flags, stopped.inputs[:key_size], stopped.inputs[key_size:])
+        return self._store(flags, stopped.inputs[:_WORD], stopped.inputs[_WORD:])
 
     def _set_word(self, stopped: Stopped) -> Answer:
         self._forbid_static()
@@ -191,7 +192,7 @@ class RiscvEngine:
         return value.to_bytes(_WORD, _order(flags))
 
     def _get_storage(self, stopped: Stopped) -> Answer:
-        if len(stopped.inputs) > _WORD:
+        if len(stopped.inputs) != _WORD:
             raise Halt(Status.INVALID_INSTRUCTION)
         word, registers = self._load(stopped), stopped.registers
         if not any(word):
@@ -204,19 +205,26 @@ class RiscvEngine:
     # --- calls ------------------------------------------------------------------------------------------------
 
     def _call(self, stopped: Stopped) -> SubcallInputs:
-        flags, value = _high(stopped.registers[0]), _little(stopped.inputs[20:52])
-        if flags & ~(_READ_ONLY | _REENTRY):
-            raise Halt(Status.INVALID_INSTRUCTION)
+        flags, value, data = _high(stopped.registers[0]), _little(stopped.inputs[20:52]), stopped.inputs[52:]
         if value and (flags & _READ_ONLY or self._frame.static):
             raise Halt(Status.READ_ONLY)
-        kind = CallKind.STATICCALL if flags & _READ_ONLY else CallKind.CALL
-        return self._leave(stopped, kind, value, stopped.inputs[52:])
+        if flags == _REENTRY | _READ_ONLY:
+            return self._leave(stopped, CallKind.STATICCALL, value, data)
+        if flags == _REENTRY:
+            return self._leave(stopped, CallKind.CALL, value, data)
+        if flags or data:
+            raise Halt(Status.INVALID_INSTRUCTION)
+        return self._leave(stopped, CallKind.CALL, value, data, 0 if value else _STIPEND)
 
     def _delegate_call(self, stopped: Stopped) -> SubcallInputs:
+        if _high(stopped.registers[0]):
+            raise Halt(Status.INVALID_INSTRUCTION)
         return self._leave(stopped, CallKind.DELEGATECALL, 0, stopped.inputs[20:])
 
-    def _leave(self, stopped: Stopped, kind: CallKind, value: int, data: bytes) -> CallInputs:
-        gas, output = stopped.registers[1] or _U64, stopped.registers[5]
+    def _leave(self, stopped: Stopped, kind: CallKind, value: int, data: bytes, gas: int | None = None) -> CallInputs:
+        output = stopped.registers[5]
+        if gas is None:
+            gas = stopped.registers[1] or _U64
         self._pending = (Write(_low(output), b"", _high(output)),)
         return CallInputs(kind, gas, _address(stopped), value, data)
 
@@ -289,17 +297,23 @@ def _installed_blob(host: Host, code_hash: bytes) -> bytes | None:
     assert isinstance(host, FilecoinHost)
     machine = cast(MachineState, host.syscalls.kernel.machine)
     for code in reversed(machine.installed):
-        blob = machine.installed_module(code)
-        if blob is not None and blob.startswith(MAGIC) and _hash_of(code, blob) == code_hash:
-            return blob
+        if _hash_of(machine, code) == code_hash:
+            return machine.installed_module(code)
     return None
 
 
 _hashes: Final[BoundedCache[Cid, bytes]] = BoundedCache(1 << 20, "riscv_hashes")
 
 
-def _hash_of(code: Cid, blob: bytes) -> bytes:
-    return _hashes.get(code) or _hashes.setdefault(code, keccak(blob), 100)
+def _hash_of(machine: MachineState, code: Cid) -> bytes:
+    """Return the Keccak-256 of an installed blob, which is read once; empty for other code."""
+    found = _hashes.get(code)
+    if found is None:
+        blob = machine.installed_module(code)
+        if blob is None:
+            return b""  # its installation was rolled back
+        found = _hashes.setdefault(code, keccak(blob) if blob.startswith(MAGIC) else b"", 100)
+    return found
 
 
 def _order(flags: int) -> Literal["big", "little"]:

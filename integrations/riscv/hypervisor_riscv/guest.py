@@ -174,7 +174,7 @@ class Guest:
             self._programs.move_to_end(key)
             return program
         if self._call(Command.LOAD, _COUNT.pack(traces) + blob) != 0:
-            raise InvalidModule(f"the blob is refused: {self._output().decode('utf-8', 'replace')}")
+            raise InvalidModule(f"the blob is refused: {self._output().decode('utf-8', 'replace'):.300}")
         program = self._programs[key] = Program(*_PAIR.unpack(self._output()))
         self._program_bytes += len(blob)
         while self._program_bytes > MAX_PROGRAM_BYTES and len(self._programs) > 1:

@@ -62,23 +62,25 @@ function compileAll(names) {
   let output, failure;
   try {
     output = compile(names);
+    failure = refusal(output);
   } catch (error) {
-    failure = String(error?.message ?? error).trim().slice(0, 2000);
+    failure = String(error?.message ?? error);
   }
-  if (output !== undefined && (names.length === 1 || !refused(output, names))) return merge(output, names);
+  if (failure === undefined) return merge(output, names);
   if (names.length > 1) {
     const half = names.length >> 1;
     compileAll(names.slice(0, half));
     return compileAll(names.slice(half));
   }
-  const message = `${names[0]}: resolc cannot compile this source: ${failure}`;
+  const message = `${names[0]}: resolc cannot compile this source: ${failure.trim().slice(0, 2000)}`;
   result.errors.push({ severity: "error", type: "Error", component: "resolc", message, formattedMessage: message });
 }
 
-// An error without the location of a source: resolc's own, which hides the others' output.
-function refused(output, names) {
+// Errors without the location of a source: resolc's own, which hide the others' output.
+function refusal(output) {
   const errors = (output.errors ?? []).filter((found) => found.severity === "error");
-  return errors.length > 0 && !errors.some((found) => found.sourceLocation?.file);
+  if (!errors.length || errors.some((found) => found.sourceLocation?.file)) return undefined;
+  return errors.map((found) => found.formattedMessage ?? found.message).join("\n");
 }
 
 function compile(names) {

@@ -13,6 +13,7 @@ from localnet import CallFailed, Network, TransactionFailed
 from localnet.state.controls import code_of, storage_of
 from riscv_tests.contracts import call, create, deploy, forms, with_data, word
 from store.keccak import keccak
+from tests.runtimes.evm.assembler import assemble, deployer
 
 BUMP = call("bump(uint256)", 5)
 
@@ -74,6 +75,18 @@ def test_static_call_cannot_write(network: Network) -> None:
             for data in (BUMP, call("count()"))
         )
         assert (write[:32], read[:32]) == (word(0), word(1))
+
+
+def test_transfer_has_the_gas_of_solcs(network: Network) -> None:
+    """A receiver that calls back into the sender forty times needs more than the stipend, or its 10 M on Filecoin."""
+    greedy = network.send(None, 0, deployer(assemble(40 * "0 0 0 0 0 CALLER GAS CALL POP "))).contract_address
+    assert greedy is not None
+    account = network.accounts[5].address
+    for caller in (deploy(network, "Caller"), network.address(create(network, "Caller"))):
+        network.call(caller, call("pay(address)", account), value=1)
+        network.call(caller, with_data("call(address,uint256,bytes)", greedy, 1, data=b""), value=1)
+        with pytest.raises(CallFailed):
+            network.call(caller, call("pay(address)", greedy), value=1)
 
 
 def test_contracts_see_the_blob_as_code(network: Network) -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor import Address
+from hypervisor.machine.machine_state import MachineState
 from hypervisor.versions.features import with_features
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.state.controls import code_of
 from riscv_tests.contracts import call, create, deploy, forms, with_data, word
+from store.cid import Cid
 from store.keccak import keccak
 
 CHILD = forms("Child").riscv
@@ -72,6 +74,23 @@ def test_creation_of_a_blob_that_is_not_installed_fails(network: Network) -> Non
         caller = deploy_blob(other, "Caller")
         with pytest.raises(CallFailed):
             other.call(caller, call("make(uint256)", 6))
+
+
+def test_creation_reads_only_the_code_that_it_names(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = deploy_blob(network, "Caller")
+    read: list[Cid] = []
+    for name in ("Counter", "Leaf"):
+        network.actors.install(forms(name).riscv)
+    network.call(caller, call("make(uint256)", 6))
+    found = MachineState.installed_module
+
+    def installed_module(machine: MachineState, code: Cid) -> bytes | None:
+        read.append(code)
+        return found(machine, code)
+
+    monkeypatch.setattr(MachineState, "installed_module", installed_module)
+    network.call(caller, call("make(uint256)", 6))
+    assert len(read) == 1
 
 
 def test_code_may_be_longer_than_bytecode(network: Network) -> None:

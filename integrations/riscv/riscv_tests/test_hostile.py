@@ -1,16 +1,20 @@
 """Hostile blobs: mutations, endless loops, deep calls, and blobs that break a rule of the installation."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from bridge.ethereum.addresses import EthAddress
 from hypervisor.errors import InvalidModule
 from hypervisor.versions.features import with_features
-from hypervisor_riscv.guest import MAX_REUSED_PAGES, guest
+from hypervisor_riscv import guest as guests
+from hypervisor_riscv.engine import HOST_FUNCTIONS, Halt, RiscvEngine
+from hypervisor_riscv.guest import MAX_REUSED_PAGES, SENTINEL, Guest, Stop, Stopped, guest
 from localnet import CallFailed, Network
 from riscv_tests.contracts import call, create, forms, with_data, word
 from riscv_tests.hostile import run_all, with_length
+from runtimes.evm import Status
 
 COUNTER = forms("Counter").riscv
 MOVE, ECALL = b"\x64\x00", b"\x0a\x07"
@@ -42,8 +46,47 @@ def test_rule_that_a_blob_breaks_is_named() -> None:
                 network.actors.install(blob)
 
 
-def assembled(instructions: list[bytes], stack: int = 4096) -> bytes:
-    """Return a blob with two exports and without imports (`ProgramBlob` in polkavm-common)."""
+def test_text_of_a_refusal_is_bounded() -> None:
+    with Network() as network, pytest.raises(InvalidModule, match="imports 'xxx") as refused:
+        network.actors.install(assembled([MOVE], imports=b"x" * 60_000))
+    assert len(str(refused.value)) < 500
+
+
+def test_frame_is_traced_after_its_program_was_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, address = Guest(), EthAddress(bytes(20))
+    frame = running.start(running.load(COUNTER, traces=True), False, address, address, 0, b"")
+    assert running.run(frame, 1_000, None, (), False).reason == Stop.STEP
+    before = running.instruction(frame)
+    monkeypatch.setattr(guests, "MAX_PROGRAM_BYTES", 1)
+    running.load(forms("Child").riscv)
+    running.load(forms("Leaf").riscv)
+    assert running.instruction(frame) == before
+    assert before[1]
+
+
+@pytest.mark.parametrize(
+    ("function", "registers", "size"),
+    [
+        ("call", (1 << 32, 0, 0, 0, 0, 0), 20 + 32),  # forwards its input
+        ("call", (16 << 32, 0, 0, 0, 0, 0), 20 + 32),  # static without re-entrance
+        ("call", (0, 0, 0, 0, 4 << 32, 0), 20 + 32 + 4),  # with input, but without re-entrance
+        ("delegate_call", (8 << 32, 0, 0, 0, 0, 0), 20),
+        ("set_storage", (0, 0, 31, 0, 32, 0), 31 + 32),
+        ("set_storage", (0, 0, 33, 0, 32, 0), 33 + 32),
+        ("set_storage", (0, 0, SENTINEL, 0, 31, 0), 32 + 31),
+        ("get_storage", (0, 0, 31, 0, 0, 0), 31),
+    ],
+)
+def test_argument_that_resolc_does_not_use_is_a_trap(function: str, registers: tuple[int, ...], size: int) -> None:
+    engine = RiscvEngine(False)
+    engine._frame = SimpleNamespace(static=False)  # type: ignore[assignment]  # a stand-in
+    with pytest.raises(Halt) as halted:
+        HOST_FUNCTIONS[function](engine, Stopped(Stop.CALLED, 0, 0, registers, bytes(size)))
+    assert halted.value.outcome.status is Status.INVALID_INSTRUCTION
+
+
+def assembled(instructions: list[bytes], stack: int = 4096, imports: bytes = b"") -> bytes:
+    """Return a blob with two exports and at most one import (`ProgramBlob` in polkavm-common)."""
     code = b"".join(instructions) + b"\0"  # ends with a trap
     starts, at = bytearray(-(-len(code) // 8)), 0
     for instruction in (*instructions, b"\0"):
@@ -51,7 +94,9 @@ def assembled(instructions: list[bytes], stack: int = 4096) -> bytes:
         at += len(instruction)
     exports = b"\2\0\6deploy\0\4call"
     body = b"\0\0" + varint(len(code)) + code + bytes(starts)
-    sections = ((1, b"\0\0" + varint(stack)), (5, exports), (6, body))
+    sections = [(1, b"\0\0" + varint(stack)), (5, exports), (6, body)]
+    if imports:
+        sections.insert(1, (4, b"\1\0\0\0\0" + imports))
     parts = b"".join(bytes([number]) + varint(len(data)) + data for number, data in sections)
     return with_length(b"PVM\0\0" + bytes(8) + parts + b"\0")
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.ethereum.addresses import ZERO_ADDRESS, EthAddress
-from bridge.ethereum.transactions import BLOB
+from bridge.ethereum.transactions import BLOB, DYNAMIC_FEE
 from localnet.chain.clock import check_time
 from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import FORK_REQUESTS
@@ -107,8 +107,11 @@ def set_next_block_timestamp(node: Node, timestamp: int) -> None:
 
 
 def set_time(node: Node, timestamp: int) -> int:
-    """Set the current time in Unix seconds; return the seconds by which the clock moved forward."""
-    return node.network.set_time(timestamp)
+    """Set the current time in Unix seconds; return the seconds by which the clock moved forward.
+
+    As in anvil, a number above 10^12 is in milliseconds, which Ganache's clients send.
+    """
+    return node.network.set_time(timestamp // 1_000 if timestamp > 10**12 else timestamp)
 
 
 def set_block_timestamp_interval(node: Node, seconds: int) -> None:
@@ -123,7 +126,9 @@ def remove_block_timestamp_interval(node: Node) -> bool:
 
 
 def set_next_block_base_fee_per_gas(node: Node, base_fee: int) -> None:
-    """Set the next block's base fee in attoFIL per gas."""
+    """Set the next block's base fee in attoFIL per gas; error -32602 in forks without one, as in anvil."""
+    if DYNAMIC_FEE not in node.network.rules.features.transaction_types:
+        raise invalid_params("blocks before London have no base fee (EIP-1559)")
     node.network.set_next_base_fee(base_fee)
 
 
@@ -235,8 +240,9 @@ def remove_pool_transactions(node: Node, sender: EthAddress) -> None:
 
 
 def node_info(node: Node) -> dict[str, Any]:
-    """Return head, fees and limits."""
+    """Return head, fees, limits, and the overlay of the network versions, if there is one (anvil has none)."""
     head, rules, origin = node.network.head, node.network.rules, node.network.chain.origin
+    overlay = node.network.overlay
     return {
         "currentBlockNumber": as_quantity(head.height),
         "currentBlockTimestamp": head.timestamp,
@@ -254,6 +260,7 @@ def node_info(node: Node) -> dict[str, Any]:
             "forkBlockNumber": None if origin is None else origin.point.height,
             "forkRetryBackoff": None if origin is None else round(origin.options.backoff * 1000),
         },
+        **({} if overlay is None else {"overlay": {"name": overlay.name, "digest": overlay.digest}}),
     }
 
 

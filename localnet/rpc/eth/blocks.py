@@ -45,11 +45,11 @@ def transaction_count(node: Node, at: BlockRef) -> str | None:
 
 
 def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
-    """Return the receipts of a block's transactions, in order."""
+    """Return the receipts of a block's transactions, in order; error 12 for a null round."""
     rules = node.network.rules
     if is_pending(node, at):
         return [{**receipt_json(receipt, rules), "blockHash": None} for receipt in node.pending_block().receipts()]
-    found = find(node.network, at, or_older=True)
+    found = find(node.network, at)
     return None if found is None else [receipt_json(each, rules) for each in node.network.chain.index.receipts(found)]
 
 

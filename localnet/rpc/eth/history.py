@@ -7,6 +7,7 @@ the original ones. It returns `PASS` if the local network has to respond.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -200,10 +201,30 @@ def _creator(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> 
     return _history(node).forward("ots_getContractCreator", *params)
 
 
-def _by_nonce(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
-    if values["nonce"] >= _otterscan().nonce_before(node, values["sender"]):
+def _by_nonce(method: str, key: str) -> Handler:
+    def handler(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+        if values["nonce"] >= _otterscan().nonce_before(node, values[key]):
+            return PASS
+        return _history(node).forward(method, *params)
+
+    return handler
+
+
+def _traces(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> Any:
+    from localnet.rpc.debug.parity import MAX_TRACES, find_traces
+
+    wanted, fork = values["wanted"], node.network.chain.index.first
+    first, last = _height(node, wanted.first), _height(node, wanted.last)
+    if first > fork or first > last:
         return PASS
-    return _history(node).forward("ots_getTransactionBySenderAndNonce", *params)
+    if last - first > node.limits.log_span:
+        raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
+    addresses = {name: params[0][name] for name in ("fromAddress", "toAddress") if name in params[0]}
+    ends = {"fromBlock": hex(first), "toBlock": hex(min(last, fork))}
+    found = _history(node).forward("trace_filter", {**addresses, **ends})
+    if last > fork:
+        found += find_traces(node, replace(wanted, first=BlockRef(number=fork + 1), after=0, count=MAX_TRACES))
+    return found[wanted.after : wanted.after + wanted.count]
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
@@ -225,9 +246,15 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "eth_getProof": _proof("eth_getProof"),
     "eth_getAccount": _proof("eth_getAccount"),
     "eth_getRawTransactionByHash": _forwarded_transaction("eth_getRawTransactionByHash"),
+    "eth_getRawTransactionByBlockNumberAndIndex": _forwarded_block("eth_getRawTransactionByBlockNumberAndIndex", "at"),
+    "eth_getRawTransactionByBlockHashAndIndex": _forwarded_block("eth_getRawTransactionByBlockHashAndIndex", "at"),
+    "debug_getRawTransactions": _forwarded_block("debug_getRawTransactions", "at"),
+    "debug_getRawReceipts": _forwarded_block("debug_getRawReceipts", "at"),
     "debug_traceTransaction": _forwarded_transaction("debug_traceTransaction"),
     "trace_transaction": _forwarded_transaction("trace_transaction"),
     "trace_replayTransaction": _forwarded_transaction("trace_replayTransaction"),
+    "trace_get": _forwarded_transaction("trace_get"),
+    "trace_filter": _traces,
     "debug_traceBlockByNumber": _forwarded_block("debug_traceBlockByNumber", "number"),
     "debug_traceBlockByHash": _forwarded_block("debug_traceBlockByHash", "block_hash"),
     "trace_block": _forwarded_block("trace_block", "at"),
@@ -241,6 +268,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "ots_searchTransactionsBefore": lambda *arguments: _otterscan().search_before(*arguments),
     "ots_searchTransactionsAfter": lambda *arguments: _otterscan().search_after(*arguments),
     "ots_getContractCreator": _creator,
-    "ots_getTransactionBySenderAndNonce": _by_nonce,
+    "ots_getTransactionBySenderAndNonce": _by_nonce("ots_getTransactionBySenderAndNonce", "sender"),
+    "eth_getTransactionBySenderAndNonce": _by_nonce("eth_getTransactionBySenderAndNonce", "owner"),
 }
 """Handlers by the name of the method."""

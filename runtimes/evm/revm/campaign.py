@@ -155,15 +155,12 @@ class Campaign:
 
     # --- calls ----------------------------------------------------------------------------------------------------
 
-    def begin(
-        self, queue: Iterable[CampaignStep] = (), *, is_replay: bool = False, is_covered: bool | None = None
-    ) -> None:
+    def begin(self, queue: Iterable[CampaignStep] = (), *, is_replay: bool = False, is_covered: bool = True) -> None:
         """Begin a sequence with the calls of a queue, or perhaps of an earlier sequence; then others are drawn.
 
-        Calls that are replayed are neither counted nor learnt from, and no others are drawn. What they reach is noted
-        only if the replay `is_covered`.
+        Calls that are replayed are neither counted nor learnt from, and no others are drawn. What calls reach is noted
+        only if `is_covered`.
         """
-        is_covered = not is_replay if is_covered is None else is_covered
         self.records_jumps = is_covered and self.plan.contract_of is not None
         self._ask(
             CampaignRequest.SEQUENCE, COUNT.pack_values(is_replay) + list_message(step.encode() for step in queue)

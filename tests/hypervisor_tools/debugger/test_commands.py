@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hypervisor.versions.features import with_features
 from hypervisor_tools.debugger import commands
 from localnet import Network
 from localnet.rpc.server.server import serving
@@ -146,10 +148,19 @@ def test_prompt_works_without_the_extra_and_names_it(
 @pytest.mark.parametrize(
     "arguments", [("step", "0x" + "11" * 32, "--rpc-url"), ("replay", "--from", "1", "--to", "1", "--fork-url")]
 )
-def test_node_with_ethereums_rules_is_refused(arguments: tuple[str, ...]) -> None:
-    with Network(rules="ethereum") as network:
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"rules": "ethereum"}, "has the rules 'ethereum'"),
+        ({"overlay": with_features(["upgrade-actor"])}, "has the overlay 'upgrade-actor'"),
+    ],
+)
+def test_node_whose_rules_its_blocks_do_not_tell_is_refused(
+    arguments: tuple[str, ...], settings: dict[str, Any], problem: str
+) -> None:
+    with Network(**settings) as network:
         network.mine()
         with serving(network) as url:
             done = command.run(*arguments, url)
     assert done.exit_code == 2
-    assert "has Ethereum's rules (" in done.stderr
+    assert problem in done.stderr

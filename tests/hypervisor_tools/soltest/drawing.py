@@ -40,7 +40,7 @@ class Drawing:
         self.campaign = Campaign(Guest(), plan)
         for arguments in corpus:
             data = SELECTOR + encode(self._types, arguments)
-            self.campaign.begin([CampaignStep(TARGET, 0, data)], is_replay=True, is_covered=True)
+            self.campaign.begin([CampaignStep(TARGET, 0, data)], is_replay=True)
             assert self.campaign.next()
             self.campaign.cover(has_new=True)
         self.campaign.begin()

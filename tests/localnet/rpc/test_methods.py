@@ -148,7 +148,7 @@ class TestBlocks:
         ("method", "params"),
         [
             ("eth_getBlockByNumber", [False]), ("eth_getBlockTransactionCountByNumber", []),
-            ("eth_getTransactionByBlockNumberAndIndex", ["0x0"]), ("trace_block", []),
+            ("eth_getBlockReceipts", []), ("eth_getTransactionByBlockNumberAndIndex", ["0x0"]), ("trace_block", []),
             ("trace_replayBlockTransactions", [["trace"]]), ("debug_traceBlockByNumber", []),
         ],
     )  # fmt: skip

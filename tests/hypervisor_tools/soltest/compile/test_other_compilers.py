@@ -113,6 +113,17 @@ def test_errors_of_another_compiler_name_it(session: Callable[..., SuiteSession]
         opened.compiled()
 
 
+def test_another_compiler_runs_in_the_project_without_node_options(
+    session: Callable[..., SuiteSession], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_OPTIONS", "--require=./own.js")
+    opened = session("postfix")
+    (tmp_path / "postfix").write_text('#!/bin/sh\necho "in $PWD $NODE_OPTIONS" >&2; exit 1\n', encoding="utf-8")
+    with pytest.raises(CompileError) as failed:
+        opened.compiled()
+    assert str(failed.value) == f"the compiler postfix (resin 1.0): in {tmp_path}"
+
+
 def test_missing_compiler_is_refused_with_the_installed_ones(session: Callable[..., SuiteSession]) -> None:
     with pytest.raises(InvalidInput, match=r"the compiler 'resin', which is not installed: .* one of: postfix"):
         session("resin").compiled()

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -14,12 +15,13 @@ import pytest
 from bridge.ethereum.addresses import EthAddress
 from hypervisor_tools.soltest.cheatcodes.hooks.interceptor import Cheatcodes
 from hypervisor_tools.soltest.cheatcodes.state import DEFAULT_SENDER
-from hypervisor_tools.soltest.execution.executor import ExecutorSettings, TestExecutor
+from hypervisor_tools.soltest.execution.executor import ExecutorSettings, RawCallResult, TestExecutor
 from hypervisor_tools.soltest.execution.results import CaseStatus
-from hypervisor_tools.soltest.fuzz.coverage import JumpTracer
+from hypervisor_tools.soltest.fuzz.coverage import Coverage, JumpTracer
 from hypervisor_tools.soltest.project.project import CorpusSettings, InvariantSettings, Project
 from runtimes.evm.blocks.alloc import AllocAccount, install_alloc
 from runtimes.evm.revm import Campaign, CampaignPlan, CampaignStep, CampaignTarget, Guest
+from store.cid import Cid
 from tests.hypervisor_tools.soltest.contracts import artifact, counting_suite
 from tests.patience import slowness
 
@@ -113,6 +115,25 @@ def test_jumps_in_compiled_code_are_those_of_the_plain_engine(name: str) -> None
     assert len(set(found)) == 1
 
 
+def test_blocks_that_are_reached_between_calls_belong_to_no_call() -> None:
+    found: list[bool] = []
+    campaign: Any = SimpleNamespace(
+        records_jumps=True, number_of=len, cover=lambda has_new, jumps: found.append(has_new)
+    )
+    with closing(TestExecutor(ExecutorSettings(), Cheatcodes())) as executor:
+        coverage = Coverage(executor, campaign, CorpusSettings(corpus_dir="corpus"))
+        assert coverage._actors is not None
+        for block, in_call in ((0, False), (1, True), (2, False)):
+            blocks = bytes(block) + b"\1"
+            if not in_call:  # by a check of the invariant
+                coverage._actors.cover(Cid(b"code"), blocks)
+            coverage.start()
+            if in_call:
+                coverage._actors.cover(Cid(b"code"), blocks)
+            coverage.take(RawCallResult(True, b"", 0, ()))
+    assert found == [False, True, False]
+
+
 def covered(*logs: Sequence[int]) -> tuple[list[int], tuple[int, int, int]]:
     """Return the positions of logs of jumps that reach something new, and the figures of all."""
     campaign, new = jumping(Guest()), []
@@ -159,7 +180,7 @@ def test_inputs_in_memory_are_limited_in_number_and_size(max_inputs: int, sizes:
     )
     campaign = Campaign(Guest(), plan)
     for size in sizes:
-        campaign.begin([CampaignStep(DEFAULT_SENDER, 0, b"abcd".ljust(size))], is_replay=True, is_covered=True)
+        campaign.begin([CampaignStep(DEFAULT_SENDER, 0, b"abcd".ljust(size))], is_replay=True)
         assert campaign.next()
         campaign.cover(has_new=True)
     assert campaign.coverage.inputs == kept
@@ -173,7 +194,7 @@ def test_mutated_sequences_mix_both_inputs_within_the_depth() -> None:
 
     def run(steps: str = "") -> str:
         queue = [CampaignStep(senders[letter], 0, b"abcd") for letter in steps]
-        campaign.begin(queue, is_replay=bool(queue), is_covered=True)
+        campaign.begin(queue, is_replay=bool(queue))
         found = ""
         while (step := campaign.next()) is not None:
             found += chr(step.sender[0])

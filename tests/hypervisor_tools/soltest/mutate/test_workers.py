@@ -1,25 +1,28 @@
 """Workers that run several mutants in turn, and end at the first failure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread, Timer
 from time import monotonic
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from hypervisor_tools.jobs.workers import Stopped, Work, WorkerPool
 from hypervisor_tools.soltest.cheatcodes.table import selector
 from hypervisor_tools.soltest.compile.artifact import ArtifactLocation, Artifacts
-from hypervisor_tools.soltest.execution.discovery import Suite, SuiteFilter, find_suites
+from hypervisor_tools.soltest.execution.discovery import Suite, SuiteFilter, TestFunction, find_suites
 from hypervisor_tools.soltest.execution.job import Job, Options
-from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult
+from hypervisor_tools.soltest.execution.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from hypervisor_tools.soltest.execution.stage import SuiteStage
 from hypervisor_tools.soltest.fuzz.stored_failures import failure_file
 from hypervisor_tools.soltest.mutate.operators import Mutant
 from hypervisor_tools.soltest.mutate.results import MutantResult, MutantStatus
 from hypervisor_tools.soltest.mutate.run import MutantDrive, MutantTests
 from hypervisor_tools.soltest.project.project import Project
+from hypervisor_tools.soltest.run.run_test import ContractRunner
 from hypervisor_tools.soltest.run.workers import SuiteLost, SuiteRun, SuiteWork, run_suites
 from tests.hypervisor_tools.soltest.contracts import FAIL, LOOP, PASS, artifact, write
 from tests.hypervisor_tools.worker_processes import live_workers
@@ -135,6 +138,35 @@ def test_settings_that_make_results_vary_are_reported(
     result = run_in(pool, replace(job, project=project), suites)
     assert result.tests[0].status is CaseStatus.SUCCESS
     assert result.collected == [kinds]
+
+
+@dataclass
+class BrokenWork:
+    """The work of a worker whose runner has a defect in `testB()`."""
+
+    job: Job
+
+    def __call__(self, call: tuple[Suite, str]) -> object:
+        """Run a suite with the defect."""
+        unit = ContractRunner._unit
+
+        def broken(runner: ContractRunner, stage: SuiteStage, test: TestFunction) -> TestResult:
+            if test.name == "testB":
+                raise KeyError("missing")
+            return unit(runner, stage, test)
+
+        with patch.object(ContractRunner, "_unit", broken):
+            return SuiteWork(self.job)(call)
+
+
+@pytest.mark.slow
+def test_internal_error_fails_only_its_test(tmp_path: Path, pool: WorkerPool) -> None:
+    job, (suite,) = job_of(tmp_path, {"testA()": PASS, "testB()": PASS, "testC()": PASS})
+    result = SuiteRun(job, suite).run(pool, Work.of(BrokenWork(job)))
+    found = {test.signature: test for test in result.tests}
+    assert [test.status for test in result.tests] == [CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SUCCESS]
+    assert found["testB()"].reason == "internal error of hypervisor: KeyError: 'missing'"
+    assert any("in broken" in line for line in found["testB()"].stack)
 
 
 class UnchangedCode:

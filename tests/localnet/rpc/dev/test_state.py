@@ -365,6 +365,15 @@ def test_evm_set_time_returns_seconds_to_new_time(rpc: Client) -> None:
     assert [rpc("evm_setTime", now + seconds) for seconds in (1_000, 3_000, 2_000)] == [1_000, 2_000, 0]
 
 
+def test_evm_set_time_reads_numbers_above_a_trillion_as_milliseconds(rpc: Client) -> None:
+    """Results of anvil 1.7.1, and Ganache's unit (foundry-rs/foundry#4144)."""
+    rpc("evm_mine")
+    now = int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+    assert rpc("anvil_setTime", (now + 1_000) * 1_000) == 1_000
+    rpc("evm_mine")
+    assert int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16) == now + 1_000
+
+
 def test_receipts_have_anvils_fields_under_ethereums_rules() -> None:
     """The keys are those of a receipt of anvil 1.7.1, whose block timestamp is a number."""
     with Network(clock=Clock(), rules="ethereum") as network:

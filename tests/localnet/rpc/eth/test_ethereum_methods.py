@@ -128,6 +128,15 @@ def test_empty_authorization_list_is_refused_as_in_raw_form(rules: str, hardfork
         assert network.block_number == 0
 
 
+@pytest.mark.parametrize("method", ["eth_fillTransaction", "eth_signTransaction", "eth_sendTransaction"])
+def test_gas_price_beside_authorizations_is_refused(rpc: Client, method: str) -> None:
+    """go-ethereum, internal/ethapi `setFeeDefaults`: a legacy transaction has no authorizations."""
+    item = {"chainId": "0x0", "address": BOB, "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}
+    request = {"from": ALICE, "to": BOB, "gas": hex(100_000), "nonce": "0x0", "authorizationList": [item]}
+    with refusal(-32003, "both gasPrice and authorizationList specified"):
+        rpc(method, {**request, "gasPrice": hex(2 * GWEI)})
+
+
 @pytest.mark.parametrize("hardfork", ["frontier", "berlin"])
 def test_blocks_before_london_have_no_base_fee(hardfork: str) -> None:
     """Source: go-ethereum internal/ethapi, `RPCMarshalHeader`."""
@@ -137,6 +146,16 @@ def test_blocks_before_london_have_no_base_fee(hardfork: str) -> None:
             assert "baseFeePerGas" not in rpc("eth_getBlockByNumber", tag)
         [simulated] = rpc("eth_simulateV1", {"blockStateCalls": [{}]})
         assert "baseFeePerGas" not in simulated
+
+
+def test_a_fork_without_base_fees_or_blobs_has_none_to_set_or_read() -> None:
+    """anvil 1.7.1 and Hardhat refuse the base fee; go-ethereum's eth/api_backend.go has no blob base fee."""
+    with Network(clock=Clock(), rules="ethereum", hardfork="berlin") as network:
+        rpc = Client(Node(network))
+        for prefix in ("anvil", "hardhat"):
+            with refusal(-32602, "no base fee"):
+                rpc(f"{prefix}_setNextBlockBaseFeePerGas", "0x1")
+        assert rpc("eth_blobBaseFee") is None
 
 
 @pytest.mark.parametrize("kind", [2, "2", "0x2"])

@@ -97,7 +97,13 @@ _READS: list[tuple[str, tuple[Any, ...]]] = [
     ("eth_feeHistory", ("0x3", "0x5", [50.0])),
     ("eth_getProof", (COUNTER, ["0x0"], "0x5")),
     ("debug_traceBlockByNumber", ("0x6",)),
+    ("debug_getRawTransactions", ("0x6",)),
+    ("debug_getRawReceipts", ("0x6",)),
+    ("eth_getRawTransactionByBlockNumberAndIndex", ("0x6", "0x1")),
+    ("eth_getTransactionBySenderAndNonce", (DEV, "0x1")),
     ("trace_block", ("0x6",)),
+    ("trace_filter", ({"fromBlock": "0x1", "toBlock": "0x7"},)),
+    ("trace_filter", ({"fromBlock": "0x1", "toBlock": "0x6", "toAddress": [COUNTER], "after": 1, "count": 1},)),
     ("trace_call", ({"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"}, ["stateDiff"], "latest")),
     ("trace_call", ({"from": DEV, "to": COUNTER, "data": f"0x{SET}{0:064x}"}, ["trace", "stateDiff"], "0x7")),
 ]
@@ -113,6 +119,17 @@ def test_state_before_fork_matches_remote_node(
         assert rpc(method, *params) == remote.request(method, *params)
 
 
+def test_traces_of_a_range_across_the_fork_are_those_of_both_nodes(rpc: Client, remote: NodeClient) -> None:
+    rpc("eth_sendTransaction", {"from": DEV, "to": NOBODY, "value": "0x1"})
+    head = rpc("eth_blockNumber")
+    older = remote.request("trace_filter", {"fromBlock": "0x6", "toBlock": hex(int(head, 16) - 1)})
+    newest = rpc("trace_block", head)
+    assert len(newest) == 1
+    assert rpc("trace_filter", {"fromBlock": "0x6"}) == older + newest
+    assert rpc("trace_filter", {"fromBlock": "0x6", "after": len(older)}) == newest
+    assert rpc("trace_filter", {"fromBlock": "0x6", "toAddress": [NOBODY]}) == newest
+
+
 @pytest.mark.slow
 def test_pre_fork_blocks_and_transactions_are_found_by_hash(rpc: Client, remote: NodeClient) -> None:
     block = remote.request("eth_getBlockByNumber", "0x6", False)
@@ -125,6 +142,10 @@ def test_pre_fork_blocks_and_transactions_are_found_by_hash(rpc: Client, remote:
             "eth_getRawTransactionByHash",
         ):  # fmt: skip
             assert rpc(method, transaction) == remote.request(method, transaction) is not None
+        assert rpc("trace_get", transaction, []) == remote.request("trace_get", transaction, []) is not None
+    raw = (block["hash"], "0x0")
+    method = "eth_getRawTransactionByBlockHashAndIndex"
+    assert rpc(method, *raw) == remote.request(method, *raw) is not None
     at = {"blockHash": block["hash"]}
     assert rpc("eth_getLogs", at) == remote.request("eth_getLogs", at)
     called = {"to": COUNTER, "data": NUMBER}

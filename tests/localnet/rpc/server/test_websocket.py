@@ -233,9 +233,26 @@ class TestSubscriptions:
         told = client.told(whole)
         assert (told["hash"], told["blockHash"], told["from"]) == (sent, None, ALICE)
 
-    def test_syncing_is_taken_and_never_changes(self, client: Client) -> None:
-        client("eth_subscribe", "syncing")
+    def test_a_node_that_is_not_syncing_says_so_at_once(self, client: Client) -> None:
+        """As go-ethereum, eth/downloader/api.go, and reth."""
+        assert client.told(client("eth_subscribe", "syncing")) is False
         client("evm_mine")
+        assert client.quiet()
+
+    def test_receipts_of_a_block_are_one_list(self, client: Client) -> None:
+        """As go-ethereum, eth/filters/api.go `TransactionReceipts`."""
+        client("evm_setAutomine", False)
+        sent = [pay(client), pay(client)]
+        everything = client("eth_subscribe", "transactionReceipts")
+        second = client("eth_subscribe", "transactionReceipts", {"transactionHashes": sent[1:]})
+        neither = client("eth_subscribe", "transactionReceipts", {"transactionHashes": ["0x" + "11" * 32]})
+        client("evm_mine")
+        receipts = [client("eth_getTransactionReceipt", hash_) for hash_ in sent]
+        assert client.told(everything) == receipts
+        assert client.told(second) == receipts[1:]
+        client("evm_setAutomine", True)
+        client("evm_mine")
+        assert client("eth_unsubscribe", neither) is True
         assert client.quiet()
 
     def test_logs_by_address_and_topic(self, client: Client) -> None:
@@ -271,7 +288,7 @@ class TestSubscriptions:
         "params",
         [
             [], ["nothing"], [5], ["logs", 5], ["logs", {"blockHash": "0x" + "11" * 32}], ["logs", {"topics": 1}],
-            ["newPendingTransactions", "yes"],
+            ["newPendingTransactions", "yes"], ["transactionReceipts", {"transactionHashes": ["0x" + "11" * 32] * 201}],
         ],
     )  # fmt: skip
     def test_invalid_subscription_is_refused(self, client: Client, params: list[Any]) -> None:

@@ -1,7 +1,10 @@
 //! One frame: a program that runs in the context of a contract.
 
+use std::rc::Rc;
+
 use polkavm::{InterruptKind, MemoryProtection, RawInstance, Reg};
 
+use crate::Program;
 use crate::host::{COPIED, FUNCTIONS, HOST_GAS, LOCAL, LOCAL_GAS, SENTINEL};
 use crate::reader::Reader;
 
@@ -20,8 +23,7 @@ pub enum Stop {
 
 pub struct Frame {
     pub instance: RawInstance,
-    pub functions: std::rc::Rc<[u8]>,
-    pub program: usize,
+    pub program: Rc<Program>,
     pub calldata: Vec<u8>,
     pub returned: Vec<u8>,
     pub caller: [u8; 20],
@@ -43,8 +45,8 @@ impl Frame {
     pub fn run(&mut self, output: &mut Vec<u8>) -> Stop {
         loop {
             let number = match self.instance.run() {
-                Ok(InterruptKind::Ecalli(import)) if (import as usize) < self.functions.len() => {
-                    usize::from(self.functions[import as usize])
+                Ok(InterruptKind::Ecalli(import)) if (import as usize) < self.program.functions.len() => {
+                    usize::from(self.program.functions[import as usize])
                 }
                 Ok(InterruptKind::Finished) => return self.stop(Stop::Finished, 0, output),
                 Ok(InterruptKind::NotEnoughGas) => return self.stop(Stop::NoGas, 0, output),

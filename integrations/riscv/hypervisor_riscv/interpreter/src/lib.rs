@@ -23,15 +23,15 @@ use reader::Reader;
 const OK: u32 = 0;
 const REFUSED: u32 = 255;
 
-struct Program {
+pub struct Program {
     module: Module,
     blob: ProgramBlob,
-    functions: Rc<[u8]>,
+    functions: Vec<u8>,
 }
 
 struct Guest {
     engine: Engine,
-    programs: Vec<Option<Program>>,
+    programs: Vec<Option<Rc<Program>>>,
     frames: Vec<Option<Box<Frame>>>,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -97,8 +97,8 @@ impl Guest {
         config.set_gas_metering(Some(GasMeteringKind::Sync));
         config.set_step_tracing(traces);
         let module = Module::from_blob(&self.engine, &config, blob.clone()).map_err(|error| error.to_string())?;
-        let program = Program { module, blob, functions: checked.functions.into() };
-        let number = put(&mut self.programs, program);
+        let program = Program { module, blob, functions: checked.functions };
+        let number = put(&mut self.programs, Rc::new(program));
         self.output.clear();
         self.output.extend_from_slice(&number.to_le_bytes());
         self.output.extend_from_slice(&checked.memory.to_le_bytes());
@@ -108,7 +108,7 @@ impl Guest {
     /// Start a frame; the output is its number.
     fn start(&mut self, message: &mut Reader) -> u32 {
         let (number, entry) = (message.u32() as usize, if message.u32() != 0 { "deploy" } else { "call" });
-        let program = self.programs[number].as_ref().expect("a loaded program");
+        let program = self.programs[number].clone().expect("a loaded program");
         let export = program.module.exports().find(|export| export.symbol().as_bytes() == entry.as_bytes());
         let (Some(export), Ok(mut instance)) = (export, program.module.instantiate()) else { return REFUSED };
         let limit = SetCacheSizeLimitArgs { max_block_size: 1_000, max_cache_size_bytes: check::CACHE as usize };
@@ -117,9 +117,8 @@ impl Guest {
         }
         instance.prepare_call_untyped(export.program_counter(), &[]);
         let (caller, address, value) = (message.array(), message.array(), message.array());
-        let functions = program.functions.clone();
         let (calldata, returned) = (message.0.to_vec(), vec![]);
-        let frame = Frame { instance, functions, program: number, calldata, returned, caller, address, value };
+        let frame = Frame { instance, program, calldata, returned, caller, address, value };
         let frame = put(&mut self.frames, Box::new(frame));
         self.output = frame.to_le_bytes().to_vec();
         OK
@@ -143,8 +142,7 @@ impl Guest {
     fn describe(&mut self, number: u32) -> u32 {
         let frame = self.frames[number as usize].as_ref().expect("a live frame");
         let at = frame.instance.program_counter().unwrap_or(ProgramCounter(0));
-        let program = self.programs[frame.program].as_ref();
-        let found = program.and_then(|program| program.blob.instructions_bounded_at(at).next());
+        let found = frame.program.blob.instructions_bounded_at(at).next();
         self.output = at.0.to_le_bytes().to_vec();
         self.output.extend_from_slice(found.map(|found| found.kind.to_string()).unwrap_or_default().as_bytes());
         OK
