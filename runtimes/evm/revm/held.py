@@ -210,6 +210,7 @@ class HeldState:
         """Return the guest, which may hold nothing yet."""
         if self.guest is None:
             self.guest = _idle.pop() if _idle else Guest()
+            self.guest.call(Command.FORGET_CODE)
             self.snapshots.begin(self.guest)
             self.guest.release = weakref.WeakMethod(self.release)
             self._end = weakref.finalize(self, _return, self.guest)

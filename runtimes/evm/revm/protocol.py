@@ -63,16 +63,17 @@ class Command:
     DRAIN: Final = 9  # list of `DrainedAccount`: the changes since `DRAINED`
     DRAINED: Final = 10  # forget the changes, which Python has written
     RESET: Final = 11  # forget the state
-    READ: Final = 12  # return 1, with `HeldAccount`, for an account that is held
-    PEEK: Final = 13  # return 1, with the word, for a slot that is held
-    OPERATE: Final = 14  # execute operations
-    TAKE_RECORD: Final = 15  # output the part of the record since the last time
-    TAKE_ENDS: Final = 16  # output the ends of the calls before the running one
-    ADD_REGION: Final = 17  # `Region`; list of u32
-    CHEATS: Final = 18  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
-    CAMPAIGN: Final = 19
-    TIME: Final = 20  # `ChainTime`: chain ID, and the block's number and time, as cheatcodes have set them
-    READ_SNAPSHOT: Final = 21
+    FORGET_CODE: Final = 12  # forget all code: the next session's store may lack it
+    READ: Final = 13  # return 1, with `HeldAccount`, for an account that is held
+    PEEK: Final = 14  # return 1, with the word, for a slot that is held
+    OPERATE: Final = 15  # execute operations
+    TAKE_RECORD: Final = 16  # output the part of the record since the last time
+    TAKE_ENDS: Final = 17  # output the ends of the calls before the running one
+    ADD_REGION: Final = 18  # `Region`; list of u32
+    CHEATS: Final = 19  # ask what cheatcodes have set: a number of `CheatRequest`, and its values
+    CAMPAIGN: Final = 20
+    TIME: Final = 21  # `ChainTime`: chain ID, and the block's number and time, as cheatcodes have set them
+    READ_SNAPSHOT: Final = 22
 
 
 class Exit:

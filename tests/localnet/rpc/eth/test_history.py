@@ -1,5 +1,6 @@
 """Forks of an Ethereum network; the forked node is this program's own, under Ethereum's rules."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,10 @@ def test_a_fork_may_begin_at_an_earlier_block(url: str, remote: NodeClient) -> N
 def test_fork_folder_reopens_without_its_node(tmp_path: Path) -> None:
     with Network(rules="ethereum", chain_id=777, clock=Clock()) as there, serving(there) as url:
         chains.build(url, CREATION, 8601)
+        with fork(url) as network:
+            Client(Node(network))("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})
+        del network
+        gc.collect()  # its engine, which has seen the code, is used again
         with fork(url, None, tmp_path / "chain") as network:
             rpc = Client(Node(network))
             rpc("eth_sendTransaction", {"from": DEV, "to": COUNTER, "data": f"0x{BUMP}"})

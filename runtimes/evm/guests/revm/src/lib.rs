@@ -87,6 +87,7 @@ pub extern "C" fn enter(number: u32) -> u32 {
         command::ABANDON => session.abandon(),
         command::DRAIN => session.drain(&mut guest.output),
         command::RESET => session.reset(),
+        command::FORGET_CODE => session.forget_code(),
         command::UNDO => session.undo(input),
         command::READ => session.read(input, &mut guest.output),
         command::OPERATE => session.operate(input, &mut guest.output).map_or_else(|exit| exit as u32, |()| 0),

@@ -201,6 +201,11 @@ impl Session {
         0
     }
 
+    pub fn forget_code(&mut self) -> u32 {
+        self.evm.ctx.journaled_state.database.forget_code();
+        0
+    }
+
     /// Undo transactions until this number of them is left. Changes that were not drained are forgotten.
     pub fn undo(&mut self, input: &[u8]) -> u32 {
         let left = Reader(input).get::<protocol::Count>().count as usize;
