@@ -543,12 +543,17 @@ class StateTree:
         self._address_map, self._found = (root, addresses), (self.existing(INIT_ACTOR).head, known)
 
     def addresses(self, limit: int) -> list[Address] | None:
-        """Return all addresses but IDs; None if there are more than `limit`, or if an origin has others."""
+        """Return all addresses but IDs; None if there are more than `limit`, or not all can be read.
+
+        An origin has others.
+        """
         if self.origin is not None:
             return None
-        init = self.init_state()
-        keys = [key for key, _ in islice(self._address_hamt(init).items(), limit + 1)]
-        return [Address.from_bytes(key) for key in keys] if len(keys) <= limit else None
+        try:
+            keys = [key for key, _ in islice(self._address_hamt(self.init_state()).items(), limit + 1)]
+            return [Address.from_bytes(key) for key in keys] if len(keys) <= limit else None
+        except _MALFORMED:
+            return None
 
     def init_state(self) -> InitState:
         actor = self.get_actor(INIT_ACTOR)

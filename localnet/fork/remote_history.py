@@ -193,6 +193,10 @@ class RemoteHistory:
         """Return the node's unvalidated response to a request about its history. Raises NodeError."""
         return self._lookup(lambda response: response, method, *params)
 
+    def traces(self, wanted: Json) -> list[Json]:
+        """Return the calls that `trace_filter` finds. Raises NodeError."""
+        return self._lookup(_objects, "trace_filter", wanted)
+
     def _find_mined(self, method: str, transaction_hash: bytes, field: str) -> Json | None:
         found = self._lookup(_object, method, _text(transaction_hash))
         if not self._holds(found, "blockNumber"):

@@ -232,9 +232,9 @@ class NodeSource:
         with suppress(NodeError):  # other nodes do not have these methods
             rules = self._client.read(text, "hypervisor_rules")
             name, key = self._client.read(_overlay, "anvil_nodeInfo")
-            differs = "" if rules == FILECOIN else f"the rules '{rules:.100}'"
+            differs = "" if rules == FILECOIN else f"the rules {rules[:100]!r}"
             if key and (self.overlay is None or self.overlay.digest != key):
-                differs = f"the overlay '{name:.100}'"
+                differs = f"the overlay {name[:100]!r}"
             if differs:
                 raise InvalidInput(
                     f"{self._client.name} has {differs}, and its blocks would be executed without: use the folder of "

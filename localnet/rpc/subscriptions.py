@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from localnet.chain.logs import LogFilter, logs_in
 from localnet.ledger.candidates import Candidate
-from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.ledger.records import Tipset
 from localnet.network import Network
 from localnet.rpc.errors import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from localnet.rpc.lotus_values import message_json, tipset_json
@@ -70,10 +70,6 @@ class Subscription:
     """Height of the last tipset that a channel of actor events reports."""
     request: Any = None
     held: list[bytes] | None = field(default_factory=list)
-
-    def wants(self, receipt: TransactionReceipt) -> bool:
-        """Return True if a subscription of receipts reports this one."""
-        return not self.hashes or receipt.hash in self.hashes
 
     def notice(self, result: bytes) -> bytes:
         """Encode the notification of a result."""
@@ -159,10 +155,12 @@ class Subscriptions:
         index, executed_head = self._network.chain.index, self._network.executed_head
         if heads := self._of_kind(HEADS):
             _notify(heads, as_json(block_json(index, executed_head, self._network.rules, full=True)))
-        for subscription in self._of_kind(RECEIPTS):
-            found = [each for each in index.receipts(executed_head) if subscription.wants(each)]
-            if found:
-                subscription.notify(as_json([receipt_json(each, self._network.rules) for each in found]))
+        if watching := self._of_kind(RECEIPTS):
+            receipts = {each.hash: receipt_json(each, self._network.rules) for each in index.receipts(executed_head)}
+            for subscription in watching:
+                wanted = subscription.hashes or receipts.keys()
+                if found := [receipt for hash_, receipt in receipts.items() if hash_ in wanted]:
+                    subscription.notify(as_json(found))
         self._notify_logs(executed_head, removed=False)
         self._notify_events(executed_head, is_reverted=False)
         if channels := self._of_kind(TIPSETS):

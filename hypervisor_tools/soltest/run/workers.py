@@ -125,7 +125,7 @@ class SuiteRun:
                 self.result.tests[-1] = replace(self.result.tests[-1], stack=load(message.payload))
                 self.is_locating = False
             elif message.kind == "failed":
-                raise message.payload
+                raise _failure(message.payload)
 
     def _run_rest(self, worker: Worker, work: Work[Any, Any]) -> None:
         left = self._remaining()
@@ -154,12 +154,11 @@ class SuiteRun:
                 self.known = payload
             elif kind == "test":
                 self._add(payload)
+                self.test, self.known, self.progress = "", None, None
             elif kind == "collected":
                 self.result.collected.append(payload)
             elif kind == "failed":
-                if not self.test or isinstance(payload, HypervisorError):
-                    raise payload
-                raise _InternalError("".join(getattr(payload, "__notes__", ())) or str(payload))
+                raise _failure(payload) if self.test and not self.job.options.ends_at_failure else payload
             else:
                 self.result.duration += load(payload)
                 return
@@ -303,6 +302,12 @@ def _write_corpus(project: Project, result: SuiteResult) -> None:
     except InvalidInput as error:
         result.warnings.append(str(error))
     result.corpus.clear()
+
+
+def _failure(error: BaseException) -> BaseException:
+    """Return what to raise for an exception of a worker: one of the runner is an internal error."""
+    is_known = isinstance(error, HypervisorError)
+    return error if is_known else _InternalError("".join(getattr(error, "__notes__", ())) or str(error))
 
 
 def _start_seconds(worker: Worker) -> float:

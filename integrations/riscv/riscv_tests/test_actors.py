@@ -77,7 +77,7 @@ def test_static_call_cannot_write(network: Network) -> None:
         assert (write[:32], read[:32]) == (word(0), word(1))
 
 
-def test_transfer_has_the_gas_of_solcs(network: Network) -> None:
+def test_transfer_gas_equals_solc(network: Network) -> None:
     """A receiver that calls back into the sender forty times needs more than the stipend, or its 10 M on Filecoin."""
     greedy = network.send(None, 0, deployer(assemble(40 * "0 0 0 0 0 CALLER GAS CALL POP "))).contract_address
     assert greedy is not None

@@ -220,11 +220,22 @@ def _traces(node: NodeReader, values: Mapping[str, Any], params: list[Any]) -> A
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
     addresses = {name: params[0][name] for name in ("fromAddress", "toAddress") if name in params[0]}
-    ends = {"fromBlock": hex(first), "toBlock": hex(min(last, fork))}
-    found = _history(node).forward("trace_filter", {**addresses, **ends})
-    if last > fork:
-        found += find_traces(node, replace(wanted, first=BlockRef(number=fork + 1), after=0, count=MAX_TRACES))
-    return found[wanted.after : wanted.after + wanted.count]
+    request = {**addresses, "fromBlock": hex(first), "toBlock": hex(min(last, fork))}
+
+    def earlier(after: int, count: int) -> list[Any]:
+        return _history(node).traces({**request, "after": after, "count": count})
+
+    found = earlier(wanted.after, wanted.count)
+    if last <= fork or len(found) == wanted.count:
+        return found
+    skipped = wanted.after
+    while not found and skipped > 0:  # count those before the fork, which the node gives in parts
+        part = len(earlier(wanted.after - skipped, min(skipped, MAX_TRACES)))
+        if part == 0:
+            break
+        skipped -= part
+    rest = replace(wanted, first=BlockRef(number=fork + 1), count=wanted.count - len(found))
+    return found + find_traces(node, replace(rest, after=0 if found else skipped))
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {

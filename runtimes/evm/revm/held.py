@@ -209,8 +209,11 @@ class HeldState:
     def open(self) -> Guest:
         """Return the guest, which may hold nothing yet."""
         if self.guest is None:
-            self.guest = _idle.pop() if _idle else Guest()
-            self.guest.call(Command.FORGET_CODE)
+            if _idle:
+                self.guest = _idle.pop()
+                self.guest.call(Command.FORGET_CODE)
+            else:
+                self.guest = Guest()
             self.snapshots.begin(self.guest)
             self.guest.release = weakref.WeakMethod(self.release)
             self._end = weakref.finalize(self, _return, self.guest)

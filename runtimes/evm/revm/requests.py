@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _NO_WORD: Final = bytes(32)
 _ABSENT: Final = 8
 """Number of absent accounts after which the guest gets the addresses of all accounts."""
-_MAX_ADDRESSES: Final = 1024
+_MAX_ADDRESSES: Final = 256
 """Maximum number of addresses of a state that the guest gets."""
 
 
@@ -236,7 +236,7 @@ class Requests:
     def _addresses(self) -> bytes:
         """Return the addresses of all accounts, if the guest asks often for others and they are few."""
         self._held.absent += 1
-        if self._held.absent % _ABSENT:
+        if self._held.absent != _ABSENT:
             return b""
         found = self.machine.state_tree.addresses(_MAX_ADDRESSES)
         return b"" if found is None else list_message(filter(None, map(ethereum_address, found)))

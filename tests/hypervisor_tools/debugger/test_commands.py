@@ -155,9 +155,7 @@ def test_prompt_works_without_the_extra_and_names_it(
         ({"overlay": with_features(["upgrade-actor"])}, "has the overlay 'upgrade-actor'"),
     ],
 )
-def test_node_whose_rules_its_blocks_do_not_tell_is_refused(
-    arguments: tuple[str, ...], settings: dict[str, Any], problem: str
-) -> None:
+def test_node_with_other_rules_is_refused(arguments: tuple[str, ...], settings: dict[str, Any], problem: str) -> None:
     with Network(**settings) as network:
         network.mine()
         with serving(network) as url:

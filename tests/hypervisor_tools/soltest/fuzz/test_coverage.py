@@ -115,7 +115,7 @@ def test_jumps_in_compiled_code_are_those_of_the_plain_engine(name: str) -> None
     assert len(set(found)) == 1
 
 
-def test_blocks_that_are_reached_between_calls_belong_to_no_call() -> None:
+def test_blocks_between_calls_are_not_counted() -> None:
     found: list[bool] = []
     campaign: Any = SimpleNamespace(
         records_jumps=True, number_of=len, cover=lambda has_new, jumps: found.append(has_new)

@@ -15,6 +15,7 @@ from localnet.fork.forking import ForkSource
 from localnet.fork.node_client import NodeClient, NodeError, RequestOptions
 from localnet.fork.remote_chain import MAX_CODE_BYTES
 from localnet.replay.replay import close_folder, heights, replay
+from localnet.rpc.debug import parity
 from localnet.rpc.node import Node
 from localnet.rpc.server.server import serving
 from tests.blobs import zeros
@@ -120,7 +121,9 @@ def test_state_before_fork_matches_remote_node(
         assert rpc(method, *params) == remote.request(method, *params)
 
 
-def test_traces_of_a_range_across_the_fork_are_those_of_both_nodes(rpc: Client, remote: NodeClient) -> None:
+def test_traces_of_a_range_across_the_fork_are_those_of_both_nodes(
+    rpc: Client, remote: NodeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rpc("eth_sendTransaction", {"from": DEV, "to": NOBODY, "value": "0x1"})
     head = rpc("eth_blockNumber")
     older = remote.request("trace_filter", {"fromBlock": "0x6", "toBlock": hex(int(head, 16) - 1)})
@@ -129,6 +132,10 @@ def test_traces_of_a_range_across_the_fork_are_those_of_both_nodes(rpc: Client, 
     assert rpc("trace_filter", {"fromBlock": "0x6"}) == older + newest
     assert rpc("trace_filter", {"fromBlock": "0x6", "after": len(older)}) == newest
     assert rpc("trace_filter", {"fromBlock": "0x6", "toAddress": [NOBODY]}) == newest
+    monkeypatch.setattr(parity, "MAX_TRACES", 2)
+    assert len(older) > 2
+    for after in range(len(older) + 2):
+        assert rpc("trace_filter", {"fromBlock": "0x6", "after": after}) == (older + newest)[after : after + 2]
 
 
 @pytest.mark.slow

@@ -233,7 +233,7 @@ class TestSubscriptions:
         told = client.told(whole)
         assert (told["hash"], told["blockHash"], told["from"]) == (sent, None, ALICE)
 
-    def test_a_node_that_is_not_syncing_says_so_at_once(self, client: Client) -> None:
+    def test_syncing_subscription_sends_false(self, client: Client) -> None:
         """As go-ethereum, eth/downloader/api.go, and reth."""
         assert client.told(client("eth_subscribe", "syncing")) is False
         client("evm_mine")

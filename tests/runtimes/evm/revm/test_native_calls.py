@@ -657,7 +657,7 @@ def test_an_account_that_a_native_actor_creates_exists_unless_reverted(
 
 
 @pytest.mark.parametrize("is_seen_before", [False, True])
-def test_an_account_that_a_native_actor_pays_is_no_absent_one(fork: str, is_seen_before: bool) -> None:
+def test_account_paid_by_native_actor_exists(fork: str, is_seen_before: bool) -> None:
     """The puppet sends 5 attoFIL to an address without an account, after calls that have read many absent accounts."""
     new = EthAddress(b"\x09" * 20)
     data = padded(script(to=to_filecoin(new), method=0, value=5))

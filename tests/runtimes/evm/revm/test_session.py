@@ -217,7 +217,7 @@ def test_a_change_from_elsewhere_is_seen(machine: Hypervisor) -> None:
         executor.apply_transaction(sent(1, OTHER, value=1), SENDER)
 
 
-def test_absent_accounts_are_few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_accounts_are_requested_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
     """An account comes to be by a transaction, or by a change from elsewhere, after many others were absent."""
     asked: list[bytes] = []
     account = Requests.account
