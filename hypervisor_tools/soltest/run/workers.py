@@ -149,7 +149,7 @@ class SuiteRun:
             self.since = monotonic()
             limit = self.since + self.job.options.timeout
             if kind == "started":
-                self.test, self.known, self.progress = payload, None, None
+                self.test = payload
             elif kind == "known":
                 self.known = payload
             elif kind == "test":
@@ -307,7 +307,7 @@ def _write_corpus(project: Project, result: SuiteResult) -> None:
 def _failure(error: BaseException) -> BaseException:
     """Return what to raise for an exception of a worker: one of the runner is an internal error."""
     is_known = isinstance(error, HypervisorError)
-    return error if is_known else _InternalError("".join(getattr(error, "__notes__", ())) or str(error))
+    return error if is_known else _InternalError("".join(getattr(error, "__notes__", ())) or repr(error))
 
 
 def _start_seconds(worker: Worker) -> float:

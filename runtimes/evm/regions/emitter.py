@@ -261,12 +261,12 @@ class _Emitter(RegionOperations):
 
     def _record(self, destination: int) -> None:
         """Record an executed jump destination, if the log of the guest has space: its position, and the contract."""
-        code, entry, size = self._code, FROM, 8  # FROM is in use only between blocks
+        code, entry = self._code, FROM  # which is in use only between blocks
         code += wasm.get(RUNNING) + wasm.load_i32(wasm.JUMP) + wasm.tee(entry)
         code += wasm.get(RUNNING) + wasm.load_i32(wasm.JUMPS_END) + wasm.I32_LT_U + wasm.IF
         code += wasm.get(entry) + wasm.i32(destination) + wasm.store_i32(0)
         code += wasm.get(entry) + wasm.get(RUNNING) + wasm.load_i32(wasm.CONTRACT) + wasm.store_i32(4)
-        code += wasm.get(RUNNING) + wasm.get(entry) + wasm.i32(size) + wasm.I32_ADD + wasm.store_i32(wasm.JUMP)
+        code += wasm.get(RUNNING) + wasm.get(entry) + wasm.i32(8) + wasm.I32_ADD + wasm.store_i32(wasm.JUMP)
         code += wasm.END
 
     def _jump(self, instruction: RegionInstruction) -> None:

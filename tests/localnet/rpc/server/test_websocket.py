@@ -234,13 +234,13 @@ class TestSubscriptions:
         assert (told["hash"], told["blockHash"], told["from"]) == (sent, None, ALICE)
 
     def test_syncing_subscription_sends_false(self, client: Client) -> None:
-        """As go-ethereum, eth/downloader/api.go, and reth."""
+        """Source: go-ethereum, eth/downloader/api.go; reth does the same."""
         assert client.told(client("eth_subscribe", "syncing")) is False
         client("evm_mine")
         assert client.quiet()
 
     def test_receipts_of_a_block_are_one_list(self, client: Client) -> None:
-        """As go-ethereum, eth/filters/api.go `TransactionReceipts`."""
+        """Source: go-ethereum, eth/filters/api.go, `TransactionReceipts`."""
         client("evm_setAutomine", False)
         sent = [pay(client), pay(client)]
         everything = client("eth_subscribe", "transactionReceipts")
